@@ -1,0 +1,12 @@
+"""The control plane of a run: who is alive, what the run is doing, and what everybody hears of it.
+
+    registry.py   who is alive (pure)
+    conductor.py  the life of a run (pure); words.py what it is told and what it wants done; round.py
+    requests.py   commands of clients and their answers (pure)
+    manifest.py   which checkpoint is the last good one
+    server.py     the sockets
+    spawn.py      local processes: start, watch, stop
+    __main__.py   ``python -m broker``
+
+A broker is never on the path of a spike, and it can die without stopping one.
+"""

@@ -1,0 +1,119 @@
+"""``python -m broker``: the broker as a process. Light: no command-line framework, no validator."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from broker.registry import BEAT_TIMEOUT_S
+from broker.server import Server, say
+from topology import address
+from topology.plan import Plan, plan_from_dict
+
+OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+
+
+def serve(
+    the_plan: Plan,
+    broker_address: str,
+    run_dir: Path,
+    *,
+    resume: bool = False,
+    beat_timeout_s: float = BEAT_TIMEOUT_S,
+    tethered: bool = False,
+) -> int:
+    """Run one broker to the end of its run, on uvloop where there is one; the exit status.
+
+    Ctrl-C stops the run in good order, a second one leaves at once, as SIGTERM does. A tethered broker leaves
+    when its standard input ends, for then whoever started it is gone.
+    """
+
+    async def main() -> int:
+        server = Server(the_plan, broker_address, run_dir, resume=resume, beat_timeout_s=beat_timeout_s)
+        loop = asyncio.get_running_loop()
+        running = loop.create_task(server.run())
+        await asyncio.sleep(0)  # the server has bound, or failed to
+        interrupted = False
+
+        def interrupt() -> None:
+            nonlocal interrupted
+            if interrupted:
+                server.leave(INTERRUPTED)
+            else:
+                interrupted = True
+                say("broker: stopping; once more to leave at once")
+                server.stop()
+
+        def tether() -> None:
+            try:
+                gone = not os.read(sys.stdin.fileno(), 4096)
+            except OSError:
+                gone = True
+            if gone:
+                loop.remove_reader(sys.stdin.fileno())
+                say("broker: whoever started this process is gone; leaving")
+                server.leave(FAILED)
+
+        if not running.done():
+            loop.add_signal_handler(signal.SIGINT, interrupt)
+            loop.add_signal_handler(signal.SIGTERM, server.leave, OK)
+            if tethered:
+                loop.add_reader(sys.stdin.fileno(), tether)
+        status = await running
+        return INTERRUPTED if interrupted else status
+
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            return runner.run(main())
+    except address.AddressError as error:
+        say(f"broker: {error}")
+        return error.exit_code
+    except ValueError as error:
+        say(f"broker: {error}")
+        return FAILED
+
+
+def read_plan(path: Path) -> Plan:
+    """The plan in a file; ValueError with one line if there is none."""
+    try:
+        return plan_from_dict(json.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise ValueError(f"cannot read {path}: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path} is not a plan of this version: {error}") from error
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:  # not built for every platform; the loop of the standard library does the same
+        return None
+    return uvloop.new_event_loop
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry of ``python -m broker``, as the supervisor starts it."""
+    parser = argparse.ArgumentParser(prog="python -m broker", description=__doc__)
+    parser.add_argument("--plan", type=Path, required=True, help="plan.json of the run")
+    parser.add_argument("--address", default=address.DEFAULT, help="tcp://HOST:PORT or ipc:///FOLDER/")
+    parser.add_argument("--run-dir", type=Path, required=True)
+    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
+    parser.add_argument("--beat-timeout", type=float, default=BEAT_TIMEOUT_S, metavar="SECONDS")
+    parser.add_argument("--tethered", action="store_true", help="leave when standard input ends")
+    o = parser.parse_args(arguments)
+    try:
+        the_plan = read_plan(o.plan)
+    except ValueError as error:
+        say(f"broker: {error}")
+        return FAILED
+    return serve(the_plan, o.address, o.run_dir, resume=o.resume, beat_timeout_s=o.beat_timeout, tethered=o.tethered)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

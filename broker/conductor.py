@@ -1,0 +1,321 @@
+"""The life of a run: waiting -> running -> draining -> saving -> leaving -> ended (pure).
+
+Events go in, actions come out, in the order in which they are to be done; ``now`` is the broker's own clock
+in seconds. Everything that is asked of processes is a `Round` with a deadline, so whatever they do or fail to
+do, a run that was told to stop ends within the sum of the deadlines.
+
+    waiting    processes register                             a stop ends the run
+    running    all of them have, once; the source presents    a process that comes back is taken in again
+    draining   a stop was asked for; the source finishes what is in flight, evaluates, says `finished`
+    saving     the last checkpoint
+    leaving    the processes give their final numbers and exit
+    ended      nothing more happens
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from enum import Enum
+from typing import Any
+
+from broker.round import Round
+from broker.words import (
+    Action,
+    Answer,
+    Answered,
+    Asked,
+    Happening,
+    Joined,
+    Leave,
+    Lost,
+    Publish,
+    Said,
+    Tell,
+    TellRoster,
+    Tick,
+    WriteManifest,
+    Written,
+)
+from topology.plan import SOURCE
+from topology.wire import Command, Event, Reply
+
+BROKER = "broker"
+"""Name under which the broker's own events go out."""
+
+VERBS = ("pause", "resume", "eval", "save", "status", "stop")
+"""What a client may ask for."""
+
+DRAIN_S = 10.0
+SAVE_S = 10.0
+EXIT_S = 3.0
+ASK_S = 5.0  # pause, resume, eval
+
+
+class State(Enum):
+    """Where a run stands in its life."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    DRAINING = "draining"
+    SAVING = "saving"
+    LEAVING = "leaving"
+    ENDED = "ended"
+
+
+_ACTIVE = (State.RUNNING, State.DRAINING)
+
+
+class Conductor:
+    """The conductor of one run.
+
+    Args:
+        names: every process of the plan.
+        generation: the last checkpoint's; the next one is higher.
+
+    """
+
+    def __init__(self, names: Sequence[str], generation: int = 0) -> None:
+        self.state = State.WAITING
+        self.generation = generation  # last good checkpoint
+        self._names = tuple(names)
+        self._missing = self._names
+        self._alive: set[str] = set()
+        self._asked_generation = generation
+        self._rounds: dict[str, Round] = {}
+        self._writing: dict[int, Round] = {}
+        self._drain_deadline = 0.0
+        self._why = ""
+        self._ended: dict[str, Any] = {}
+        self._count = 0
+        self._out: list[Action] = []
+
+    def handle(self, happening: Happening, now: float) -> list[Action]:
+        """Take in one thing that happened; what is to be done about it, in order."""
+        out = self._out = []
+        if self.state is State.ENDED:
+            if isinstance(happening, Asked):
+                self._refuse(happening.command, "the run has ended")
+            return out
+        match happening:
+            case Joined():
+                self._joined(happening)
+            case Lost(name, why):
+                self._lost(name, why, now)
+            case Said(event):
+                self._said(event, now)
+            case Answered(name, reply):
+                self._answered(name, reply, now)
+            case Asked(command):
+                self._asked(command, now)
+            case Written(generation, error):
+                self._written(generation, error, now)
+            case Tick():
+                pass
+        self._expire(now)
+        return out
+
+    # --- processes come, speak and go -----------------------------------------------------------------
+
+    def _joined(self, joined: Joined) -> None:
+        self._alive.add(joined.name)
+        self._missing = joined.missing
+        data = {"process": joined.name, "incarnation": joined.incarnation, "pid": joined.pid}
+        self._publish("joined", **data)
+        if self.state is State.WAITING and not self._missing:
+            self.state = State.RUNNING
+            self._publish("running", processes=list(self._names))
+        if self.state is not State.WAITING:
+            self._out.append(TellRoster())
+
+    def _lost(self, name: str, why: str, now: float) -> None:
+        self._alive.discard(name)
+        if self.state is State.LEAVING:
+            self._publish("left", process=name)
+        else:
+            self._missing = tuple(n for n in self._names if n not in self._alive)
+            self._publish("lost", process=name, why=why)
+        for round in list(self._rounds.values()):
+            if name in round.waits_for:
+                round.waits_for.discard(name)
+                round.errors[name] = f"lost, {why}"
+                self._close_if_done(round, now)
+        if name == SOURCE and self.state is State.DRAINING:
+            self._save_last(now)
+
+    def _said(self, event: Event, now: float) -> None:
+        self._out.append(Publish(event))
+        if event.kind == "diverged" and self.state in (*_ACTIVE, State.SAVING):
+            # What is in memory is worth less than the last checkpoint: nothing is saved over that.
+            for round in [*self._rounds.values(), *self._writing.values()]:
+                if round.client:
+                    self._out.append(Answer(Reply(round.client, False, error=f"{event.name} has diverged")))
+            self._rounds.clear()
+            self._writing.clear()
+            message, hint = event.data.get("what", "the numbers grew without bound"), event.data.get("hint", "")
+            self._end("diverged", now, process=event.name, message=str(message), hint=str(hint))
+        elif event.name == SOURCE and event.kind == "epoch" and self.state is State.RUNNING:
+            self._save("", SAVE_S, now)
+        elif (event.name, event.kind) == (SOURCE, "finished") and self.state in _ACTIVE:
+            self._save_last(now)
+
+    # --- clients --------------------------------------------------------------------------------------
+
+    def _asked(self, command: Command, now: float) -> None:
+        verb = command.verb
+        if verb not in VERBS:
+            self._refuse(command, f"no command {verb!r}; there are {', '.join(VERBS)}")
+        elif command.target and command.target not in self._names:
+            self._refuse(command, f"no process {command.target!r}; there are {', '.join(self._names)}")
+        elif verb == "stop":
+            self._stop(command, now)
+        elif self.state is State.WAITING:
+            self._refuse(command, f"the network is not complete: waiting for {', '.join(self._missing)}")
+        elif self.state in (State.SAVING, State.LEAVING):
+            self._refuse(command, f"the run is {self.state.value}")
+        elif verb == "save":
+            self._save(command.id, _limit(command, SAVE_S), now)
+        else:
+            targets = {command.target or SOURCE}
+            self._ask(verb, targets, _limit(command, ASK_S), now, self._reply, command.args, command.id)
+
+    def _stop(self, command: Command, now: float) -> None:
+        if self.state is State.WAITING:
+            self._end("stopped", now)
+        elif self.state is State.RUNNING:
+            self._why = str(command.args.get("why") or "stopped")
+            self.state = State.DRAINING
+            self._drain_deadline = now + DRAIN_S
+            if SOURCE in self._alive:
+                self._ask("drain", {SOURCE}, DRAIN_S, now, self._drained, command.args)
+            else:
+                self._save_last(now)
+        self._out.append(Answer(Reply(command.id, True, {"state": self.state.value})))
+
+    def _refuse(self, command: Command, why: str) -> None:
+        self._out.append(Answer(Reply(command.id, False, error=why)))
+
+    def _reply(self, round: Round, now: float) -> None:  # noqa: ARG002 - every round's end is told the time
+        if round.client:
+            self._out.append(Answer(Reply(round.client, not round.errors, round.data, round.error)))
+
+    def _drained(self, round: Round, now: float) -> None:
+        """The source has heard of the stop, or cannot; `finished` comes when it is done."""
+        if round.errors and self.state is State.DRAINING:
+            self._save_last(now)
+
+    # --- checkpoints ----------------------------------------------------------------------------------
+
+    def _save(self, client: str, within_s: float, now: float) -> None:
+        self._asked_generation += 1
+        args = {"generation": self._asked_generation, "folder": str(self._asked_generation)}
+        self._ask("save", set(self._names), within_s, now, self._saved, args, client, self._asked_generation)
+
+    def _save_last(self, now: float) -> None:
+        self.state = State.SAVING
+        self._save("", SAVE_S, now)
+
+    def _saved(self, round: Round, now: float) -> None:
+        if not round.errors and round.generation <= self.generation:
+            round.errors[BROKER] = f"generation {self.generation} was saved meanwhile"
+        if round.errors:
+            self._save_is_over(round, now)
+        else:
+            self._writing[round.generation] = round
+            # The deadline now watches the disk.
+            round.deadline = now + SAVE_S
+            self._out.append(WriteManifest(round.generation, round.data))
+
+    def _written(self, generation: int, error: str, now: float) -> None:
+        round = self._writing.pop(generation, None)
+        if not error:
+            self.generation = max(self.generation, generation)
+        if round is None:
+            return
+        if error:
+            round.errors[BROKER] = error
+        self._save_is_over(round, now)
+
+    def _save_is_over(self, round: Round, now: float) -> None:
+        if round.errors:
+            kept = f"generation {self.generation}" if self.generation else "none"
+            self._publish("failed", what="save", why=round.error, kept=kept)
+        else:
+            self._publish("saved", generation=round.generation)
+            round.data = {"generation": round.generation, "processes": round.data}  # type: ignore[dict-item]
+        self._reply(round, now)
+        if self.state is State.SAVING and not round.client and round.generation == self._asked_generation:
+            self._end(self._why or "finished", now, **({"save_error": round.error} if round.errors else {}))
+
+    # --- the end --------------------------------------------------------------------------------------
+
+    def _end(self, why: str, now: float, **data: Any) -> None:
+        self.state = State.LEAVING
+        self._ended = {**data, "why": why, "generation": self.generation}
+        self._publish("leaving", why=why)
+        self._ask("exit", set(self._alive), EXIT_S, now, self._left)
+
+    def _left(self, round: Round, now: float) -> None:  # noqa: ARG002 - every round's end is told the time
+        self.state = State.ENDED
+        telemetry = [data["telemetry"] for data in round.data.values() if "telemetry" in data]
+        self._publish("ended", **self._ended, telemetry=telemetry, errors=dict(round.errors))
+        self._out.append(Leave())
+
+    # --- rounds ---------------------------------------------------------------------------------------
+
+    def _ask(
+        self,
+        verb: str,
+        names: set[str],
+        within_s: float,
+        now: float,
+        done: Callable[[Round, float], None],
+        args: Mapping[str, Any] | None = None,
+        client: str = "",
+        generation: int = 0,
+    ) -> None:
+        self._count += 1
+        id = f"{BROKER}-{self._count}-{verb}"
+        round = Round(id, verb, names & self._alive, now + within_s, done, client, generation)
+        round.errors = dict.fromkeys(sorted(names - self._alive), "not registered")
+        self._rounds[id] = round
+        for name in self._names:
+            if name in round.waits_for:
+                self._out.append(Tell(name, Command(id, verb, name, dict(args or {}))))
+        self._close_if_done(round, now)
+
+    def _answered(self, name: str, reply: Reply, now: float) -> None:
+        round = self._rounds.get(reply.id)
+        if round is None or name not in round.waits_for:
+            return  # too late, or a second time
+        round.waits_for.discard(name)
+        if reply.ok:
+            round.data[name] = reply.data
+        else:
+            round.errors[name] = reply.error or "refused"
+        self._close_if_done(round, now)
+
+    def _close_if_done(self, round: Round, now: float) -> None:
+        if not round.waits_for and self._rounds.pop(round.id, None) is not None:
+            round.done(round, now)
+
+    def _expire(self, now: float) -> None:
+        for round in list(self._rounds.values()):
+            if now >= round.deadline:
+                for name in sorted(round.waits_for):
+                    round.errors[name] = f"no answer to {round.verb}"
+                round.waits_for.clear()
+                self._close_if_done(round, now)
+        for generation, round in list(self._writing.items()):
+            if now >= round.deadline:
+                self._written(generation, "the disk did not answer", now)
+        if self.state is State.DRAINING and now >= self._drain_deadline:
+            self._save_last(now)
+
+    def _publish(self, kind: str, **data: Any) -> None:
+        self._out.append(Publish(Event(BROKER, kind, data)))
+
+
+def _limit(command: Command, most_s: float) -> float:
+    """Seconds that the client gives the command, at most `most_s`."""
+    given = command.args.get("timeout_s", most_s)
+    return min(most_s, max(0.0, float(given))) if isinstance(given, int | float) else most_s

@@ -1,0 +1,48 @@
+"""What monitors hear, and what a monitor that comes later is told first (pure)."""
+
+from __future__ import annotations
+
+import secrets
+from collections import deque
+from collections.abc import Iterator
+
+from topology import feed
+from topology.wire import Event, Telemetry
+
+EVENTS_KEPT = 4096
+"""Events kept for new subscribers; beyond that the oldest is forgotten."""
+
+
+class Fanout:
+    """The last telemetry of each process and the events so far, as frames of the feed.
+
+    Args:
+        origin: tells this broker's events from those of the one before it.
+
+    """
+
+    def __init__(self, origin: int | None = None) -> None:
+        self._origin = secrets.randbits(64) if origin is None else origin
+        self._events: deque[list[bytes]] = deque(maxlen=EVENTS_KEPT)
+        self._count = 0
+        self._last: dict[str, bytes] = {}  # process -> its telemetry, packed
+
+    def telemetry(self, message: Telemetry, packed: bytes) -> list[bytes]:
+        """Keep the telemetry of a process; the frames to send."""
+        self._last[message.name] = packed
+        return feed.telemetry_frames(message.name, packed)
+
+    def event(self, event: Event) -> list[bytes]:
+        """Number and keep an event; the frames to send."""
+        self._count += 1
+        frames = feed.event_frames(event, feed.Mark(self._origin, self._count))
+        self._events.append(frames)
+        return frames
+
+    def snapshot(self, topic: bytes) -> Iterator[list[bytes]]:
+        """Everything kept that a subscription to `topic` covers, events first."""
+        if feed.EVENTS.startswith(topic):
+            yield from self._events
+        for name, packed in self._last.items():
+            if name.encode().startswith(topic):
+                yield feed.telemetry_frames(name, packed)

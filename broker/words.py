@@ -1,0 +1,112 @@
+"""What happens to a run, and what is to be done about it: the words between `Conductor` and its shell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from topology.wire import Command, Event, Reply
+
+# --- what happens -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """A process has registered; `missing` names those that have not."""
+
+    name: str
+    incarnation: int
+    pid: int
+    missing: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A registered process is gone or silent."""
+
+    name: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A process says that something happened."""
+
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A process answers a command."""
+
+    name: str
+    reply: Reply
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A client asks for something; it gets exactly one `Answer` with the command's id."""
+
+    command: Command
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The manifest of a generation is on disk, or could not be written, and why."""
+
+    generation: int
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Some time has passed: look at the deadlines."""
+
+
+Happening = Joined | Lost | Said | Answered | Asked | Written | Tick
+
+
+# --- what is to be done -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """Send a command to a process."""
+
+    name: str
+    command: Command
+
+
+@dataclass(frozen=True, slots=True)
+class TellRoster:
+    """Send every live process the roster."""
+
+
+@dataclass(frozen=True, slots=True)
+class Publish:
+    """Let every monitor know."""
+
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Answer the client whose command had this id."""
+
+    reply: Reply
+
+
+@dataclass(frozen=True, slots=True)
+class WriteManifest:
+    """Make a generation the last good checkpoint: what each process replied. `Written` says how it went."""
+
+    generation: int
+    parts: dict[str, dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """The run has ended: let the last words go out and exit."""
+
+
+Action = Tell | TellRoster | Publish | Answer | WriteManifest | Leave

@@ -1,0 +1,12 @@
+"""What a person sees of a run: telemetry -> a view (pure), and the view on a terminal.
+
+    process.py     what is known of one process, and its line
+    view.py        View: telemetry and events -> lines, totals, rows of metrics.jsonl, the summary
+    figures.py     numbers as a person reads them
+    render.py      a view -> the live display and plain lines, still pure
+    comparison.py  a summary -> the table against the dense equivalent, still pure
+    picture.py     what a display showed, as an SVG
+    progress.py    shows a run while it goes on: live on a terminal, plain lines elsewhere
+
+`View` needs no terminal library, so nothing is imported here.
+"""

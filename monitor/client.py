@@ -1,0 +1,164 @@
+"""A client of the broker: commands and their replies, and the stream of what happens in a run.
+
+    async with Client("ipc:///tmp/neurond-4f2a/") as client:
+        print(await client.command("status"))
+        async for item in client.stream():
+            view.update(item, now)
+
+The sockets reconnect by themselves, also to a broker that was started anew: a command is sent again under its
+id, which is carried out once, and the stream starts with what the broker still knows, less what was heard.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from types import TracebackType
+from typing import Any, Self
+
+import zmq
+import zmq.asyncio
+
+from topology import address, feed, wire
+from topology.address import BrokerUnreachable
+
+AGAIN_S = 0.5  # pause before the same command is sent again
+QUEUE = 10_000  # items that wait for a slow consumer; then the oldest is dropped and counted
+
+
+class Client:
+    """A connection to one broker; close it, or use it as an async context.
+
+    Args:
+        broker_address: as in `topology.address`; AddressError if it is none.
+
+    """
+
+    def __init__(self, broker_address: str) -> None:
+        self.address = broker_address
+        self.wire_errors = 0
+        self.drops = 0
+        control = address.control(broker_address)
+        self._feed_endpoint = address.telemetry_out(broker_address)
+        self._context = zmq.asyncio.Context()
+        # DEALER: HWM 1000, linger 0, never blocks; a command that is lost is sent again.
+        self._dealer = self._context.socket(zmq.DEALER)
+        self._dealer.setsockopt(zmq.IDENTITY, f"client-{secrets.token_hex(8)}".encode())
+        self._dealer.setsockopt(zmq.LINGER, 0)
+        self._dealer.setsockopt(zmq.RECONNECT_IVL_MAX, 1000)
+        self._dealer.connect(control)
+        self._subscriber: zmq.asyncio.Socket | None = None
+        self._replies: dict[str, asyncio.Future[wire.Reply]] = {}
+        self._items: asyncio.Queue[wire.Telemetry | wire.Event] = asyncio.Queue(QUEUE)
+        self._heard = feed.Mark(0, 0)
+        self._readers: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the sockets; commands and streams that wait are cancelled."""
+        for reader in self._readers:  # the only time that a receive is cancelled: nothing is wanted any more
+            reader.cancel()
+        await asyncio.gather(*self._readers, return_exceptions=True)
+        for waiting in self._replies.values():
+            waiting.cancel()
+        self._dealer.close(0)
+        if self._subscriber is not None:
+            self._subscriber.close(0)
+        self._context.term()
+
+    async def command(self, verb: str, target: str = "", timeout_s: float = 5.0, **args: Any) -> wire.Reply:
+        """Ask the broker for something, as `wire.Command` says, and wait for its reply.
+
+        Args:
+            verb: pause | resume | stop | save | eval | status.
+            target: a process, or "" for those that the verb concerns.
+            timeout_s: how long to go on asking.
+            args: of the verb.
+
+        Raises:
+            BrokerUnreachable: no reply within `timeout_s`.
+
+        """
+        if not any(task.get_name() == "replies" for task in self._readers):
+            self._readers.append(asyncio.create_task(self._read_replies(), name="replies"))
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout_s
+        command = wire.Command(secrets.token_hex(8), verb, target, {"timeout_s": timeout_s, **args})
+        packed = wire.pack(command)
+        reply: asyncio.Future[wire.Reply] = loop.create_future()
+        self._replies[command.id] = reply
+        try:
+            while (left := deadline - loop.time()) > 0:
+                await self._send(packed)
+                done, _ = await asyncio.wait([reply], timeout=min(AGAIN_S, left))
+                if done:
+                    return reply.result()
+            raise BrokerUnreachable(f"no broker answers at {self.address}; is it running?")
+        finally:
+            del self._replies[command.id]
+
+    async def stream(self) -> AsyncIterator[wire.Telemetry | wire.Event]:
+        """What happens in the run, first what the broker still knows of its past; without end.
+
+        Waiting for the next item may be cancelled; nothing is lost by it. Events come once each. Telemetry is
+        lossy; its counters are cumulative. All streams of one client share what comes.
+        """
+        self.subscribe()
+        while True:
+            yield await self._items.get()
+
+    def subscribe(self) -> None:
+        """Start to listen now, for a `stream` that is read later. Idempotent."""
+        if self._subscriber is None:
+            # SUB: HWM 10,000; lossy by design.
+            self._subscriber = self._context.socket(zmq.SUB)
+            self._subscriber.setsockopt(zmq.RCVHWM, QUEUE)
+            self._subscriber.setsockopt(zmq.RECONNECT_IVL_MAX, 1000)
+            self._subscriber.setsockopt(zmq.SUBSCRIBE, b"")
+            self._subscriber.connect(self._feed_endpoint)
+            self._readers.append(asyncio.create_task(self._read_feed(self._subscriber), name="feed"))
+
+    async def _send(self, packed: bytes) -> None:
+        """Now or not at all: with NOBLOCK the future is done when it is returned."""
+        try:
+            await self._dealer.send(packed, zmq.NOBLOCK)
+        except zmq.Again:
+            self.drops += 1
+
+    async def _read_replies(self) -> None:
+        while True:
+            frames = await self._dealer.recv_multipart()
+            try:
+                message = wire.unpack(b"".join(frames))
+            except wire.WireError:
+                self.wire_errors += 1
+                continue
+            if isinstance(message, wire.Reply):
+                waiting = self._replies.get(message.id)
+                if waiting is not None and not waiting.done():
+                    waiting.set_result(message)
+
+    async def _read_feed(self, subscriber: zmq.asyncio.Socket) -> None:
+        while True:
+            frames = await subscriber.recv_multipart()
+            try:
+                item = feed.parse(frames)
+            except wire.WireError:
+                self.wire_errors += 1
+                continue
+            if item.mark is not None:
+                if item.mark.origin == self._heard.origin and item.mark.number <= self._heard.number:
+                    continue
+                self._heard = item.mark
+            if self._items.full():
+                self._items.get_nowait()
+                self.drops += 1
+            self._items.put_nowait(item.message)

@@ -1,0 +1,86 @@
+"""The end of a run: what it did against what a dense, synchronous twin would have done. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from rich.box import ASCII, SIMPLE_HEAD
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.table import Table
+from rich.text import Text
+
+from monitor.figures import number, percent, times
+
+COMPARED = (
+    ("notifications", "notifications", "notifications_dense"),
+    ("weight updates", "updates", "updates_dense"),
+    ("bytes", "bytes", "bytes_dense"),
+    ("spikes", "spikes", "spikes_dense"),
+)
+COUNTED_LOSSES = ("represented", "expired", "gaps", "duplicates", "late", "drops", "wire_errors", "nonfinite")
+
+
+class Comparison:
+    """What the run did against what a dense, synchronous network of the same shape would have done."""
+
+    def __init__(self, summary: Mapping[str, Any]) -> None:
+        self.summary = summary
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """The table, then the result and what was lost on the way, in words."""
+        s = self.summary
+        table = Table(box=ASCII if options.ascii_only else SIMPLE_HEAD, header_style="bold", pad_edge=False)
+        table.add_column("training", no_wrap=True)
+        for head in ("event-driven", "dense", "saved"):
+            table.add_column(head, justify="right", no_wrap=True)
+        for words, key, dense in COMPARED:
+            table.add_row(words, _count(s[key]), _count(s[dense]), times(_ratio(s[key], s[dense])))
+        yield table
+        result, remark = outcome(s)
+        yield Text(f" {result}", style="bold")
+        yield Text(f" {remark}")
+        lost = losses(s)
+        if lost:
+            yield Text(f" {lost}", style="yellow")
+
+
+def outcome(summary: Mapping[str, Any]) -> list[str]:
+    """The result of a run in words: how well and how fast, then what helped and what hindered."""
+    s = summary
+    first = [f"test accuracy {percent(s['test_accuracy'], 2)}"]
+    if s["stimuli"] is not None and s["train_s"] is not None:
+        first.append(f"{s['stimuli']:,} stimuli in {s['train_s']:.1f} s ({_count(s['stimuli_per_s'])}/s)")
+    second = [f"staleness {number(s['staleness_mean'], 1)}"]
+    if s["stimuli"] and s["skipped"] is not None:
+        second.append(f"{percent(s['skipped'] / s['stimuli'], 0)} of the stimuli needed no backward pass")
+    return [", ".join(first), ", ".join(second)]
+
+
+def losses(summary: Mapping[str, Any]) -> str:
+    """What was lost or repeated, in one line; empty when nothing was."""
+    found = [f"{summary[k]:,} {k.replace('_', ' ')}" for k in COUNTED_LOSSES if summary.get(k)]
+    unheard = [f"no figures from {', '.join(summary['unheard'])}"] if summary.get("unheard") else []
+    return f"counted on the way: {', '.join(found + unheard)}" if found or unheard else ""
+
+
+def plain_comparison(summary: Mapping[str, Any]) -> list[str]:
+    """The same as `Comparison`, in plain lines."""
+    rows = [
+        f"{words}: {_count(summary[key])} of {_count(summary[dense])}, "
+        f"saved {times(_ratio(summary[key], summary[dense]))}"
+        for words, key, dense in COMPARED
+    ]
+    lost = losses(summary)
+    return [*rows, *outcome(summary), *([lost] if lost else [])]
+
+
+def _count(n: int | None) -> str:
+    return "-" if n is None else f"{n:,}"
+
+
+def _ratio(sparse: int | None, dense: int | None) -> float | None:
+    if sparse is None or not dense:
+        return None
+    return dense / sparse if sparse else math.inf

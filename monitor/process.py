@@ -1,0 +1,143 @@
+"""One process of a run as the monitor knows it: what it last said, its rates, and the line shown. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+
+from topology.wire import Telemetry
+
+RATE_WINDOW_S = 3.0
+"""Rates are differences over this long: long enough to be readable, short enough to follow a stall."""
+
+STATES = frozenset({"joined", "running", "finished", "diverged", "left", "lost", "failed"})
+"""Kinds of event that say what a process is doing from now on; the word is shown as it is."""
+
+ALIVE = frozenset({"waiting", "joined", "running", "paused"})
+GONE = frozenset({"left", "lost", "failed"})
+
+Mark = tuple[float, dict[str, int], float | None]
+"""When telemetry came, its counters, and the CPU seconds used so far: rates are differences of two."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One process as it is shown; None where it has not said."""
+
+    name: str
+    role: str  # source | group | "" while unheard
+    state: str  # waiting | joined | running | paused | finished | diverged | left | lost | failed
+    pid: int | None
+    stimuli_per_s: float | None
+    spike_share: float | None  # spikes sent / spikes a dense forward pass would send, 0 to 1
+    notifications: int | None
+    updates: int | None
+    staleness: float | None  # mean, in the group's own updates
+    queue: float | None  # messages waiting; for the source, stimuli in flight
+    cpu: float | None  # share of one core, 0 to 1
+    rss_mb: float | None
+    age_s: float | None  # since it was last heard
+
+    def row(self) -> dict[str, Any]:
+        """What of it goes into a row of `metrics.jsonl`; absent means not measured."""
+        found = {
+            "state": self.state,
+            "stimuli_per_s": whole(self.stimuli_per_s),
+            "spike_share": rounded(self.spike_share, 4),
+            "notifications": self.notifications,
+            "updates": self.updates,
+            "staleness": rounded(self.staleness, 3),
+            "queue": whole(self.queue),
+            "cpu": rounded(self.cpu, 3),
+            "rss_mb": rounded(self.rss_mb, 1),
+        }
+        return {k: v for k, v in found.items() if v is not None}
+
+
+@dataclass(slots=True)
+class Process:
+    """What was heard of one process, over all its incarnations."""
+
+    name: str
+    role: str = ""
+    state: str = "waiting"
+    pid: int | None = None
+    incarnation: int = 0
+    seq: int = -1
+    heard: float | None = None
+    counters: dict[str, int] = field(default_factory=dict)
+    before: dict[str, int] = field(default_factory=dict)  # counted by incarnations that are gone
+    gauges: dict[str, float] = field(default_factory=dict)
+    marks: deque[Mark] = field(default_factory=deque)
+
+    def hear(self, t: Telemetry, now: float) -> bool:
+        """Take in telemetry; False if it is older than what is known."""
+        if (t.incarnation, t.seq) < (self.incarnation, self.seq):
+            return False
+        if t.incarnation > self.incarnation:
+            for key, n in self.counters.items():
+                self.before[key] = self.before.get(key, 0) + n
+            self.marks.clear()
+            self.state = "running"
+        self.role, self.incarnation, self.seq, self.heard = t.role, t.incarnation, t.seq, now
+        self.counters = dict(t.counters)
+        self.gauges = {k: float(v) for k, v in t.gauges.items() if math.isfinite(v)}
+        self.marks.append((now, self.counters, self.gauges.get("cpu_s")))
+        while len(self.marks) > 2 and now - self.marks[0][0] > RATE_WINDOW_S:
+            self.marks.popleft()
+        if self.state in ALIVE:
+            self.state = "paused" if self.gauges.get("paused") else "running"
+        return True
+
+    def count(self, key: str) -> int | None:
+        """A counter over all incarnations; None if never reported."""
+        if key not in self.counters and key not in self.before:
+            return None
+        return self.counters.get(key, 0) + self.before.get(key, 0)
+
+    def rate(self, key: str) -> float | None:
+        """Counts a second over the last `RATE_WINDOW_S`; None before two reports."""
+        if len(self.marks) < 2 or key not in self.counters:
+            return None
+        (t0, first, _), (t1, last, _) = self.marks[0], self.marks[-1]
+        return (last[key] - first.get(key, 0)) / (t1 - t0) if t1 > t0 else None
+
+    def cpu(self) -> float | None:
+        """Share of one core over the last `RATE_WINDOW_S`."""
+        if len(self.marks) < 2:
+            return None
+        (t0, _, c0), (t1, _, c1) = self.marks[0], self.marks[-1]
+        return max(0.0, (c1 - c0) / (t1 - t0)) if c0 is not None and c1 is not None and t1 > t0 else None
+
+    def line(self, now: float | None) -> Line:
+        """The process as it is shown at `now`."""
+        spikes, dense = self.count("spikes"), self.count("spikes_dense")
+        stale, n = self.count("staleness_sum"), self.count("staleness_count")
+        is_source, is_gone = self.role == "source", self.state in GONE
+        return Line(
+            name=self.name,
+            role=self.role,
+            state=self.state,
+            pid=self.pid,
+            stimuli_per_s=None if is_gone else self.rate("confirmed" if is_source else "stimuli"),
+            spike_share=spikes / dense if spikes is not None and dense else None,
+            notifications=self.count("notifications"),
+            updates=self.count("updates"),
+            staleness=stale / n if stale is not None and n else None,
+            queue=self.gauges.get("in_flight" if is_source else "queue"),
+            cpu=None if is_gone else self.cpu(),
+            rss_mb=self.gauges.get("rss_mb"),
+            age_s=None if self.heard is None or now is None else now - self.heard,
+        )
+
+
+def rounded(value: float | None, digits: int) -> float | None:
+    """`round`, that lets None pass."""
+    return None if value is None else round(value, digits)
+
+
+def whole(value: float | None) -> int | None:
+    """The nearest whole number, that lets None pass."""
+    return None if value is None else round(value)

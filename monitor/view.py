@@ -1,0 +1,217 @@
+"""What is known of a run: telemetry and events in, lines, totals and the summary out. Pure.
+
+No socket, no clock, no terminal: the caller says what came and when (`now`, in seconds on its own clock).
+Counters arrive cumulative, so a lost message costs nothing but freshness. A number that no process has
+measured yet is None; nothing is guessed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from monitor.process import STATES, Line, Process, rounded, whole
+from topology.wire import Event, Telemetry
+
+HISTORY = 512
+"""Points of the loss curve at most; then every second one goes, so a long run keeps its whole shape."""
+
+QUALITY = ("loss", "train_accuracy", "test_accuracy", "test_loss")
+"""How well it has learned: gauges of the source."""
+
+COUNTED = (
+    ("spikes", "spikes"),
+    ("spikes_dense", "spikes_dense"),
+    ("notifications", "notifications"),
+    ("notifications_dense", "notifications_dense"),
+    ("updates", "updates"),
+    ("updates_dense", "updates_dense"),
+    ("bytes", "bytes"),
+    ("bytes_dense", "bytes_dense"),
+    ("eval_bytes", "eval_bytes"),
+    ("skipped", "skipped"),
+    ("represented", "represented"),
+    ("unclosed", "unclosed"),
+    ("expired", "expired"),
+    ("late", "late"),
+    ("duplicates", "duplicates"),
+    ("gaps", "gaps"),
+    ("fenced", "fenced"),
+    ("drops", "outbox_drops"),
+    ("wire_errors", "wire_errors"),
+    ("nonfinite", "nonfinite"),
+)
+"""Key of a summary or row, and the counter that is summed over all processes for it."""
+
+
+class View:
+    """Everything that a display, `metrics.jsonl` and the summary need, kept up to date message by message.
+
+    Args:
+        plan_processes: names of the plan's processes in the order they are shown, source first.
+        name: of the network, for the display.
+        run: the run folder as the user should type it.
+
+    """
+
+    def __init__(self, plan_processes: Sequence[str], name: str = "", run: str = "") -> None:
+        self.name = name
+        self.run = run
+        self.now: float | None = None
+        self.began: float | None = None
+        self.ended = False
+        self.notes: list[str] = []  # what went wrong, in words
+        self.losses: list[tuple[int, float]] = []  # (stimuli, running mean of the loss)
+        self.accuracies: list[tuple[int, float]] = []  # (stimuli, running training accuracy)
+        self.tests: list[tuple[int, float]] = []  # (stimuli, accuracy of an evaluation)
+        self._processes = {p: Process(p) for p in plan_processes}
+        self._tested: dict[str, float] = {}  # from evaluations, until a gauge says the same
+
+    def update(self, message: Telemetry | Event, now: float) -> None:
+        """Take in one message. `now` in seconds, on any one clock, never going back."""
+        self.began = now if self.began is None else self.began
+        self.now = now if self.now is None else max(self.now, now)
+        if isinstance(message, Telemetry):
+            self._hear(message)
+        else:
+            self._happened(message)
+
+    def _hear(self, t: Telemetry) -> None:
+        process = self._processes.setdefault(t.name, Process(t.name))
+        if self.now is None or not process.hear(t, self.now) or t.role != "source":
+            return
+        stimuli = process.count("confirmed") or 0
+        for history, gauge in ((self.losses, "loss"), (self.accuracies, "train_accuracy")):
+            value = process.gauges.get(gauge)
+            if value is not None and (not history or history[-1][0] < stimuli):
+                _keep(history, stimuli, value)
+        self._test(process.gauges)
+
+    def _happened(self, e: Event) -> None:
+        subject = str(e.data.get("process", e.name))
+        process = self._processes.get(subject)
+        if process is not None and e.kind in STATES:
+            process.state = e.kind
+            if isinstance(e.data.get("pid"), int):
+                process.pid = e.data["pid"]
+        if e.kind in ("lost", "failed", "diverged"):
+            why = str(e.data.get("why") or e.data.get("message") or "")
+            note = f"{subject} {e.kind}" + (f": {why}" if why else "")
+            if note not in self.notes:  # the broker tells a new listener what happened before
+                self.notes.append(note)
+        elif e.kind == "evaluated":
+            self._test({k: float(v) for k, v in e.data.items() if k in ("test_accuracy", "test_loss")})
+        elif e.kind == "ended":
+            for last in e.data.get("telemetry") or ():
+                self._hear(last if isinstance(last, Telemetry) else Telemetry(**last))
+            self.ended = True
+
+    def _test(self, gauges: Mapping[str, float]) -> None:
+        """Remember the latest evaluation; a point of its curve when it changed."""
+        found = {k: gauges[k] for k in ("test_accuracy", "test_loss") if math.isfinite(gauges.get(k, math.nan))}
+        if found and any(self._tested.get(k) != v for k, v in found.items()):
+            self._tested.update(found)
+            if "test_accuracy" in found:
+                _keep(self.tests, self.stimuli or 0, found["test_accuracy"])
+
+    # --- questions ------------------------------------------------------------------------------------
+
+    @property
+    def source(self) -> Process | None:
+        """The process that said it is the source."""
+        return next((p for p in self._processes.values() if p.role == "source"), None)
+
+    @property
+    def stimuli(self) -> int | None:
+        """Training stimuli confirmed by the readout."""
+        return self.source.count("confirmed") if self.source else None
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds between the first and the last message."""
+        return 0.0 if self.now is None or self.began is None else self.now - self.began
+
+    @property
+    def stimuli_per_s(self) -> float | None:
+        """Training stimuli a second, lately."""
+        return self.source.rate("confirmed") if self.source else None
+
+    @property
+    def eta_s(self) -> float | None:
+        """Seconds to the last stimulus at the present rate."""
+        total, done, rate = self.gauge("total"), self.stimuli, self.stimuli_per_s
+        return max(0.0, total - done) / rate if total and done is not None and rate else None
+
+    def gauge(self, key: str) -> float | None:
+        """A gauge of the source; the latest evaluation for `test_accuracy` and `test_loss`."""
+        if key in self._tested:
+            return self._tested[key]
+        return self.source.gauges.get(key) if self.source else None
+
+    def total(self, counter: str) -> int | None:
+        """A counter summed over all processes; None while no process has reported it."""
+        counts = [n for p in self._processes.values() if (n := p.count(counter)) is not None]
+        return sum(counts) if counts else None
+
+    def saved(self, counter: str) -> float | None:
+        """How many times fewer than dense: `<counter>_dense` over `<counter>`; inf where none was needed."""
+        sparse, dense = self.total(counter), self.total(f"{counter}_dense")
+        if sparse is None or not dense:
+            return None
+        return dense / sparse if sparse else math.inf
+
+    @property
+    def staleness_mean(self) -> float | None:
+        """Mean over all gradients of the group's own updates between their forward and backward pass."""
+        total, n = self.total("staleness_sum"), self.total("staleness_count")
+        return total / n if total is not None and n else None
+
+    @property
+    def staleness_max(self) -> float | None:
+        """Largest staleness that any group reports."""
+        found = [p.gauges["staleness_max"] for p in self._processes.values() if "staleness_max" in p.gauges]
+        return max(found, default=None)
+
+    def lines(self) -> list[Line]:
+        """A line a process, in the order of the plan."""
+        return [p.line(self.now) for p in self._processes.values()]
+
+    def row(self) -> dict[str, Any]:
+        """One row of `metrics.jsonl`: totals, and a short map a process. Absent means not measured."""
+        row = {
+            "t_s": round(self.elapsed_s, 3),
+            "stimuli": self.stimuli,
+            "epoch": rounded(self.gauge("epoch"), 4),
+            "stimuli_per_s": whole(self.stimuli_per_s),
+            **{k: rounded(self.gauge(k), 6) for k in ("loss", "train_accuracy", "test_accuracy", "test_loss")},
+            "in_flight": whole(self.gauge("in_flight")),
+            **{key: self.total(counter) for key, counter in COUNTED},
+            "staleness_mean": rounded(self.staleness_mean, 3),
+            "processes": {line.name: line.row() for line in self.lines()},
+        }
+        return {k: v for k, v in row.items() if v is not None}
+
+    def summary(self) -> dict[str, Any]:
+        """The run in one object, training only unless the key says otherwise. None means not measured."""
+        stimuli, train_s = self.stimuli, self.gauge("train_s")
+        return {
+            "name": self.name,
+            "run": self.run,
+            **{k: rounded(self.gauge(k), 6) for k in QUALITY},
+            "epochs": rounded(self.gauge("epoch"), 4),
+            "stimuli": stimuli,
+            "train_s": rounded(train_s, 3),
+            "stimuli_per_s": whole(stimuli / train_s) if stimuli is not None and train_s else None,
+            **{key: self.total(counter) for key, counter in COUNTED},
+            "staleness_mean": rounded(self.staleness_mean, 3),
+            "staleness_max": whole(self.staleness_max),
+            "unheard": [p.name for p in self._processes.values() if p.heard is None],
+        }
+
+
+def _keep(history: list[tuple[int, float]], stimuli: int, value: float) -> None:
+    """Append a point; thin the curve by half when it is full."""
+    history.append((stimuli, value))
+    if len(history) > HISTORY:
+        del history[1::2]

@@ -1,0 +1,84 @@
+"""Neural networks as independent processes that never wait for each other.
+
+From Python, in a script or a notebook:
+
+    import neurond
+
+    run = neurond.run("digits", {"source.epochs": 5})
+    run.summary["test_accuracy"], run.weights["h1 -> h2"], run.predict(x)
+
+Where things are:
+
+    api.py          run, run_async
+    supervise.py    a whole run on this machine; runs.py its folder, environment.py where it ran
+    daemon.py       one process; shell.py and control.py its sockets
+    group.py, source.py, readout.py, machine.py, flight.py, links.py, memory.py    what a process decides (pure)
+    neurons.py, losses.py, rules.py, optimizers.py, weights.py, forward.py         the numerics
+    checkpoint.py   one process' part of a checkpoint
+    data/           data sets and readers
+    errors.py       what can go wrong with a run
+    cli/            the command line
+
+Names load on first use, so that ``import neurond`` costs nothing and daemons carry no more than they need.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from neurond.api import run, run_async
+    from neurond.data.dataset import DataError
+    from neurond.errors import (
+        AddressError,
+        AddressInUse,
+        BrokerUnreachable,
+        Diverged,
+        Interrupted,
+        NeurondError,
+        ProcessLost,
+        RunError,
+        TargetNotReached,
+    )
+    from neurond.runs import Run, open_run
+    from topology.errors import TopologyError
+
+__all__ = [
+    "AddressError",
+    "AddressInUse",
+    "BrokerUnreachable",
+    "DataError",
+    "Diverged",
+    "Interrupted",
+    "NeurondError",
+    "ProcessLost",
+    "Run",
+    "RunError",
+    "TargetNotReached",
+    "TopologyError",
+    "open_run",
+    "run",
+    "run_async",
+]
+
+_HOME = {
+    "DataError": "neurond.data.dataset",
+    "Run": "neurond.runs",
+    "TopologyError": "topology.errors",
+    "open_run": "neurond.runs",
+    "run": "neurond.api",
+    "run_async": "neurond.api",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """A name of `__all__`, from the module where it lives."""
+    if name not in __all__:
+        raise AttributeError(f"module 'neurond' has no attribute {name!r}")
+    return getattr(import_module(_HOME.get(name, "neurond.errors")), name)
+
+
+def __dir__() -> list[str]:
+    """What `dir` and completion show."""
+    return [*globals(), *__all__]

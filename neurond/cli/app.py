@@ -1,0 +1,76 @@
+"""The command `neurond`: the one place where an exception becomes a line and an exit code.
+
+Exit codes: 0 ok, 1 runtime failure, 2 usage, 3 invalid topology or data, 4 broker unreachable, 5 a process was
+lost, 6 target not reached, 130 interrupted. Exceptions that know theirs carry it as `exit_code`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from neurond.cli.output import say
+
+FAILED, USAGE, INVALID, INTERRUPTED = 1, 2, 3, 130
+DAEMONS = ("broker", "source", "group")
+
+
+def main(argv: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and leave with its exit code; what went wrong is said in one line on stderr.
+
+    Args:
+        argv: the arguments without the program's name; those of this process if None.
+
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a terminal that knows only ASCII is no reason to fail
+    try:
+        if arguments[:1] and arguments[0] in DAEMONS:
+            from neurond.cli.daemons import daemon  # daemons do without typer: 65 ms and 8 MiB each
+
+            code = daemon(arguments[0], arguments[1:])
+        else:
+            from neurond.cli.verbs import verbs
+
+            code = verbs()(args=arguments, prog_name="neurond", standalone_mode=False)
+    except SystemExit:
+        raise
+    except BaseException as error:
+        if os.environ.get("NEUROND_DEBUG"):
+            import traceback
+
+            traceback.print_exc()
+        line, code = explain(error)
+        say(line)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def explain(error: BaseException) -> tuple[str, int]:
+    """The words for the user, one line where one will do, and the exit code of an exception."""
+    if isinstance(error, KeyboardInterrupt):
+        return "neurond: interrupted", INTERRUPTED
+    if hasattr(error, "format_message"):  # a usage error of typer; the class has moved between its versions
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context is not None else "neurond"
+        message = str(error.format_message()).rstrip(".")
+        return f"{command}: {message}. Try '{command} --help'.", USAGE
+    from neurond.data.dataset import DataError  # late: brings NumPy, and only errors need it
+    from topology.errors import TopologyError
+
+    if isinstance(error, TopologyError):
+        return str(error), INVALID  # file:line:column in front, as editors like it
+    if isinstance(error, DataError):
+        return f"neurond: {error}", INVALID
+    code = getattr(error, "exit_code", None)
+    if isinstance(code, int):
+        return f"neurond: {error}", code
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        return f"neurond: {where}{error.strerror or error}", FAILED
+    first = (str(error).strip() or "no message").splitlines()[0]
+    hint = "a fault of neurond's own; NEUROND_DEBUG=1 shows where"
+    return f"neurond: {type(error).__name__}: {first} ({hint})", FAILED

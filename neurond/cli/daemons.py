@@ -1,0 +1,137 @@
+"""The verbs broker, source and group: one process each, configured by flags or by `NEUROND_*`, as containers like it.
+
+They are parsed here with argparse and handed to the same light entry points that the supervisor starts, so a
+group's process carries no command-line framework.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
+
+from neurond.cli.output import WrongUse
+from topology import address
+
+if TYPE_CHECKING:
+    import typer
+
+NAME_HELP = "process name in the topology: h1, or h2.0 (NEUROND_NAME)"
+FILE_HELP = "topology file, or the name of a ready network (NEUROND_TOPOLOGY)"
+ADDRESS_HELP = "where to listen: tcp://HOST:PORT, three ports in a row, or ipc:///FOLDER/ (NEUROND_BIND)"
+RUN_HELP = "run folder; a new one under runs/ if not given (NEUROND_RUN)"
+RESUME_HELP = "go on from the last checkpoint of this run folder, in it (NEUROND_RESUME)"
+SET_HELP = "override any value of the topology, such as source.epochs=5"
+BROKER_HELP = "address of the broker, such as tcp://10.0.0.2:5570 (NEUROND_BROKER)"
+BIND_HELP = "endpoint of this process' inbox, such as tcp://0.0.0.0:5600 (NEUROND_BIND)"
+ADVERTISE_HELP = "host under which peers reach the inbox, where it is not the bound one (NEUROND_ADVERTISE)"
+DATA_HELP = "where mnist and fashion-mnist lie (NEUROND_DATA)"
+
+
+class _Parser(argparse.ArgumentParser):
+    """Argparse with flags that fall back to the environment, and errors of one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise what `main` says to the user."""
+        raise WrongUse(f"{message}. Try '{self.prog} --help'.")
+
+    def setting(self, flag: str, variable: str, **keywords: Any) -> None:
+        """A flag whose value comes from the environment where it is not given; empty counts as not given."""
+        fallback = keywords.pop("default", None)
+        self.add_argument(flag, default=os.environ.get(variable) or fallback, **keywords)
+
+    def positional(self, name: str, variable: str, **keywords: Any) -> None:
+        """An argument that may come from the environment instead."""
+        default = os.environ.get(variable) or None
+        self.add_argument(name, nargs=None if default is None else "?", default=default, **keywords)
+
+
+def _parser(verb: str, what: str, example: str) -> _Parser:
+    return _Parser(prog=f"neurond {verb}", description=what, epilog=f"Example: {example}")
+
+
+def source(arguments: Sequence[str]) -> int:
+    """Run the process that feeds stimuli."""
+    parser = _parser("source", source.__doc__ or "", "neurond source --broker tcp://127.0.0.1:5570")
+    _inbox(parser)
+    parser.setting("--data-dir", "NEUROND_DATA", metavar="DIR", help=DATA_HELP)
+    return _serve("source", parser.parse_args(arguments))
+
+
+def group(arguments: Sequence[str]) -> int:
+    """Run one group of neurons."""
+    parser = _parser("group", group.__doc__ or "", "neurond group h1 --broker tcp://127.0.0.1:5570")
+    parser.positional("name", "NEUROND_NAME", help=NAME_HELP)
+    _inbox(parser)
+    options = parser.parse_args(arguments)
+    if options.name == "source":
+        parser.error("the source is a verb of its own: neurond source")
+    return _serve(options.name, options)
+
+
+def broker(arguments: Sequence[str]) -> int:
+    """Run the broker of one network: it hands out the plan, watches the processes and keeps the checkpoints."""
+    parser = _parser("broker", broker.__doc__ or "", "neurond broker digits --address tcp://127.0.0.1:5570")
+    parser.add_argument("file", nargs="?", default=os.environ.get("NEUROND_TOPOLOGY") or None, help=FILE_HELP)
+    parser.setting("--address", "NEUROND_BIND", default=address.DEFAULT, help=ADDRESS_HELP)
+    parser.setting("--run", "NEUROND_RUN", metavar="DIR", help=RUN_HELP)
+    parser.setting("--data-dir", "NEUROND_DATA", metavar="DIR", help=DATA_HELP)
+    parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE", help=SET_HELP)
+    parser.setting("--resume", "NEUROND_RESUME", metavar="RUN", help=RESUME_HELP)
+    options = parser.parse_args(arguments)
+    if options.file is None and options.resume is None:
+        parser.error("the following arguments are required: file, or --resume RUN")
+    return _conduct(options)
+
+
+def _inbox(parser: _Parser) -> None:
+    parser.setting("--broker", "NEUROND_BROKER", default=address.DEFAULT, metavar="ADDRESS", help=BROKER_HELP)
+    parser.setting("--bind", "NEUROND_BIND", metavar="ENDPOINT", help=BIND_HELP)
+    parser.setting("--advertise", "NEUROND_ADVERTISE", metavar="HOST", help=ADVERTISE_HELP)
+
+
+def _serve(name: str, options: argparse.Namespace) -> int:
+    address.control(options.broker)  # raises what `main` explains if it is no address
+    from neurond.daemon import Settings, serve
+
+    data_dir = getattr(options, "data_dir", None)
+    return serve(Settings(name, options.broker, options.bind, options.advertise, data_dir))
+
+
+def _conduct(options: argparse.Namespace) -> int:
+    address.control(options.address)  # before a run folder is made
+    from broker.__main__ import serve
+    from neurond import runs
+    from neurond.cli.topologies import planned
+    from topology.write import dump
+
+    earlier = None if options.resume is None else runs.open_run(options.resume)
+    file = options.file or str(earlier.path / "topology.yaml") if earlier else options.file
+    transport: Literal["ipc", "tcp"] = "ipc" if address.folder(options.address) else "tcp"
+    data_dir = None if options.data_dir is None else Path(options.data_dir)
+    topology, plan = planned(file, options.overrides, data_dir, transport)
+    folder = earlier.path if earlier else runs.create(topology.name, options.run)
+    with runs.held(folder):
+        runs.write_text(folder / "topology.yaml", dump(topology))
+        runs.write_plan(folder, plan)
+        return serve(plan, options.address, folder.absolute(), resume=earlier is not None)
+
+
+VERBS: dict[str, Callable[[Sequence[str]], int]] = {"broker": broker, "source": source, "group": group}
+
+
+def daemon(verb: str, arguments: Sequence[str]) -> int:
+    """Run one daemon to its end; returns the exit code."""
+    return VERBS[verb](arguments)
+
+
+def add(top: typer.Typer, panel: str) -> None:
+    """List the daemons in `neurond --help`; `main` takes them away before typer sees their arguments."""
+    for verb, run in VERBS.items():
+        top.command(verb, help=run.__doc__, rich_help_panel=panel)(_listed)
+
+
+def _listed() -> None:
+    """Nothing: never called."""

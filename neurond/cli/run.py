@@ -1,0 +1,200 @@
+"""The verb run: train a network as processes on this machine, and show it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from neurond.cli.output import WrongUse, out_json, say, suggest, words
+from neurond.cli.topologies import DataDir, Set
+from neurond.cli.until import Target, parse_for, parse_target
+
+if TYPE_CHECKING:
+    from rich.segment import Segments
+
+    from monitor.progress import Progress
+    from monitor.view import View
+    from neurond.runs import Run
+    from topology.spec import Topology
+
+PICTURE_EVERY_S = 0.5
+
+
+def run(
+    file: Annotated[
+        str | None,
+        typer.Argument(metavar="FILE", help="A topology file, or the name of a ready network, such as digits."),
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option(metavar="GOAL", help="Stop once it is reached: acc>=0.97, loss<=0.1.")
+    ] = None,
+    for_: Annotated[str | None, typer.Option("--for", metavar="TIME", help="Stop after this long: 60s, 5m.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as one JSON object.")] = False,
+    resume: Annotated[
+        Path | None, typer.Option(metavar="RUN", help="Go on from the last checkpoint of this run folder.")
+    ] = None,
+    set_: Set = None,
+    data_dir: DataDir = None,
+    run_dir: Annotated[
+        Path | None,
+        typer.Option("--run", metavar="DIR", help="The run's folder; a new one under runs/ if not given."),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="The same as --set seed=N.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress and no summary.")] = False,
+    svg: Annotated[Path | None, typer.Option(hidden=True, help="Write what was shown as a picture.")] = None,
+) -> None:
+    """Train a network as processes on this machine, and show it."""
+    target, for_s = _wanted(until, for_)
+    overrides = [*(set_ or ()), *([] if seed is None else [f"seed={seed}"])]
+    topology = _topology(file, resume, run_dir, overrides)
+    display = _Display(quiet=quiet, picture=svg is not None)
+    from neurond.errors import Interrupted, TargetNotReached
+
+    finished: Run | None = None
+    try:
+        with display:
+            finished = asyncio.run(_supervised(topology, display, run_dir, resume, data_dir, target, for_s))
+    except (Interrupted, TargetNotReached) as error:
+        finished = error.run  # there is a summary all the same; `main` says the rest
+        raise
+    finally:
+        if finished is not None:
+            summary = finished.summary
+            display.finish(summary)
+            if svg is not None:
+                svg.write_text(display.svg(summary, f"neurond run {file or finished.path}"), encoding="utf-8")
+            if as_json:
+                out_json(summary)
+    if not quiet:
+        suggest(f"neurond predict {finished.path} FILE")
+
+
+def _wanted(until: str | None, for_: str | None) -> tuple[Target | None, float | None]:
+    try:
+        return None if until is None else parse_target(until), None if for_ is None else parse_for(for_)
+    except ValueError as error:
+        raise WrongUse(str(error)) from None
+
+
+def _topology(file: str | None, resume: Path | None, run_dir: Path | None, overrides: list[str]) -> Topology | None:
+    """What to train; None for exactly what `resume` trained."""
+    from topology.load import load, zoo
+
+    if resume is not None and run_dir is not None:
+        raise WrongUse(f"a resumed run goes on in its own folder, {resume}; leave out --run")
+    if file is not None:
+        return load(file, overrides, os.environ)
+    if resume is None:
+        raise WrongUse(f"what should be run? Name a topology file, or one of {', '.join(zoo())}")
+    if not overrides:
+        return None
+    from neurond.runs import open_run
+
+    return load(open_run(resume).path / "topology.yaml", overrides, {})
+
+
+async def _supervised(
+    topology: Topology | None,
+    display: _Display,
+    run_dir: Path | None,
+    resume: Path | None,
+    data_dir: Path | None,
+    target: Target | None,
+    for_s: float | None,
+) -> Run:
+    """The run. The first Ctrl-C or SIGTERM stops it in good order, the second one at once."""
+    from neurond.supervise import supervise
+
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    task = asyncio.current_task()
+    assert task is not None
+
+    def interrupt() -> None:
+        if stop.is_set():
+            task.cancel()
+        else:
+            stop.set()
+            display.say("stopping and saving; Ctrl-C once more to leave at once")
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, interrupt)
+    try:
+        return await supervise(
+            topology,
+            run_dir=run_dir,
+            resume=resume,
+            data_dir=data_dir,
+            until=target,
+            for_s=for_s,
+            on_view=display,
+            stop=stop,
+        )
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+
+
+class _Display:
+    """The progress display, made only when there is something to show: the processes start meanwhile."""
+
+    def __init__(self, *, quiet: bool, picture: bool) -> None:
+        self._quiet = quiet
+        self._picture = picture
+        self._stack = ExitStack()
+        self._progress: Progress | None = None
+        self._say: Callable[[str], None] = say
+        self._frame: Segments | None = None
+        self._framed = 0.0
+
+    def __enter__(self) -> _Display:
+        return self
+
+    def __exit__(self, *raised: Any) -> None:
+        self._stack.__exit__(*raised)
+
+    def __call__(self, view: View) -> None:
+        """Show the view, if it is time."""
+        if self._progress is None:
+            from monitor.progress import progress
+
+            console = words()
+            self._progress = self._stack.enter_context(progress(console, time.monotonic, quiet=self._quiet))
+            self._say = lambda line: console.print(line, soft_wrap=True, markup=False)
+        self._progress(view)
+        if self._picture:
+            self._keep(view)
+
+    def _keep(self, view: View) -> None:
+        """Remember the last picture of the network at work."""
+        from monitor.picture import frame
+
+        now = time.monotonic()
+        if now - self._framed >= PICTURE_EVERY_S and all(line.state == "running" for line in view.lines()):
+            self._frame, self._framed = frame(view), now
+
+    def say(self, line: str) -> None:
+        """A line of words, above the live display if there is one."""
+        self._say(line)
+
+    def finish(self, summary: dict[str, Any]) -> None:
+        """The summary."""
+        if self._progress is not None:
+            self._progress.finish(summary)
+
+    def svg(self, summary: dict[str, Any], command: str) -> str:
+        """What was shown, as a picture."""
+        from rich.text import Text
+
+        from monitor.comparison import Comparison
+        from monitor.picture import svg
+
+        frames = [] if self._frame is None else [self._frame]
+        return svg([Text(f"$ {command}", style="bold"), *frames, Comparison(summary)], command)

@@ -1,0 +1,78 @@
+"""When a run is good enough or long enough: `--until acc>=0.97` and `--for 60s`, read and judged. Pure."""
+
+from __future__ import annotations
+
+import math
+import operator
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+METRICS = {
+    "acc": "test_accuracy",
+    "accuracy": "test_accuracy",
+    "test_accuracy": "test_accuracy",
+    "train_accuracy": "train_accuracy",
+    "loss": "test_loss",
+    "test_loss": "test_loss",
+    "train_loss": "loss",
+}
+"""What people write, and the gauge that is meant. Held-out data decides unless they say `train_`."""
+
+OPERATORS: dict[str, Callable[[float, float], bool]] = {
+    ">=": operator.ge,
+    "<=": operator.le,
+    ">": operator.gt,
+    "<": operator.lt,
+}
+_TARGET = re.compile(r"\s*([a-z_]+)\s*(>=|<=|>|<)\s*([0-9]*\.?[0-9]+(?:e[-+]?[0-9]+)?)\s*(%?)\s*", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A goal for one figure of a run, such as ``acc>=0.97``."""
+
+    text: str  # as written
+    gauge: str  # test_accuracy | test_loss | train_accuracy | loss
+    sign: str  # >= | <= | > | <
+    value: float
+
+    def reached(self, figure: float | None) -> bool:
+        """Whether the figure is there; one that was never measured is not."""
+        return figure is not None and OPERATORS[self.sign](figure, self.value)
+
+
+def parse_target(text: str) -> Target:
+    """``acc>=0.97``, ``acc>97%``, ``loss<=0.1`` as a Target; ValueError with one line if it is none."""
+    match = _TARGET.fullmatch(text)
+    if match is None:
+        raise ValueError(f"'{text}' is no target; write it as acc>=0.97 or loss<=0.1 (in quotes, for the shell)")
+    name, sign, number, is_percent = match[1].lower(), match[2], float(match[3]), bool(match[4])
+    if name not in METRICS:
+        raise ValueError(f"'{name}' in '{text}' is not known; known: {', '.join(METRICS)}")
+    value = number / 100 if is_percent else number
+    gauge = METRICS[name]
+    if not math.isfinite(value):
+        raise ValueError(f"'{text}': the number is too large")
+    if gauge.endswith("accuracy"):
+        if value > 1:
+            raise ValueError(f"'{text}': an accuracy is a share of one; did you mean {name}{sign}{value / 100:g}?")
+        if sign.startswith("<"):
+            raise ValueError(f"'{text}': accuracy grows, so write {name}>={number:g}{match[4]}")
+    elif sign.startswith(">"):
+        raise ValueError(f"'{text}': a loss shrinks, so write {name}<={number:g}{match[4]}")
+    return Target(text, gauge, sign, value)
+
+
+def parse_for(text: str) -> float:
+    """``60s``, ``1.5m`` or ``1h`` in seconds; ValueError with one line if it is no duration above zero."""
+    from topology.section import seconds  # late: brings pydantic
+
+    try:
+        found = seconds(text.strip())
+    except ValueError:
+        hint = f"did you mean {text}s?" if re.fullmatch(r"[0-9.]+", text.strip()) else "write 500ms, 60s, 5m or 1h"
+        raise ValueError(f"'{text}' is no duration; {hint}") from None
+    if found <= 0:
+        raise ValueError(f"'{text}' is no time at all; write 500ms, 60s, 5m or 1h")
+    return found

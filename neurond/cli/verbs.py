@@ -1,0 +1,77 @@
+"""The verbs put together, with an example each. Nothing that a verb needs is imported before it runs."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+import typer
+
+from neurond.cli import daemons, datasets, doctor, run, shell, topologies, trained
+from neurond.cli.output import out
+from neurond.cli.shell import COMPLETE_VARIABLE
+
+EXAMPLES = {
+    "run": "neurond run digits --until 'acc>=0.97' --set source.epochs=40",
+    "check": "neurond check topology.yaml",
+    "expand": "neurond expand digits > topology.yaml",
+    "graph": "neurond graph mnist --mermaid",
+    "schema": "neurond schema > neurond.schema.json",
+    "init": "neurond init topology.yaml",
+    "eval": "neurond eval runs/20250131-120000-digits",
+    "predict": "neurond predict runs/20250131-120000-digits inputs.csv > classes.csv",
+    "doctor": "neurond doctor",
+    "completion": 'eval "$(neurond completion bash)"',
+}
+
+
+def verbs() -> typer.Typer:
+    """The verbs, put together. Nothing that a verb needs is imported before it runs."""
+    if COMPLETE_VARIABLE in os.environ:  # a shell asks: `add_completion` would do this, and add two options
+        from typer.completion import completion_init  # type: ignore[attr-defined]
+
+        completion_init()
+    top = typer.Typer(
+        name="neurond",
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode="rich",
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+
+    @top.callback(invoke_without_command=True, epilog="Start with: neurond run digits")
+    def top_level(
+        context: typer.Context,
+        version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
+    ) -> None:
+        """Neural networks as independent processes that never wait for each other."""
+        if version:
+            out(f"neurond {_version()}")
+            raise typer.Exit
+        if context.invoked_subcommand is None:
+            typer.echo(context.get_help())
+            raise typer.Exit
+
+    panels = (
+        ("Train and use", (run.run, trained.eval_, trained.predict)),
+        ("Topologies", (topologies.init, topologies.check, topologies.expand, topologies.graph, topologies.schema)),
+        ("This machine", (doctor.doctor, shell.completion)),
+    )
+    for panel, members in panels:
+        for verb in members:
+            name = verb.__name__.rstrip("_")
+            top.command(name, epilog=f"Example: {EXAMPLES[name]}", rich_help_panel=panel)(verb)
+    top.add_typer(
+        datasets.app, name="data", help="List, fetch and look at data sets.", rich_help_panel="This machine"
+    )
+    daemons.add(top, "Processes, one by one (containers start these)")
+    return top
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("neurond")
+    except PackageNotFoundError:
+        return "(not installed: run from its source)"

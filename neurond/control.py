@@ -1,0 +1,147 @@
+"""A process' line to its broker: registers, beats, passes commands in and replies, events and telemetry out.
+
+Spikes never come this way. When the broker goes away the process carries on and registers again, with growing
+pauses, under the incarnation that it had.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Callable
+
+import zmq
+
+from topology import address, wire
+
+FIRST_RETRY_S = 0.25
+LAST_RETRY_S = 2.0
+
+
+class Control:
+    """The control DEALER and the telemetry PUSH of one process.
+
+    Args:
+        context: the process' ZeroMQ context.
+        broker: the broker's address.
+        hello: how to register; its incarnation is filled in once one was given.
+        on_message: called with each message of the broker.
+        on_unreachable: called once when the broker did not answer for `patience_s` seconds.
+
+    """
+
+    def __init__(
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        broker: str,
+        hello: wire.Hello,
+        on_message: Callable[[wire.ControlMessage], None],
+        on_unreachable: Callable[[], None],
+        patience_s: float = 30.0,
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._hello = hello
+        self._on_message = on_message
+        self._on_unreachable = on_unreachable
+        self._patience_s = patience_s
+        self._registered = False
+        self._asking: asyncio.TimerHandle | None = None
+        self._drain_due = False
+        self.wire_errors = 0
+        self.drops = 0
+        # DEALER: HWM 1000, linger 0.5 s for the last reply, never blocks; a full queue drops and counts.
+        self._dealer = context.socket(zmq.DEALER)
+        self._dealer.setsockopt(zmq.IDENTITY, hello.name.encode())
+        self._dealer.setsockopt(zmq.LINGER, 500)
+        self._dealer.setsockopt(zmq.RECONNECT_IVL_MAX, 2000)
+        # PUSH: HWM 16, linger 0, lossy by design: counters are cumulative, so a later report makes up for it.
+        self._telemetry = context.socket(zmq.PUSH)
+        self._telemetry.setsockopt(zmq.SNDHWM, 16)
+        self._telemetry.setsockopt(zmq.LINGER, 0)
+        # PAIR of libzmq's own: tells when the connection to the broker is lost.
+        self._monitor = self._dealer.get_monitor_socket(zmq.EVENT_DISCONNECTED)
+        self._dealer.connect(address.control(broker))
+        self._telemetry.connect(address.telemetry_in(broker))
+        self._dealer_fd = int(self._dealer.getsockopt(zmq.FD))
+        self._monitor_fd = int(self._monitor.getsockopt(zmq.FD))
+        self._loop.add_reader(self._dealer_fd, self._drain)
+        self._loop.add_reader(self._monitor_fd, self._connection_lost)
+        self._ask(FIRST_RETRY_S, self._loop.time() + patience_s)
+
+    def welcomed(self, incarnation: int) -> None:
+        """The broker has answered: stop asking, and keep this incarnation when asking again."""
+        self._registered = True
+        self._stop_asking()
+        h = self._hello
+        self._hello = wire.Hello(h.name, h.role, h.pid, h.endpoint, incarnation)
+
+    def send(self, message: wire.ControlMessage) -> None:
+        """Send to the broker, now or not at all."""
+        try:
+            self._dealer.send(wire.pack(message), zmq.NOBLOCK)
+        except zmq.Again:
+            self.drops += 1
+        # The descriptor is edge-triggered and a send may eat its edge: look again after every send.
+        if not self._drain_due and int(self._dealer.getsockopt(zmq.EVENTS)) & zmq.POLLIN:
+            self._drain_due = True
+            self._loop.call_soon(self._drain)
+
+    def report(self, telemetry: wire.Telemetry) -> None:
+        """Send telemetry; lost when nobody takes it, for the next one holds the same counters."""
+        try:
+            self._telemetry.send(wire.pack(telemetry), zmq.NOBLOCK)
+        except zmq.Again:
+            self.drops += 1
+
+    def close(self) -> None:
+        """Close the sockets; the last messages get half a second to leave."""
+        self._stop_asking()
+        self._loop.remove_reader(self._dealer_fd)
+        self._loop.remove_reader(self._monitor_fd)
+        self._dealer.disable_monitor()
+        self._monitor.close(0)
+        self._telemetry.close()
+        self._dealer.close()
+
+    def _ask(self, pause_s: float, give_up: float) -> None:
+        if self._loop.time() > give_up:
+            self._asking = None
+            self._on_unreachable()
+            return
+        self.send(self._hello)
+        self._asking = self._loop.call_later(pause_s, self._ask, min(2 * pause_s, LAST_RETRY_S), give_up)
+
+    def _stop_asking(self) -> None:
+        if self._asking is not None:
+            self._asking.cancel()
+            self._asking = None
+
+    def _connection_lost(self) -> None:
+        lost = False
+        with contextlib.suppress(zmq.Again):
+            while True:
+                self._monitor.recv_multipart(zmq.NOBLOCK)
+                lost = True
+        if lost and self._registered:
+            self._registered = False
+            self._ask(FIRST_RETRY_S, self._loop.time() + self._patience_s)
+
+    def _drain(self) -> None:
+        self._drain_due = False
+        while not self._dealer.closed:
+            try:
+                data = self._dealer.recv(zmq.NOBLOCK)
+            except zmq.Again:
+                return
+            try:
+                message = wire.unpack(data)
+            except wire.WireError:
+                self.wire_errors += 1
+                continue
+            self._on_message(message)
+
+
+def hello(name: str, role: str, endpoint: str) -> wire.Hello:
+    """How this process introduces itself."""
+    return wire.Hello(name, role, os.getpid(), endpoint)

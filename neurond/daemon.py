@@ -1,0 +1,301 @@
+"""One process of a network: a group or the source, from registering with the broker to the last reply.
+
+Light on purpose: a daemon receives its part of the plan resolved and checked, so it starts without a YAML reader,
+a validator or a command-line framework (``python -m neurond.daemon group h1 --broker ADDRESS``).
+"""
+
+from __future__ import annotations
+
+import os
+
+for _variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"):
+    os.environ.setdefault(_variable, "1")  # before numpy loads: many processes of many threads fight for cores
+
+import argparse
+import asyncio
+import contextlib
+import json
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import zmq
+
+from neurond.control import Control, hello
+from neurond.machine import Machine, Request
+from neurond.shell import Inbox, Shell
+from topology import address, wire
+from topology.plan import SOURCE, group_from_dict, source_from_dict
+
+TICK_S = 0.25
+REPORT_TICKS = 2  # a beat and a report every so many ticks
+
+OK, FAILED, BAD_DATA, UNREACHABLE, INTERRUPTED = 0, 1, 3, 4, 130
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a daemon must be told from outside; all else comes with the plan.
+
+    Args:
+        name: process name in the plan (``h1``, ``h2.0``, ``source``).
+        broker: the broker's address.
+        bind: endpoint of the inbox; by default a file beside the broker's, or a free port of the loopback.
+        advertise: host that peers connect to, where it is not the one that is bound (containers).
+        data_dir: where the source looks for data sets.
+        tethered: leave when standard input ends, for then whoever started the process is gone.
+
+    """
+
+    name: str
+    broker: str
+    bind: str | None = None
+    advertise: str | None = None
+    data_dir: str | None = None
+    tethered: bool = False
+
+
+class StartError(Exception):
+    """The process cannot start or go on; `code` is its exit status, the message one line for a person."""
+
+    def __init__(self, message: str, code: int = FAILED) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class Daemon:
+    """A process between its broker and its machine. `run` returns the exit status."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._role = "source" if settings.name == SOURCE else "group"
+        self._loop = asyncio.get_running_loop()
+        self._exit: asyncio.Future[int] = self._loop.create_future()
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._shell: Shell | None = None
+        self._machine: Machine | None = None
+        self._run_dir = Path()
+        self._ticks = 0
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def run(self) -> int:
+        """Register, work until told to leave, and close everything; returns the exit status."""
+        self._loop.set_exception_handler(self._crash)
+        for number, status in ((signal.SIGTERM, OK), (signal.SIGINT, INTERRUPTED)):
+            self._loop.add_signal_handler(number, self._leave, status)
+        if self._settings.tethered:
+            self._loop.add_reader(sys.stdin.fileno(), self._tether)
+        endpoint = self._settings.bind or default_inbox(self._settings.broker, self._settings.name)
+        try:
+            self._inbox = Inbox(self._context, endpoint)
+        except zmq.ZMQError as error:
+            raise StartError(f"cannot bind {endpoint}: {error.strerror}") from error
+        try:
+            self._control = Control(
+                self._context,
+                self._settings.broker,
+                hello(self._settings.name, self._role, self._reachable(self._inbox.endpoint)),
+                self._message,
+                self._unreachable,
+            )
+            self._timer = self._loop.call_later(TICK_S, self._tick)
+            return await self._exit
+        finally:
+            if self._timer is not None:
+                self._timer.cancel()
+            if self._shell is not None:
+                self._shell.close()
+            self._control.close()
+            self._inbox.close()
+            self._context.term()
+            self._inbox.release()
+
+    # --- the broker's messages --------------------------------------------------------------------------
+
+    def _message(self, message: wire.ControlMessage) -> None:
+        try:
+            if isinstance(message, wire.Welcome):
+                self._welcome(message)
+            elif isinstance(message, wire.Roster):
+                if self._shell is not None:
+                    self._shell.meet(message)
+            elif isinstance(message, wire.Command):
+                self._command(message)
+            elif isinstance(message, wire.Refused):
+                raise StartError(f"the broker refuses {self._settings.name}: {message.why}")
+        except StartError as error:
+            self._fail(error)
+
+    def _welcome(self, welcome: wire.Welcome) -> None:
+        self._control.welcomed(welcome.incarnation)
+        if self._machine is not None:
+            self._machine.incarnation = welcome.incarnation
+            return
+        self._run_dir = Path(welcome.run_dir)
+        machine = self._make_machine(welcome.plan, welcome.incarnation)
+        if welcome.resume:
+            self._restore(machine)
+        self._machine = machine
+        self._shell = Shell(self._context, self._inbox, machine, self._control.send)
+        say(f"{self._settings.name}: incarnation {welcome.incarnation}, inbox {self._inbox.endpoint}")
+        self._report()
+
+    def _make_machine(self, plan: dict[str, Any], incarnation: int) -> Machine:
+        try:
+            if self._role == "group":
+                from neurond.group import GroupMachine  # the source needs none of it
+
+                return GroupMachine(group_from_dict(plan), incarnation)
+            from neurond import data
+            from neurond.source import SourceMachine
+
+            p = source_from_dict(plan)
+            folder = self._settings.data_dir or p.data_dir
+            try:
+                examples = data.load(p.data, data_dir=folder, label=p.label, test=p.test)
+            except data.DataError as error:
+                raise StartError(str(error), BAD_DATA) from error
+            if examples.x_train.shape[1] != p.features:
+                raise StartError(f"{p.data} has {examples.x_train.shape[1]} features, not {p.features}", BAD_DATA)
+            return SourceMachine(p, examples, incarnation)
+        except (KeyError, TypeError) as error:
+            raise StartError(f"the broker sent a plan of another version ({error})") from error
+
+    def _restore(self, machine: Machine) -> None:
+        from neurond import checkpoint  # only a resumed run needs it
+
+        folder = self._run_dir / "checkpoints"
+        try:
+            manifest = json.loads((folder / "manifest.json").read_text())
+            path = folder / manifest["files"][self._settings.name]["file"]
+            machine.restore(checkpoint.read(path))
+        except (OSError, ValueError, KeyError) as error:
+            raise StartError(f"cannot resume {self._settings.name} from {folder}: {error}") from error
+
+    def _command(self, command: wire.Command) -> None:
+        if self._machine is None or self._shell is None:
+            self._control.send(wire.Reply(command.id, False, error="still starting"))
+        elif command.verb == "save":
+            self._control.send(self._save(command))
+        elif command.verb == "exit":
+            self._control.send(wire.Reply(command.id, True, {"telemetry": asdict(self._shell.telemetry())}))
+            self._leave(OK)
+        elif command.verb == "status":
+            self._control.send(wire.Reply(command.id, True, {"telemetry": asdict(self._shell.telemetry())}))
+        else:
+            request = Request(command.id, command.verb, command.args)
+            self._shell.perform(self._machine.handle(request, self._loop.time()))
+            self._shell.tick()
+
+    def _save(self, command: wire.Command) -> wire.Reply:
+        from neurond import checkpoint  # late: safetensors is only needed from the first save on
+
+        assert self._machine is not None
+        folder = str(command.args.get("folder", ""))
+        path = self._run_dir / "checkpoints" / folder / f"{self._settings.name}.safetensors"
+        try:
+            saved = checkpoint.write(path, self._machine.state())
+        except OSError as error:
+            return wire.Reply(command.id, False, error=f"cannot save {path}: {error.strerror}")
+        return wire.Reply(command.id, True, saved | {"file": f"{folder}/{saved['file']}"})
+
+    # --- time, trouble and the end ----------------------------------------------------------------------
+
+    def _tick(self) -> None:
+        self._timer = self._loop.call_later(TICK_S, self._tick)
+        if self._shell is None:
+            return
+        self._shell.tick()
+        self._ticks += 1
+        if self._ticks % REPORT_TICKS == 0:
+            self._report()
+
+    def _report(self) -> None:
+        assert self._shell is not None
+        assert self._machine is not None
+        self._control.send(wire.Beat(self._machine.progress))
+        self._control.report(self._shell.telemetry())
+
+    def _reachable(self, bound: str) -> str:
+        if self._settings.advertise and bound.startswith("tcp://"):
+            return f"tcp://{self._settings.advertise}:{bound.rpartition(':')[2]}"
+        return bound
+
+    def _tether(self) -> None:
+        with contextlib.suppress(OSError):
+            if os.read(sys.stdin.fileno(), 4096):
+                return
+        self._loop.remove_reader(sys.stdin.fileno())
+        say(f"{self._settings.name}: whoever started this process is gone; leaving")
+        self._leave(FAILED)
+
+    def _unreachable(self) -> None:
+        self._fail(StartError(f"no broker answers at {self._settings.broker}; is it running?", UNREACHABLE))
+
+    def _fail(self, error: StartError) -> None:
+        say(f"neurond: {error}")
+        self._control.send(wire.Event(self._settings.name, "failed", {"why": str(error), "exit": error.code}))
+        self._leave(error.code)
+
+    def _crash(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        loop.default_exception_handler(context)  # a fault of ours: the traceback belongs into the log
+        self._leave(FAILED)
+
+    def _leave(self, status: int) -> None:
+        if not self._exit.done():
+            self._exit.set_result(status)
+
+
+def default_inbox(broker: str, name: str) -> str:
+    """Where a process binds its inbox unless it is told: beside the broker's sockets, or on the loopback."""
+    folder = address.folder(broker)
+    return "tcp://127.0.0.1:*" if folder is None else address.in_folder(folder, name)
+
+
+def say(line: str) -> None:
+    """One line for the log."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def serve(settings: Settings) -> int:
+    """Run one daemon to its end, on uvloop where there is one; returns the exit status."""
+
+    async def main() -> int:
+        return await Daemon(settings).run()
+
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            return runner.run(main())
+    except (StartError, address.AddressError) as error:
+        say(f"neurond: {error}")
+        return error.code if isinstance(error, StartError) else error.exit_code
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:  # not built for every platform; the loop of the standard library does the same
+        return None
+    return uvloop.new_event_loop
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry of ``python -m neurond.daemon``, as the supervisor starts it."""
+    parser = argparse.ArgumentParser(prog="python -m neurond.daemon", description=__doc__)
+    parser.add_argument("role", choices=["group", "source"])
+    parser.add_argument("name", nargs="?", default=SOURCE)
+    parser.add_argument("--broker", required=True)
+    parser.add_argument("--bind")
+    parser.add_argument("--advertise")
+    parser.add_argument("--data-dir")
+    parser.add_argument("--tethered", action="store_true")
+    options = vars(parser.parse_args(arguments))
+    del options["role"]
+    return serve(Settings(**options))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,71 @@
+"""Inputs without labels, to predict from: csv, npy, npz or IDX images, told apart by their first bytes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurond.data.dataset import DataError, reading, uint8_scale
+
+_NPY = b"\x93NUMPY"
+_ZIP = b"PK"
+
+
+def read_inputs(
+    path: Path, features: int, label: str | None = None, *, scale: float | None = None
+) -> NDArray[np.float32]:
+    """Inputs (n, features), float32, as the network was trained on them.
+
+    Args:
+        path: csv, npy, npz (its array x) or IDX images, gzip-compressed or not. In npy and npz one input may
+            stand alone, without an axis for the rows.
+        features: inputs of the network.
+        label: csv: name or number of a column to leave out, where the file has it.
+        scale: `Dataset.scale` of the training data. Raw pixels are multiplied by it: uint8 arrays, IDX
+            images, and csv files of whole numbers of which one is above 1. Where None, a full uint8 pixel
+            becomes 1, and csv is taken as it is.
+
+    Raises:
+        DataError: the file cannot be read, or does not hold that many numbers a row.
+
+    """
+    with reading(path), path.open("rb") as f:
+        start = f.read(6)
+    if start.startswith((_NPY, _ZIP)):
+        return _from_array(path, _array(path, start), features, scale)
+    from neurond.data.idx import is_idx, read_idx
+
+    if is_idx(start):
+        return _from_array(path, read_idx(path, dims=3), features, scale)
+    from neurond.data.table import read_table
+
+    x = read_table(path, label=label, features=features).x
+    raw = scale is not None and x.max() > 1 and bool((x == np.floor(x)).all())
+    return x * np.float32(scale) if raw else x
+
+
+def _array(path: Path, start: bytes) -> NDArray[Any]:
+    from neurond.data.npz import Npz, read_npy
+
+    if start.startswith(_NPY):
+        return read_npy(path)
+    with Npz(path) as npz:
+        if "x" not in npz.names:
+            raise DataError(f"{path}: no array x; it holds {', '.join(npz.names[:8]) or 'nothing'}")
+        return npz.array("x")
+
+
+def _from_array(path: Path, array: NDArray[Any], features: int, scale: float | None) -> NDArray[np.float32]:
+    from neurond.data.arrays import as_inputs
+
+    if array.ndim and array.size == features and array.shape[0] != 1:
+        array = array[None]  # one input alone
+    x = as_inputs(array, str(path))
+    if x.shape[1] != features:
+        raise DataError(f"{path}: {x.shape[1]} numbers a row, but the network reads {features}")
+    if x.dtype != np.uint8:
+        return x.astype(np.float32, copy=False)
+    return x * np.float32(uint8_scale(x) if scale is None else scale)

@@ -1,0 +1,114 @@
+"""All the weights of a group: one matrix a link in, a bias, and how they learn from remembered stimuli."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurond.machine import State
+from neurond.memory import Floats, Memory, Slots
+from neurond.optimizers import Synapses, learning_rate
+from neurond.weights import initial_bias, link_weights
+from topology.plan import GroupPlan
+
+
+class Dendrites:
+    """The weights of a group, and the count of its own updates by which staleness is measured.
+
+    `version` grows by one with every call of `learn` that changed a weight; `stimuli` is the group's own count
+    of taught stimuli, by which the learning rate goes.
+    """
+
+    def __init__(self, plan: GroupPlan) -> None:
+        self.version = 0
+        self.stimuli = 0
+        self.staleness_max = 0
+        self.staleness_sum = 0
+        self.staleness_count = 0
+        self.updates = 0
+        self.finite = True
+        self._plan = plan
+        self._links = [Synapses(link_weights(plan, link), plan.optimizer, plan.update) for link in plan.links_in]
+        self._bias = Synapses(initial_bias(plan).reshape(-1, 1), plan.optimizer, plan.update)
+        self._ones = np.ones((plan.memory, 1), np.float32)
+        self.size = sum(synapses.w.size for synapses in self._links)
+
+    def sum(self, inputs: Sequence[Floats], stimuli: int) -> Floats:
+        """z = sum_p w_p x_p + b, float32 (stimuli, size), from one (stimuli, n_pre) array a link.
+
+        A readout's last input are the targets; it is left alone.
+        """
+        z: Floats = np.empty((stimuli, len(self._bias.w)), np.float32)
+        for k, synapses in enumerate(self._links):
+            if k == 0:
+                np.matmul(inputs[0], synapses.w.T, out=z)
+            else:
+                z += inputs[k] @ synapses.w.T
+        z += self._bias.w[:, 0]
+        return z
+
+    def back(self, link: int, d: Floats, active: Slots) -> Floats:
+        """w^T d for one link, float32 (n, n_pre); `active` are the columns of d (n, size) that hold something."""
+        return np.matmul(d[:, active], self._links[link].w[active], dtype=np.float32)
+
+    def learn(self, memory: Memory, slots: Slots) -> None:
+        """These stimuli are closed: what was summed up for them enters the weights through the update rule.
+
+        Each gradient may be scaled by 1 / (1 + staleness_decay * staleness), staleness being the group's own
+        updates since the stimulus fired (Zhang et al. 2016, Staleness-aware async-SGD, arXiv:1511.05950,
+        equation 6, with a slope).
+        """
+        plan = self._plan
+        told = slots[memory.touched[slots]]
+        if not len(told) and plan.update.rule != "every":
+            return
+        scale: Floats | float = 1.0
+        d = memory.gradient[told]
+        if len(told):
+            staleness = self.version - memory.version[told]
+            self.staleness_sum += int(staleness.sum())
+            self.staleness_count += len(told)
+            self.staleness_max = max(self.staleness_max, int(staleness.max()))
+            memory.gradient[told] = 0.0
+            memory.touched[told] = False
+            if plan.staleness_decay:
+                scale = (1.0 / (1.0 + plan.staleness_decay * staleness)).astype(np.float32)
+        lr, n = self.learning_rate(), len(slots)
+        changed = self._bias.learn(d, self._ones[: len(told)], lr=lr, lr_scale=scale, stimuli=n)
+        for synapses, inputs in zip(self._links, memory.inputs, strict=False):  # a readout's last input is targets
+            updates = synapses.learn(d, inputs[told], lr=lr, lr_scale=scale, stimuli=n)
+            self.updates += updates
+            changed += updates
+            self.finite &= synapses.finite
+        self.version += changed > 0
+
+    def learning_rate(self) -> float:
+        """The learning rate as the schedule has it now."""
+        return learning_rate(self._plan.optimizer, self.stimuli)
+
+    def norm(self) -> float:
+        """Euclidean norm of all weights, biases left out."""
+        return float(np.sqrt(sum(float(np.vdot(s.w, s.w)) for s in self._links)))
+
+    def state(self) -> State:
+        """Weights as ``w.<pre process>`` and ``b``; beside them what the update rules hold back."""
+        state: State = {"count": np.array([self.stimuli, self.version], np.int64)}
+        for name, synapses in self._named():
+            state |= synapses.state(name)
+        return state
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Take up what `state` gave; ValueError when it belongs to another network."""
+        if "count" not in state:
+            raise ValueError("not the checkpoint of a group")
+        for name, synapses in self._named():
+            synapses.restore(state, name)
+        self.stimuli, self.version = (int(n) for n in state["count"])
+
+    def _named(self) -> Iterator[tuple[str, Synapses]]:
+        for link, synapses in zip(self._plan.links_in, self._links, strict=True):
+            yield f"w.{link.pre}", synapses
+        yield "b", self._bias

@@ -1,0 +1,153 @@
+"""What the source keeps of the stimuli that are under way, and the score it keeps of those that came back."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+EVALUATION = 1 << 40
+"""Ids of evaluation stimuli begin here, so that those of training stimuli stay dense."""
+
+
+class Stimulus:
+    """One stimulus under way."""
+
+    __slots__ = ("closed", "confirmed", "presentation", "sample", "waits_for_closes")
+
+    def __init__(self, sample: int) -> None:
+        self.sample = sample
+        self.presentation = 1
+        self.confirmed = False
+        self.waits_for_closes = False
+        self.closed: int = 0  # bit k: the k-th group that the source feeds has closed it
+
+
+class Flight:
+    """The stimuli in the window, and when each volley of them is to be looked at again.
+
+    Args:
+        posts: groups that the source feeds.
+        retry_s: unconfirmed for this long, a stimulus is due again; each further presentation waits twice as long.
+
+    """
+
+    def __init__(self, posts: int, retry_s: float) -> None:
+        self._all = (1 << posts) - 1
+        self._retry_s = retry_s
+        self._stimuli: dict[int, Stimulus] = {}
+        self._due: list[tuple[float, int, int, list[int]]] = []  # (when, a tie breaker, presentation, ids)
+        self._volleys = 0
+
+    def __len__(self) -> int:
+        """Places of the window that are taken."""
+        return len(self._stimuli)
+
+    def launch(self, ids: Iterable[int], samples: Iterable[int], now: float) -> None:
+        """New stimuli take their places."""
+        known = list(ids)
+        for stimulus, sample in zip(known, samples, strict=True):
+            self._stimuli[stimulus] = Stimulus(sample)
+        self._watch(known, 1, now)
+
+    def confirm(self, ids: list[int], pending: list[bool]) -> list[bool]:
+        """The readout has seen these; returns which of them count now (the others were confirmed before)."""
+        counts = []
+        for stimulus, waits in zip(ids, pending, strict=True):
+            entry = self._stimuli.get(stimulus)
+            if entry is None:
+                counts.append(False)
+                continue
+            counts.append(not entry.confirmed)
+            entry.confirmed = True
+            if not waits or entry.closed == self._all:
+                del self._stimuli[stimulus]
+            else:
+                entry.waits_for_closes = True
+        return counts
+
+    def close(self, ids: list[int], post: int) -> None:
+        """The `post`-th group that the source feeds has closed these; those long gone do not matter."""
+        bit = 1 << post
+        for stimulus in ids:
+            entry = self._stimuli.get(stimulus)
+            if entry is not None:
+                entry.closed |= bit
+                if entry.waits_for_closes and entry.closed == self._all:
+                    del self._stimuli[stimulus]
+
+    def overdue(self, now: float) -> tuple[dict[int, dict[int, int]], int]:
+        """What has waited too long.
+
+        Returns:
+            the stimuli to present again, as ``{presentation: {stimulus: sample}}``, and how many places were
+            given back because their confirmed stimulus was not closed in time.
+
+        """
+        again: dict[int, dict[int, int]] = {}
+        unclosed = 0
+        while self._due and self._due[0][0] <= now:
+            _, _, presentation, ids = heapq.heappop(self._due)
+            for stimulus in ids:
+                entry = self._stimuli.get(stimulus)
+                if entry is None or entry.presentation != presentation:
+                    continue
+                if entry.confirmed:
+                    del self._stimuli[stimulus]
+                    unclosed += 1
+                else:
+                    entry.presentation += 1
+                    entry.closed = 0
+                    again.setdefault(entry.presentation, {})[stimulus] = entry.sample
+        for presentation, stimuli in again.items():
+            self._watch(list(stimuli), presentation, now)
+        return again, unclosed
+
+    def unconfirmed(self) -> Iterator[int]:
+        """Samples of the training stimuli that have not been confirmed."""
+        return (s.sample for k, s in self._stimuli.items() if not s.confirmed and k < EVALUATION)
+
+    def training(self) -> bool:
+        """Whether any training stimulus is under way."""
+        return any(stimulus < EVALUATION for stimulus in self._stimuli)
+
+    def _watch(self, ids: list[int], presentation: int, now: float) -> None:
+        self._volleys += 1
+        wait = self._retry_s * 2 ** min(presentation - 1, 3)
+        heapq.heappush(self._due, (now + wait, self._volleys, presentation, ids))
+
+
+@dataclass(slots=True)
+class Score:
+    """Loss and hits of some stimuli, as they come in."""
+
+    stimuli: int = 0
+    hits: int = 0
+    loss: float = 0.0  # sum
+
+    def add(self, loss: NDArray[np.float32], hit: NDArray[np.bool_]) -> None:
+        """Take some stimuli in; both arrays have an entry a stimulus."""
+        self.stimuli += len(loss)
+        self.hits += int(hit.sum())
+        self.loss += float(loss.sum(dtype=np.float64))
+
+
+@dataclass(slots=True)
+class Trend:
+    """Running means of loss and accuracy over about the last thousand stimuli."""
+
+    loss: float = 0.0
+    accuracy: float = 0.0
+    stimuli: int = 0
+    SPAN = 1000
+
+    def add(self, loss: NDArray[np.float32], hit: NDArray[np.bool_]) -> None:
+        """Take some stimuli in; both arrays have an entry a stimulus."""
+        n = len(loss)
+        self.stimuli += n
+        share = n / min(self.stimuli, self.SPAN) if self.stimuli < self.SPAN else min(1.0, n / self.SPAN)
+        self.loss += share * (float(loss.mean()) - self.loss)
+        self.accuracy += share * (float(hit.mean()) - self.accuracy)

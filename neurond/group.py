@@ -1,0 +1,430 @@
+"""The machine of a group of neurons: joins spikes, fires, and learns from whatever notifications come back.
+
+For a stimulus s with inputs x_p from groups p (design: z = sum_p w_p x_p + b, a = f(z)) the group keeps x_p and a.
+When notifications e of any one post group arrive it acts at once, for all that follows is linear in e:
+d = f'(z) * e goes on to each pre group as w_p^T d, through the link's rule, and is summed up. When every post
+group has closed s, the sum enters the weights through the update rule and s is forgotten. The readout does the
+same, with the loss in the place of its post group.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurond.dendrites import Dendrites
+from neurond.links import Closing, Inbound, Outbound, link_counters
+from neurond.machine import (
+    Action,
+    Answer,
+    Frame,
+    Idle,
+    MachineEvent,
+    Request,
+    State,
+    Tell,
+    Tick,
+    random_generator,
+)
+from neurond.memory import Flags, Floats, Ids, Memory, Slots
+from neurond.neurons import make_neuron
+from neurond.readout import Readout
+from neurond.rules import Rule, make_rule
+from topology import wire
+from topology.plan import SOURCE, GroupPlan
+
+MOST = 128
+"""Stimuli that are fired in one go at most: a larger product gains nothing, and what comes after it waits longer."""
+HINT = "lower the learning rate (optimizer.lr) or the window (source.window)"
+
+COUNTERS = (
+    "stimuli",
+    "eval_stimuli",
+    "volleys",
+    "spikes",
+    "spikes_dense",
+    "notifications",
+    "notifications_dense",
+    "updates_dense",
+    "bytes",
+    "bytes_dense",
+    "eval_bytes",
+    "frames_in",
+    "frames_out",
+    "closes",
+    "skipped",
+    "seen_again",
+    "wire_errors",
+    "nonfinite",
+)
+
+
+@dataclass(slots=True)
+class Ready:
+    """Stimuli whose inputs are all there and that have not fired yet; all of one presentation and one purpose."""
+
+    presentation: int
+    teach: bool
+    slots: list[Slots]
+    ids: list[Ids]
+    stimuli: int
+
+    def takes(self, slots: Slots, message: wire.Spikes | wire.Targets) -> bool:
+        """Whether the stimuli of a message may fire together with these."""
+        alike = message.presentation == self.presentation and message.teach == self.teach
+        return alike and self.stimuli + len(slots) <= MOST
+
+    def add(self, slots: Slots, ids: Ids) -> None:
+        """Take more stimuli in."""
+        self.slots.append(slots)
+        self.ids.append(ids)
+        self.stimuli += len(ids)
+
+    def joined(self) -> tuple[Slots, Ids, slice | Slots]:
+        """Slots and ids in the order of the ids, and the slots as a slice if they lie side by side."""
+        slots, ids = self.slots[0], self.ids[0]
+        if len(self.ids) > 1:
+            slots, ids = np.concatenate(self.slots), np.concatenate(self.ids)
+            if (ids[1:] < ids[:-1]).any():
+                order = np.argsort(ids)
+                slots, ids = slots[order], ids[order]
+        first, last = int(slots[0]), int(slots[-1])
+        if last - first == len(slots) - 1 and (slots[1:] > slots[:-1]).all():
+            return slots, ids, slice(first, last + 1)
+        return slots, ids, slots
+
+
+class GroupMachine:
+    """One group (or one shard of it) as a pure machine; the readout when its plan has a loss.
+
+    Args:
+        plan: what the group is and how it is wired.
+        incarnation: marks every frame; peers refuse frames of a lower one.
+
+    Invariants: a frame changes the machine only after it was decoded, accepted by its link and found to fit;
+    a stimulus is taught at most once; the weights that send an error back are those before the update that the
+    same error brings.
+
+    """
+
+    role = "group"
+
+    def __init__(self, plan: GroupPlan, incarnation: int = 1) -> None:
+        self.plan = plan
+        self.name = plan.name
+        self.incarnation = incarnation
+        self.progress = 0
+        rng = random_generator(plan.seed, plan.name, incarnation)
+        self._neuron = make_neuron(plan.neuron, plan.slope)
+        self._rules = [
+            None if link.pre == SOURCE else make_rule(link.notify, link.n_pre, rng) for link in plan.links_in
+        ]
+        self._readout = None if plan.loss is None else Readout(plan.loss, plan.size, rng)
+        self.dendrites = Dendrites(plan)
+        widths = [link.n_pre for link in plan.links_in]
+        posts = len(plan.links_out)
+        if plan.loss is not None:
+            widths.append(plan.loss.targets)
+            posts = 1  # the loss
+        self.memory = Memory(plan.memory, plan.size, widths, posts)
+        self._position_in = {link.index: k for k, link in enumerate(plan.links_in)}
+        self._position_out = {link.index: k for k, link in enumerate(plan.links_out)}
+        self._spikes_in = [Inbound() for _ in plan.links_in]
+        self._errors_out = [Outbound(link.pre) for link in plan.links_in]
+        self._spikes_out = [Outbound(link.post) for link in plan.links_out]
+        self._errors_in = [Inbound() for _ in plan.links_out]
+        self._ready: Ready | None = None
+        self._closing = Closing(len(plan.links_in))
+        self._errors_width = sum(link.n_pre for link in plan.links_in if link.pre != SOURCE)
+        self._diverged = False
+        self._seq = 0
+        self._count = dict.fromkeys(COUNTERS, 0)
+        self._out: list[Action] = []
+
+    # --- events -----------------------------------------------------------------------------------------
+
+    def handle(self, event: MachineEvent, now: float) -> Sequence[Action]:  # noqa: ARG002 - a group needs no time
+        """Take one event in and say what is to be done about it."""
+        out = self._out = []
+        if isinstance(event, Frame):
+            self._frame(event.data)
+            if self._ready is not None and not event.more:
+                self._fire()
+        elif isinstance(event, Idle):
+            if self._closing.urgent:
+                self._send_closes()
+        elif isinstance(event, Tick):
+            self._send_closes()
+        elif isinstance(event, Request):
+            out.append(Answer(wire.Reply(event.id, False, error=f"a group cannot {event.verb}")))
+        return out
+
+    def _frame(self, data: bytes) -> None:
+        self._count["frames_in"] += 1
+        try:
+            message = wire.decode(data)
+            if isinstance(message, wire.Spikes):
+                self._spikes(message)
+            elif isinstance(message, wire.Notifications | wire.Closes):
+                self._errors(message)
+            elif isinstance(message, wire.Targets):
+                self._targets(message)
+            else:
+                raise wire.WireError("a confirmation is not for a group")
+        except wire.WireError:
+            self._count["wire_errors"] += 1
+            return
+        self.progress += len(message.ids)
+
+    def _spikes(self, message: wire.Spikes) -> None:
+        position = self._position_in.get(message.link, -1)
+        if position < 0:
+            raise wire.WireError(f"no link {message.link} comes in here")
+        self._check(message.ids, message.values, self.plan.links_in[position].n_pre)
+        if self._spikes_in[position].accept(message.incarnation, message.seq):
+            self._join(position, message)
+
+    def _targets(self, message: wire.Targets) -> None:
+        readout = self._readout
+        if readout is None or message.link != readout.plan.confirms:
+            raise wire.WireError("targets are for the readout")
+        self._check(message.ids, message.values, readout.plan.targets)
+        if not readout.fits(message.values):
+            raise wire.WireError("a class that the readout does not have")
+        if readout.targets_in.accept(message.incarnation, message.seq):
+            self._join(len(self.plan.links_in), message)
+
+    def _errors(self, message: wire.Notifications | wire.Closes) -> None:
+        position = self._position_out.get(message.link, -1)
+        if position < 0:
+            raise wire.WireError(f"no link {message.link} goes out here")
+        values = message.values if isinstance(message, wire.Notifications) else None
+        self._check(message.ids, values, self.plan.size)
+        if not self._errors_in[position].accept(message.incarnation, message.seq):
+            return
+        slots, known = self.memory.find(message.ids, message.presentation)
+        ids = message.ids if known is None else message.ids[known]
+        if not len(ids):
+            return
+        if not isinstance(message, wire.Notifications):
+            done = self.memory.close(position, slots)
+            self._finish(slots[done], ids[done], message.presentation, None)
+            return
+        e, closed = message.values, message.closed
+        if known is not None:
+            e, closed = e[known], closed[known]
+        self._backward(position, slots, ids, message.presentation, e, closed)
+
+    def _check(self, ids: Ids, values: Floats | None, width: int) -> None:
+        if values is not None and values.shape[1] != width:
+            raise wire.WireError(f"{values.shape[1]} values a stimulus on a link of {width}")
+        if len(ids) > self.memory.capacity // 2 or (ids[1:] <= ids[:-1]).any():
+            raise wire.WireError("stimuli out of order, or more than fit")
+
+    # --- forward ----------------------------------------------------------------------------------------
+
+    def _join(self, position: int, message: wire.Spikes | wire.Targets) -> None:
+        memory = self.memory
+        slots, ids = memory.arrive(position, message.ids, message.presentation, message.values)
+        if not len(ids):
+            return
+        ready = self._ready
+        if ready is not None and not ready.takes(slots, message):
+            self._fire()
+            ready = None
+        if ready is None:
+            self._ready = Ready(message.presentation, message.teach, [slots], [ids], len(ids))
+        else:
+            ready.add(slots, ids)
+
+    def _fire(self) -> None:
+        """Fire for every stimulus that is ready: volleys that waited together go as one."""
+        assert self._ready is not None
+        ready, self._ready = self._ready, None
+        memory, n = self.memory, ready.stimuli
+        slots, ids, rows = ready.joined()
+        a = self._neuron.fire(self.dendrites.sum([x[rows] for x in memory.inputs], n))
+        if not np.isfinite(a.sum(dtype=np.float64)):
+            self._diverge("its activations are no longer finite numbers")
+            memory.forget(slots, ids)
+            return
+        presentation, teach = ready.presentation, ready.teach
+        if teach:
+            memory.activation[rows] = a
+            memory.version[rows] = self.dendrites.version
+            self.dendrites.stimuli += n
+            self._count_volley(a)
+        else:
+            self._count["eval_stimuli"] += n
+        for link, outbound in zip(self.plan.links_out, self._spikes_out, strict=True):
+            spikes = wire.Spikes(link.index, self.incarnation, outbound.sent, presentation, teach, ids, a)
+            self._send(outbound, wire.encode(spikes, link.coding, link.values), teach)
+        if self._readout is not None:
+            self._judge(self._readout, slots, ids, presentation, teach, a)
+        elif not teach:
+            memory.forget(slots, ids)
+
+    def _count_volley(self, a: Floats) -> None:
+        count, posts, n = self._count, len(self._spikes_out), len(a)
+        count["stimuli"] += n
+        count["volleys"] += 1
+        count["spikes"] += int(np.count_nonzero(a)) * posts
+        count["spikes_dense"] += a.size * posts
+        count["notifications_dense"] += n * self._errors_width
+        count["updates_dense"] += self.dendrites.size
+        count["bytes_dense"] += 4 * n * (self.plan.size * posts + self._errors_width)  # float32 both ways
+
+    def _judge(self, readout: Readout, slots: Slots, ids: Ids, presentation: int, teach: bool, a: Floats) -> None:
+        """The readout's turn: compare with the targets, confirm, and start the errors on their way back."""
+        loss, hit, e, pending, again = readout.judge(a, self.memory.inputs[-1][slots], ids, teach)
+        if teach:
+            count = self._count
+            count["seen_again"] += again
+            count["skipped"] += len(ids) - int(pending.sum()) - again
+            count["notifications"] += int(np.count_nonzero(e))
+            count["notifications_dense"] += e.size
+            trouble = readout.watch(loss)
+            if trouble is not None:
+                self._diverge(trouble)
+                return
+        link, outbound = readout.plan.confirms, readout.confirms_out
+        head = (link, self.incarnation, outbound.sent, presentation, teach, ids)
+        self._send(outbound, wire.encode(wire.Confirms(*head, loss, hit, pending)), teach)
+        if not teach:
+            self.memory.forget(slots, ids)
+            return
+        if pending.any():
+            told = ids[pending]
+            closed = np.ones(len(told), np.bool_)
+            self._backward(0, slots[pending], told, presentation, e[pending], closed)
+            slots, ids = slots[~pending], ids[~pending]
+        if len(ids):
+            self.memory.close(0, slots)
+            self._finish(slots, ids, presentation, None)
+
+    # --- backward ---------------------------------------------------------------------------------------
+
+    def _backward(self, post: int, slots: Slots, ids: Ids, presentation: int, e: Floats, closed: Flags) -> None:
+        """Errors e (n, size) of some stimuli have come from one post group, for the last time where `closed`."""
+        memory = self.memory
+        slope = self._neuron.slope(memory.activation[slots])
+        d = e if slope is None else e * slope
+        done = np.zeros(len(ids), np.bool_)
+        if closed.any():
+            done[closed] = memory.close(post, slots[closed])
+        carried: list[Flags | None] = []
+        active = np.flatnonzero(d.any(axis=0))  # few neurons are notified: multiply only their rows
+        for k, (rule, link) in enumerate(zip(self._rules, self.plan.links_in, strict=True)):
+            if rule is None:
+                carried.append(None)
+                continue
+            g = self.dendrites.back(k, d, active)
+            if link.gated:
+                g *= memory.inputs[k][slots] != 0.0
+            g = rule(g)
+            sent: Flags = np.any(g != 0.0, axis=1)
+            if sent.any():
+                self._notify(k, ids[sent], presentation, done[sent], g[sent])
+            carried.append(sent[done])
+        memory.gradient[slots] += d
+        memory.touched[slots] = True
+        self._finish(slots[done], ids[done], presentation, carried)
+
+    def _notify(self, position: int, ids: Ids, presentation: int, closed: Flags, g: Floats) -> None:
+        link, outbound = self.plan.links_in[position], self._errors_out[position]
+        message = wire.Notifications(link.index, self.incarnation, outbound.sent, presentation, ids, closed, g)
+        self._count["notifications"] += int(np.count_nonzero(g))
+        self._send(outbound, wire.encode(message, link.coding, link.values), True)
+
+    def _finish(self, slots: Slots, ids: Ids, presentation: int, carried: list[Flags | None] | None) -> None:
+        """Every post group has closed these: learn from them, pass the close on, and forget them.
+
+        `carried` flags, for each link in, the stimuli whose close has just gone out with a notification; it is
+        None where nothing came back.
+        """
+        if not len(ids):
+            return
+        self.dendrites.learn(self.memory, slots)
+        if not self.dendrites.finite:
+            self._diverge("its weights have grown without bound")
+        # Somebody may wait for a close that follows a gradient; what the loss let go is free already.
+        urgent = carried is not None or self._readout is None
+        for k in range(len(self.plan.links_in)):
+            sent = None if carried is None else carried[k]
+            self._closing.add(k, presentation, ids if sent is None else ids[~sent], urgent)
+        self._count["closes"] += len(ids)
+        self.memory.forget(slots, ids)
+        if self._closing.bulky:
+            self._send_closes()
+
+    def _send_closes(self) -> None:
+        for k, presentation, ids in self._closing.take():
+            link, outbound = self.plan.links_in[k].index, self._errors_out[k]
+            closes = wire.Closes(link, self.incarnation, outbound.sent, presentation, ids)
+            self._send(outbound, wire.encode(closes), True)
+
+    # --- what is seen from outside ----------------------------------------------------------------------
+
+    def _send(self, outbound: Outbound, frame: bytes, teach: bool) -> None:
+        self._out.append(outbound.send(frame))
+        self._count["frames_out"] += 1
+        self._count["bytes" if teach else "eval_bytes"] += len(frame)
+
+    def _diverge(self, what: str) -> None:
+        self._count["nonfinite"] += 1
+        if not self._diverged:
+            self._diverged = True
+            self._out.append(Tell(wire.Event(self.name, "diverged", {"what": what, "hint": HINT})))
+
+    def telemetry(self, now: float) -> wire.Telemetry:  # noqa: ARG002 - a group needs no time
+        """Cumulative counters and gauges as they are now."""
+        plan, own = self.plan, self.dendrites
+        ends = [
+            *zip(plan.links_in, self._spikes_in, self._errors_out, strict=True),
+            *zip(plan.links_out, self._errors_in, self._spikes_out, strict=True),
+        ]
+        named = [(link.name, received, sent) for link, received, sent in ends]
+        if self._readout is not None:
+            named.append((f"{SOURCE} -> loss", self._readout.targets_in, self._readout.confirms_out))
+        self._seq += 1
+        counters = self._count | {
+            "updates": own.updates,
+            "staleness_sum": own.staleness_sum,
+            "staleness_count": own.staleness_count,
+            "expired": self.memory.expired,
+            "late": self.memory.late,
+            "gaps": sum(received.gaps for _, received, _ in named),
+            "duplicates": sum(received.duplicates for _, received, _ in named),
+            "fenced": sum(received.fenced for _, received, _ in named),
+        }
+        gauges = {
+            "staleness_max": float(own.staleness_max),
+            "remembered": float(len(self.memory)),
+            "lr": own.learning_rate(),
+            "weight_norm": own.norm(),
+        }
+        links = {name: link_counters(received, sent) for name, received, sent in named}
+        return wire.Telemetry(self.name, self.role, self.incarnation, self._seq, counters, gauges, links)
+
+    def state(self) -> State:
+        """Weights as ``w.<pre process>`` and ``b``; beside them what the update and link rules hold back."""
+        state = self.dendrites.state()
+        for name, rule in self._named_rules():
+            state |= {f"{name}/{key}": value for key, value in rule.state().items()}
+        return state
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Take up what `state` gave; ValueError when it belongs to another network."""
+        self.dendrites.restore(state)
+        for name, rule in self._named_rules():
+            start = f"{name}/"
+            rule.restore({key[len(start) :]: value for key, value in state.items() if key.startswith(start)})
+
+    def _named_rules(self) -> list[tuple[str, Rule]]:
+        links = zip(self.plan.links_in, self._rules, strict=True)
+        named = [(f"rule.{link.pre}", rule) for link, rule in links if rule is not None]
+        return named if self._readout is None else [*named, ("rule.loss", self._readout.rule)]

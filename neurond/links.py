@@ -1,0 +1,113 @@
+"""The two ends of one direction of a link: every frame is numbered, and every one that is missing is counted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurond.machine import Send
+
+BULK = 64
+"""Closes that nobody is known to wait for leave when this many have come together, or at the next tick."""
+
+Ids = NDArray[np.int64]
+
+
+class Outbound:
+    """The sending end of one direction of a link: numbers every frame and counts what it carried."""
+
+    __slots__ = ("bytes", "sent", "to")
+
+    def __init__(self, to: str) -> None:
+        self.to = to
+        self.sent = 0
+        self.bytes = 0
+
+    def send(self, frame: bytes) -> Send:
+        """Count a frame that was encoded with ``seq=self.sent`` and hand it to the shell."""
+        self.sent += 1
+        self.bytes += len(frame)
+        return Send(self.to, frame)
+
+
+class Inbound:
+    """The receiving end of one direction of a link: order, gaps, duplicates and old incarnations.
+
+    Frames are taken in order within one incarnation of the sender. A number that was jumped over is a gap for
+    ever: if that frame still comes, it is a late duplicate and is dropped, so that at any time
+    sent = received + gaps + in flight.
+    """
+
+    __slots__ = ("duplicates", "expected", "fenced", "gaps", "incarnation", "received")
+
+    def __init__(self) -> None:
+        self.incarnation = 0
+        self.expected = 0
+        self.received = 0
+        self.gaps = 0
+        self.duplicates = 0
+        self.fenced = 0
+
+    def accept(self, incarnation: int, seq: int) -> bool:
+        """True if this frame is the next to be handled; all others are counted and are to be dropped."""
+        if incarnation != self.incarnation:
+            if incarnation < self.incarnation:
+                self.fenced += 1
+                return False
+            self.incarnation = incarnation
+            self.expected = 0
+        if seq < self.expected:
+            self.duplicates += 1
+            return False
+        self.gaps += seq - self.expected
+        self.expected = seq + 1
+        self.received += 1
+        return True
+
+
+def link_counters(received: Inbound, sent: Outbound) -> dict[str, int]:
+    """What one end of a link has counted, as telemetry carries it."""
+    return {
+        "sent": sent.sent,
+        "bytes": sent.bytes,
+        "received": received.received,
+        "gaps": received.gaps,
+        "duplicates": received.duplicates,
+        "fenced": received.fenced,
+    }
+
+
+class Closing:
+    """Closes on their way to the pre groups, gathered so that many leave in one frame.
+
+    `urgent`: the source may be waiting for one of them. `bulky`: there are enough to be worth a frame.
+    """
+
+    __slots__ = ("_links", "_waiting", "urgent")
+
+    def __init__(self, links: int) -> None:
+        self._links: list[dict[int, list[Ids]]] = [{} for _ in range(links)]  # presentation -> parts
+        self._waiting = 0
+        self.urgent = False
+
+    @property
+    def bulky(self) -> bool:
+        """Whether there are enough of them."""
+        return self._waiting >= BULK * len(self._links)
+
+    def add(self, link: int, presentation: int, ids: Ids, urgent: bool) -> None:
+        """Gather closes for the pre group of one link."""
+        if len(ids):
+            self._links[link].setdefault(presentation, []).append(ids)
+            self._waiting += len(ids)
+            self.urgent |= urgent
+
+    def take(self) -> Iterator[tuple[int, int, Ids]]:
+        """All of them, as (link, presentation, ids in order); then there are none."""
+        gathered, self._links = self._links, [{} for _ in self._links]
+        self._waiting, self.urgent = 0, False
+        for link, parts in enumerate(gathered):
+            for presentation, ids in parts.items():
+                yield link, presentation, np.sort(np.concatenate(ids))

@@ -1,0 +1,112 @@
+"""What a machine is told and what it wants done: the words between a pure machine and its shell.
+
+A machine has no socket, no clock and no event loop. The shell (`shell.py`), or a simulated network in the
+tests, calls ``handle(event, now)`` and performs the actions that come back, in order. ``now`` is a number of
+seconds on the caller's own clock, of which only differences are used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from topology import wire
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A frame has come in on the inbox; nothing about its bytes is known to be true.
+
+    `more`: another frame with spikes waits behind it, so that a group may put off firing and take both volleys in
+    one product.
+    """
+
+    data: bytes
+    more: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Every process of the plan can be reached: spikes may flow."""
+
+
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """Nothing more waits in the inbox: what was held back to be sent in bulk should go now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Some time has passed (a few times a second): look at what has waited too long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A command for this machine; `verb` is one of its `verbs`. Answered by an `Answer`."""
+
+    id: str
+    verb: str
+    args: Mapping[str, Any] = field(default_factory=dict)
+
+
+MachineEvent = Frame | Start | Idle | Tick | Request
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Put this frame on the way to a process; the outbox is bounded, so it may be dropped and counted there."""
+
+    to: str
+    frame: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """Tell the broker, and through it the monitors, that something happened."""
+
+    event: wire.Event
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Reply to a `Request`."""
+
+    reply: wire.Reply
+
+
+Action = Send | Tell | Answer
+State = dict[str, NDArray[Any]]
+
+
+class Machine(Protocol):
+    """What the shell runs: a group or the source."""
+
+    name: str
+    role: str
+    incarnation: int
+    progress: int
+
+    def handle(self, event: MachineEvent, now: float) -> Sequence[Action]:
+        """Take one event in and say what is to be done about it; never raises on a peer's bytes."""
+        ...
+
+    def telemetry(self, now: float) -> wire.Telemetry:
+        """Cumulative counters and gauges as they are now."""
+        ...
+
+    def state(self) -> State:
+        """Everything that a checkpoint must hold, by name."""
+        ...
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Take up what `state` gave; ValueError when it belongs to another plan."""
+        ...
+
+
+def random_generator(seed: int, name: str, incarnation: int) -> np.random.Generator:
+    """The generator of one process: the same for the same seed, name and incarnation, on any machine."""
+    return np.random.default_rng(np.random.SeedSequence([seed, incarnation, *name.encode()]))

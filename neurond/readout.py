@@ -1,0 +1,73 @@
+"""What a readout has beside a group: the loss, its notification rule, and a watch over how the loss goes."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from neurond.links import Inbound, Outbound
+from neurond.losses import make_loss
+from neurond.memory import Flags, Floats, Ids, Seen
+from neurond.rules import make_rule
+from topology.plan import SOURCE, LossPlan
+
+SPAN = 1000
+"""Stimuli over which the loss is averaged when it is watched."""
+GROWTH = 10.0
+"""The loss has grown without bound when its mean is this many times what it was at the start."""
+
+
+class Verdict(NamedTuple):
+    """What the loss says of some stimuli."""
+
+    loss: Floats  # (n,)
+    hit: Flags  # (n,)
+    e: Floats  # (n, size): dLoss/dActivation that passed the rule; zero for stimuli that do not teach
+    pending: Flags  # (n,): rows of e that hold something
+    again: int  # stimuli that had been confirmed before, and so do not teach
+
+
+class Readout:
+    """The loss as the readout's post group: the gradient passes a rule before anything else happens."""
+
+    def __init__(self, plan: LossPlan, size: int, rng: np.random.Generator) -> None:
+        self.plan = plan
+        self.rule = make_rule(plan.notify, size, rng)
+        self.targets_in = Inbound()
+        self.confirms_out = Outbound(SOURCE)
+        self._loss = make_loss(plan.kind)
+        self._size = size
+        self._seen = Seen()
+        self._mean = 0.0
+        self._first: float | None = None
+
+    def fits(self, targets: Floats) -> bool:
+        """Whether targets of the right width hold classes that the readout has."""
+        if self.plan.kind != "cross-entropy":
+            return True
+        return bool((targets >= 0).all() and (targets < self._size).all())
+
+    def judge(self, a: Floats, targets: Floats, ids: Ids, teach: bool) -> Verdict:
+        """Compare activations (n, size) with targets; a stimulus that was confirmed before teaches nothing."""
+        loss, e, hit = self._loss(a, targets)
+        if not teach:
+            return Verdict(loss, hit, e, np.zeros(len(ids), np.bool_), 0)
+        again = self._seen.add(ids)
+        if again.any():
+            e[again] = 0.0
+        e = self.rule(e)
+        pending: Flags = np.any(e != 0.0, axis=1)
+        return Verdict(loss, hit, e, pending, int(again.sum()))
+
+    def watch(self, loss: Floats) -> str | None:
+        """Follow the loss of training stimuli; what is wrong with it, once something is."""
+        now = float(loss.mean())
+        if not np.isfinite(now):
+            return "the loss is no longer a finite number"
+        if self._first is None:
+            self._first = self._mean = now
+        self._mean += min(1.0, len(loss) / SPAN) * (now - self._mean)
+        if self._mean > GROWTH * max(self._first, 0.1):
+            return f"the loss has grown from {self._first:.3g} to {self._mean:.3g}"
+        return None

@@ -1,0 +1,216 @@
+"""Notification rules: which gradients become notifications, and with what value.
+
+A rule stands at the sending end of a link (and at the loss, which is treated as a link). It takes
+g = dLoss/dActivation of the pre neurons, a row a stimulus, and returns an array of the same shape whose zeros
+are not sent.
+
+exact        all of it
+drop         g where |g| > T (Aji and Heafield 2017, Lin et al. 2018; there the rest is kept)
+top_k        the k largest |g| of each stimulus (the same)
+residual     per neuron, the sum of what was not sent, once its |sum| exceeds T (Seide et al. 2014, Strom 2015)
+quantum      per neuron, whole multiples of T of that sum; the remainder stays (Strom 2015)
+stochastic   g where |g| >= T, else sign(g) T with probability |g| / T (as TernGrad and QSGD, 2017)
+
+The papers compress the gradients of weights between machines that wait for each other. Here the same rules
+act on the gradients of activations, between groups that do not. So what `residual` and `quantum` keep from
+one stimulus meets the activations of another; `stochastic` keeps nothing and is right on average.
+
+Clip and noise come before any rule, in this order, so that noise is not cut: each entry is limited to
+[-clip, clip], then Gaussian noise is added to every entry, zeros included (Neelakantan et al. 2015; the order
+of Abadi et al. 2016). With T = 0 every rule but `top_k` is `exact`. No rule hides a NaN: it is sent on.
+
+Seide et al. 2014, 1-bit SGD, Interspeech. Strom 2015, Scalable distributed DNN training using commodity GPU
+cloud computing, Interspeech. Aji and Heafield 2017, Sparse communication for distributed gradient descent,
+arXiv:1704.05021. Lin et al. 2018, Deep gradient compression, arXiv:1712.01887. Wen et al. 2017, TernGrad,
+arXiv:1705.07878. Alistarh et al. 2017, QSGD, arXiv:1610.02132. Neelakantan et al. 2015, Adding gradient noise
+improves learning for very deep networks, arXiv:1511.06807. Abadi et al. 2016, Deep learning with differential
+privacy, arXiv:1607.00133.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from topology.plan import NotifyPlan
+
+Floats = NDArray[np.float32]
+
+KINDS = ("exact", "drop", "top_k", "residual", "quantum", "stochastic")
+
+
+class Rule(Protocol):
+    """Gradients to notifications, for the neurons of one pre process."""
+
+    def __call__(self, g: Floats) -> Floats:
+        """What is sent of g.
+
+        g is float32 (n, width), a row a stimulus, in units of dLoss/dActivation; it is left as it is.
+        Returned is float32 (n, width), which may be g itself; zeros are not sent. Rows are taken in order
+        where the rule has a memory.
+        """
+        ...
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """What the rule keeps for later, copied, by name; empty where it has no memory."""
+        ...
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Take up what `state` gave; ValueError if it comes from another rule or width."""
+        ...
+
+
+def make_rule(plan: NotifyPlan, width: int, rng: np.random.Generator) -> Rule:
+    """The rule of a link whose pre process has `width` neurons.
+
+    `rng` drives `stochastic` and the noise, and is advanced by them. Raises ValueError for an unknown rule, a
+    negative or non-finite threshold, clip or noise, and a `top_k` without k.
+    """
+    for name in ("threshold", "clip", "noise"):
+        value = getattr(plan, name)
+        if not 0 <= value < np.inf:
+            raise ValueError(f"notify.{name} must be 0 or more, not {value}")
+    rule = _bare_rule(plan, width, rng)
+    if plan.clip or plan.noise:
+        return _Shaped(rule, plan.clip, plan.noise, rng)
+    return rule
+
+
+def _bare_rule(plan: NotifyPlan, width: int, rng: np.random.Generator) -> Rule:
+    if plan.rule not in KINDS:
+        raise ValueError(f"unknown notification rule {plan.rule!r}: one of {', '.join(KINDS)}")
+    if plan.rule == "top_k":
+        if plan.k < 1:
+            raise ValueError(f"top_k needs k of 1 or more, not {plan.k}")
+        return _TopK(plan.k) if plan.k < width else _Exact()
+    if plan.threshold == 0:
+        return _Exact()
+    match plan.rule:
+        case "drop":
+            return _Drop(plan.threshold)
+        case "residual":
+            return _Residual(plan.threshold, width)
+        case "quantum":
+            return _Quantum(plan.threshold, width)
+        case "stochastic":
+            return _Stochastic(plan.threshold, rng)
+    return _Exact()
+
+
+class _Exact:
+    """Everything is sent; also the base of the rules that keep nothing."""
+
+    def __call__(self, g: Floats) -> Floats:
+        return g
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        return {}
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        if state:
+            raise ValueError(f"a rule without memory was given {', '.join(state)}")
+
+
+class _Drop(_Exact):
+    def __init__(self, threshold: float) -> None:
+        self._threshold = np.float32(threshold)
+
+    def __call__(self, g: Floats) -> Floats:
+        sent: Floats = g * (np.abs(g) > self._threshold)
+        return sent
+
+
+class _TopK(_Exact):
+    def __init__(self, k: int) -> None:
+        self._k = k
+
+    def __call__(self, g: Floats) -> Floats:
+        largest = np.argpartition(np.abs(g), -self._k, axis=1)[:, -self._k :]
+        sent = np.zeros_like(g)
+        np.put_along_axis(sent, largest, np.take_along_axis(g, largest, axis=1), axis=1)
+        return sent
+
+
+class _Stochastic(_Exact):
+    """Unbiased to within T * 2^-24, the grain of a float32 random number. No memory, no sum to go stale."""
+
+    def __init__(self, threshold: float, rng: np.random.Generator) -> None:
+        self._threshold = np.float32(threshold)
+        self._rng = rng
+
+    def __call__(self, g: Floats) -> Floats:
+        # One comparison serves both cases: the bar is below T, so |g| >= T always passes. A zero never does.
+        bar = self._rng.random(g.shape, np.float32)
+        bar *= self._threshold
+        held = np.abs(g) <= bar
+        fired = np.logical_not(held, out=held).ravel().nonzero()[0]
+        sent = np.zeros(g.shape, np.float32)
+        if fired.size:
+            value = g.take(fired)
+            sent.put(fired, np.copysign(np.maximum(np.abs(value), self._threshold), value))
+        return sent
+
+
+class _Remembering:
+    """The memory of `residual` and `quantum`: a float32 a neuron, what was not sent so far."""
+
+    def __init__(self, threshold: float, width: int) -> None:
+        self._threshold = np.float32(threshold)
+        self._residual = np.zeros(width, np.float32)
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        return {"residual": self._residual.copy()}
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        if set(state) != {"residual"} or state["residual"].shape != self._residual.shape:
+            raise ValueError(f"expected one array 'residual' of {self._residual.size} neurons")
+        self._residual[:] = state["residual"]
+
+
+class _Residual(_Remembering):
+    def __call__(self, g: Floats) -> Floats:
+        kept, threshold = self._residual, self._threshold
+        sent = np.zeros(g.shape, np.float32)
+        for row, out in zip(g, sent, strict=True):
+            kept += row
+            # "not at most T" and not "more than T", so that a NaN leaves and does not stay for ever
+            fired = np.logical_not(np.abs(kept) <= threshold)
+            np.copyto(out, kept, where=fired)
+            np.copyto(kept, 0.0, where=fired)
+        return sent
+
+
+class _Quantum(_Remembering):
+    def __call__(self, g: Floats) -> Floats:
+        kept, threshold = self._residual, self._threshold
+        sent = np.empty(g.shape, np.float32)
+        with np.errstate(invalid="ignore", over="ignore"):  # infinite gradients: the group says it diverged
+            for row, out in zip(g, sent, strict=True):
+                kept += row
+                np.divide(kept, threshold, out=out)
+                np.trunc(out, out=out)
+                out *= threshold
+                kept -= out
+        return sent
+
+
+class _Shaped:
+    """Clip, then noise, then another rule."""
+
+    def __init__(self, rule: Rule, clip: float, noise: float, rng: np.random.Generator) -> None:
+        self._rule = rule
+        self._clip = np.float32(clip)
+        self._noise = np.float32(noise)
+        self._rng = rng
+        self.state = rule.state
+        self.restore = rule.restore
+
+    def __call__(self, g: Floats) -> Floats:
+        if self._clip:
+            g = np.minimum(np.maximum(g, -self._clip), self._clip)
+        if self._noise:
+            g = g + self._noise * self._rng.standard_normal(g.shape, np.float32)
+        return self._rule(g)

@@ -1,0 +1,291 @@
+"""The folder of a run: made, written so that a crash leaves nothing half-written, and read again.
+
+topology.yaml     as resolved, with every default       plan.json          what the processes were told
+metrics.jsonl     a row every half second               summary.json       the run in one object
+environment.json  where it ran                          logs/              of each process
+checkpoints/      manifest.json and one file a process (broker/manifest.py, neurond/checkpoint.py)
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from neurond.errors import RunError
+from topology.plan import Plan, plan_from_dict, to_dict
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import ArrayLike, NDArray
+
+    from topology.spec import Topology
+
+RUNS = "runs"
+"""Parent of run folders in the current directory, unless `NEUROND_RUNS` names another."""
+
+
+def create(name: str, run_dir: str | os.PathLike[str] | None = None, now: datetime | None = None) -> Path:
+    """A new run folder: `run_dir`, or ``<time>-<name>`` under the runs folder.
+
+    Raises RunError if it cannot be made, or if `run_dir` has something in it.
+    """
+    try:
+        if run_dir is not None:
+            path = Path(run_dir)
+            path.mkdir(parents=True, exist_ok=True)
+            if any(path.iterdir()):
+                raise RunError(f"{path} is not empty; choose another folder, or go on from it with --resume {path}")
+            return path
+        parent = Path(os.environ.get("NEUROND_RUNS") or RUNS)
+        parent.mkdir(parents=True, exist_ok=True)
+        stem = f"{now or datetime.now().astimezone():%Y%m%d-%H%M%S}-{name}"
+        for number in range(1, 1000):
+            path = parent / (stem if number == 1 else f"{stem}-{number}")
+            with suppress(FileExistsError):
+                path.mkdir()
+                return path
+    except OSError as error:
+        raise RunError(f"cannot make a run folder: {_why(error)}") from error
+    raise RunError(f"cannot make a run folder: {parent} has too many of this second")
+
+
+@contextmanager
+def held(path: Path) -> Iterator[None]:
+    """Hold a run folder: nobody else may run in it meanwhile. RunError if somebody does.
+
+    The lock is on the folder itself, so there is no lock file to leave behind.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield
+        return
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise RunError(f"{path} is in use by another run; wait for it or stop it") from error
+        yield
+    finally:
+        os.close(fd)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file that appears whole or not at all; RunError if it cannot be."""
+    partial = path.with_name(path.name + ".part")
+    try:
+        with partial.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            partial.unlink()
+        raise RunError(f"cannot write {path}: {_why(error)}") from error
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a value as JSON, as `write_text` does."""
+    write_text(path, json.dumps(value, indent=2) + "\n")
+
+
+def write_plan(path: Path, plan: Plan) -> Path:
+    """Write ``plan.json`` of the run folder `path`; where it is."""
+    write_json(path / "plan.json", to_dict(plan))
+    return path / "plan.json"
+
+
+class Metrics:
+    """``metrics.jsonl``, open for appending: one JSON object a line, each line written at once."""
+
+    def __init__(self, run_dir: Path) -> None:
+        self._path = run_dir / "metrics.jsonl"
+        self._file: IO[bytes] | None = None
+
+    def append(self, row: Mapping[str, Any]) -> None:
+        """Add a row; RunError if it cannot be written."""
+        try:
+            if self._file is None:
+                self._file = self._path.open("ab", buffering=0)
+            self._file.write(json.dumps(row).encode() + b"\n")
+        except OSError as error:
+            raise RunError(f"cannot write {self._path}: {_why(error)}") from error
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
+
+
+class Run:
+    """A run as its folder tells it. Everything is read when it is asked for.
+
+    Args:
+        path: the run folder.
+        plan: what the processes were told.
+
+    """
+
+    def __init__(self, path: Path, plan: Plan) -> None:
+        self.path = path
+        self.plan = plan
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r})"
+
+    @property
+    def topology(self) -> Topology:
+        """The topology, with every default filled in."""
+        from topology.load import load  # brings pydantic and ruamel
+
+        return load(self.path / "topology.yaml", env={})
+
+    @property
+    def metrics(self) -> list[dict[str, Any]]:
+        """The rows of ``metrics.jsonl`` in the order of time; a last line cut off by a crash is left out."""
+        rows = []
+        for line in _read(self.path / "metrics.jsonl", missing="").splitlines():
+            with suppress(ValueError):
+                rows.append(json.loads(line))
+        return rows
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """The run in one object; empty if it never came to its end."""
+        text = _read(self.path / "summary.json", missing="{}")
+        try:
+            summary: dict[str, Any] = json.loads(text)
+        except ValueError as error:
+            raise RunError(f"{self.path / 'summary.json'} is damaged: {error}") from error
+        return summary
+
+    @cached_property
+    def weights(self) -> dict[str, NDArray[np.float32]]:
+        """Weights of the last checkpoint, by the names of the topology: shards put together.
+
+        ``"h1 -> h2"`` is float32 (neurons of h2, neurons of h1); ``"h2.bias"`` is float32 (neurons of h2,).
+        """
+        import numpy as np
+
+        whole: dict[str, NDArray[np.float32]] = {}
+        for group in self.plan.groups:
+            rows, own = slice(group.start, group.start + group.size), self._parts[group.name]
+            bias = whole.setdefault(f"{group.group}.bias", np.zeros(group.group_size, np.float32))
+            bias[rows] = own["b"].reshape(-1)
+            for link in group.links_in:
+                columns = slice(link.pre_start, link.pre_start + link.n_pre)
+                name, shape = f"{link.pre_group} -> {group.group}", (group.group_size, link.pre_size)
+                whole.setdefault(name, np.zeros(shape, np.float32))[rows, columns] = own[f"w.{link.pre}"]
+        return whole
+
+    def predict(self, x: ArrayLike) -> NDArray[np.float32]:
+        """What the readout makes of inputs, from the last checkpoint, in this process.
+
+        Args:
+            x: (n, features), or (features,) for one; scaled as in training (pixels: divided by 255).
+
+        Returns:
+            float32 (n, outputs); for classes, the largest of a row is the answer.
+
+        Raises:
+            RunError: no usable checkpoint. ValueError: another number of features.
+
+        """
+        import numpy as np
+
+        from neurond.forward import forward
+
+        inputs = np.asarray(x)
+        return forward(self.plan, self._parts, inputs[None] if inputs.ndim == 1 else inputs)
+
+    @cached_property
+    def _parts(self) -> dict[str, dict[str, NDArray[Any]]]:
+        return load_weights(self)
+
+
+def open_run(path: str | os.PathLike[str]) -> Run:
+    """The run in a folder; RunError if there is none."""
+    folder = Path(path)
+    file = folder / "plan.json"
+    if not file.is_file():
+        what = "is not a run folder: it has no plan.json" if folder.is_dir() else "is no folder"
+        raise RunError(f"{folder} {what}; runs are folders under {os.environ.get('NEUROND_RUNS') or RUNS}/")
+    try:
+        return Run(folder, plan_from_dict(json.loads(_read(file))))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RunError(f"{file} is damaged or of another version: {error}") from error
+
+
+def load_weights(run: Run) -> dict[str, dict[str, NDArray[Any]]]:
+    """Weights and bias of each group process in the last checkpoint, as `neurond.forward` takes them.
+
+    Raises RunError if there is no checkpoint, or if a file of it is missing or not the one that was saved.
+    """
+    folder = run.path / "checkpoints"
+    manifest = folder / "manifest.json"
+    if not manifest.is_file():
+        raise RunError(f"{run.path} has no checkpoint; a run saves one each epoch and at its end")
+    try:
+        files = json.loads(_read(manifest))["files"]
+        entries = {g.name: (str(files[g.name]["file"]), str(files[g.name]["sha256"])) for g in run.plan.groups}
+    except (ValueError, KeyError, TypeError) as error:
+        raise RunError(f"{manifest} is damaged: {error}") from error
+    return {name: _weights(folder / file, sha256) for name, (file, sha256) in entries.items()}
+
+
+def _weights(path: Path, sha256: str) -> dict[str, NDArray[Any]]:
+    import hashlib
+
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise RunError(f"cannot read {path}: {_why(error)}") from error
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise RunError(f"{path} is damaged: it is not the file that was saved (SHA-256 differs)")
+    try:
+        state = load(content)
+    except SafetensorError as error:
+        raise RunError(f"{path} is damaged: {error}") from error
+    # What follows a slash belongs to the learning rules, not to the network.
+    return {name: array for name, array in state.items() if name == "b" or _is_weight(name)}
+
+
+def _is_weight(name: str) -> bool:
+    return name.startswith("w.") and "/" not in name
+
+
+def _read(path: Path, missing: str | None = None) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        if missing is not None:
+            return missing
+        raise RunError(f"cannot read {path}: {_why(error)}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise RunError(f"cannot read {path}: {_why(error)}") from error
+
+
+def _why(error: Exception) -> str:
+    """An error of the file system in words."""
+    if not isinstance(error, OSError) or error.strerror is None:
+        return str(error)
+    hint = {
+        errno.ENOSPC: "; free some space or choose another folder (--run DIR)",
+        errno.EDQUOT: "; free some space or choose another folder (--run DIR)",
+        errno.EACCES: "; choose another folder (--run DIR, or NEUROND_RUNS)",
+        errno.EROFS: "; choose another folder (--run DIR, or NEUROND_RUNS)",
+    }.get(error.errno or 0, "")
+    where = f" ({error.filename})" if error.filename else ""
+    return f"{error.strerror}{where}{hint}"

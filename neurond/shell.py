@@ -1,0 +1,242 @@
+"""The one shell of the data plane: runs a machine over asyncio and ZeroMQ.
+
+The inbox is a plain socket that is drained whenever its descriptor wakes the loop (a coroutine a message costs
+twenty times as much and starves the loop in a flood). The descriptor is edge-triggered: drain until nothing is
+left, and come back by `call_soon` when a turn's budget is spent. What goes backward is handled before what goes
+forward, for fresh weights are the best use of a processor.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+import zmq
+
+from neurond.machine import Action, Answer, Frame, Idle, Machine, Send, Start, Tell, Tick
+from topology import wire
+from topology.address import Lock, bind_lock
+
+BUDGET = 64  # frames handled before the loop gets its turn
+TAKE = 128  # frames taken out of the socket beforehand, so that errors can overtake spikes
+OUTBOX = 4096  # frames that wait for a slow peer before the oldest is dropped
+MAX_FRAME = 80 << 20  # bytes; a longer one is cut off by the socket itself
+RETRY_S = 0.005
+
+_IDLE = Idle()
+_TICK = Tick()
+_URGENT = frozenset({wire.NOTIFICATIONS, wire.CLOSES, wire.CONFIRMS, wire.TARGETS})
+
+
+class Inbox:
+    """The bound PULL socket of a process, with the lock that keeps a second process away from its ipc file."""
+
+    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], endpoint: str) -> None:
+        self._lock: Lock = bind_lock(endpoint)
+        # PULL: HWM 1000 a peer, linger 0 (nothing to send), loss is the sender's to count.
+        self.socket = context.socket(zmq.PULL)
+        self.socket.setsockopt(zmq.LINGER, 0)
+        self.socket.setsockopt(zmq.MAXMSGSIZE, MAX_FRAME)
+        try:
+            self.socket.bind(endpoint)
+        except zmq.ZMQError:
+            self.socket.close()
+            self._lock.release()
+            raise
+        self.endpoint = self.socket.getsockopt_string(zmq.LAST_ENDPOINT)
+
+    def close(self) -> None:
+        """Close the socket; `release` follows once the context is gone."""
+        self.socket.close()
+
+    def release(self) -> None:
+        """Give the ipc file back."""
+        self._lock.release()
+
+
+class Outbox:
+    """The PUSH socket to one peer, and the frames that it would not take at once."""
+
+    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], endpoint: str) -> None:
+        self.endpoint = endpoint
+        self.waiting: deque[bytes] = deque()
+        self.drops = 0
+        # PUSH: HWM 1000, linger 0.2 s, never blocks: what it refuses waits here, bounded, the oldest dropped.
+        self._socket = context.socket(zmq.PUSH)
+        self._socket.setsockopt(zmq.LINGER, 200)
+        self._socket.connect(endpoint)
+
+    def put(self, frame: bytes) -> bool:
+        """Send a frame, or keep it to be sent later; true if it went at once."""
+        if not self.waiting:
+            try:
+                self._socket.send(frame, zmq.NOBLOCK)
+                return True
+            except zmq.Again:
+                pass
+        if len(self.waiting) >= OUTBOX:
+            self.waiting.popleft()
+            self.drops += 1
+        self.waiting.append(frame)
+        return False
+
+    def flush(self) -> bool:
+        """Send what waits, as far as the socket takes it; true if nothing is left."""
+        while self.waiting:
+            try:
+                self._socket.send(self.waiting[0], zmq.NOBLOCK)
+            except zmq.Again:
+                return False
+            self.waiting.popleft()
+        return True
+
+    def close(self) -> None:
+        """Close the socket; what waits is lost."""
+        self._socket.close()
+
+
+class Shell:
+    """Performs what a machine decides.
+
+    Args:
+        context: the process' ZeroMQ context.
+        inbox: where frames come in; stays the caller's to close.
+        machine: decides.
+        tell: called with events and replies for the broker.
+
+    """
+
+    def __init__(
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        inbox: Inbox,
+        machine: Machine,
+        tell: Callable[[wire.Event | wire.Reply], None],
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._context = context
+        self._inbox = inbox.socket
+        self._machine = machine
+        self._tell = tell
+        self._outboxes: dict[str, Outbox] = {}
+        self._urgent: deque[bytes] = deque()
+        self._forward: deque[bytes] = deque()
+        self._due = False
+        self._flush_due = False
+        self._started = False
+        self._garbage = 0
+        self._lost_with_peers = 0
+        self._homeless = 0
+        self._loop.add_reader(self._inbox.FD, self._pump)
+        self._schedule()  # what came in before the descriptor was watched gives no edge
+
+    def meet(self, roster: wire.Roster) -> None:
+        """Connect to peers, anew where one has moved; the first complete roster starts the machine."""
+        for name, (endpoint, _) in roster.peers.items():
+            known = self._outboxes.get(name)
+            if name == self._machine.name or (known is not None and known.endpoint == endpoint):
+                continue
+            if known is not None:
+                self._lost_with_peers += known.drops + len(known.waiting)
+                known.close()
+            self._outboxes[name] = Outbox(self._context, endpoint)
+        if roster.complete and not self._started:
+            self._started = True
+            self.perform(self._machine.handle(Start(), time.monotonic()))
+
+    def perform(self, actions: Iterable[Action]) -> None:
+        """Do what a machine wants done, in order."""
+        for action in actions:
+            if isinstance(action, Send):
+                outbox = self._outboxes.get(action.to)
+                if outbox is None:
+                    self._homeless += 1
+                elif not outbox.put(action.frame) and not self._flush_due:
+                    self._flush_due = True
+                    self._loop.call_later(RETRY_S, self._flush)
+            elif isinstance(action, Tell):
+                self._tell(action.event)
+            else:
+                assert isinstance(action, Answer)
+                self._tell(action.reply)
+
+    def tick(self) -> None:
+        """Let the machine look at what has waited too long; to be called a few times a second."""
+        self.perform(self._machine.handle(_TICK, time.monotonic()))
+
+    def telemetry(self) -> wire.Telemetry:
+        """The machine's counters, with what only the shell knows."""
+        seen = self._machine.telemetry(time.monotonic())
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss: bytes on macOS, KiB elsewhere
+        drops = sum(o.drops for o in self._outboxes.values()) + self._lost_with_peers + self._homeless
+        counters = seen.counters | {
+            "outbox_drops": drops,
+            "wire_errors": seen.counters["wire_errors"] + self._garbage,
+        }
+        gauges = seen.gauges | {
+            "cpu_s": usage.ru_utime + usage.ru_stime,
+            "rss_mb": usage.ru_maxrss * unit / 2**20,
+            "queue": float(len(self._urgent) + len(self._forward)),
+        }
+        return replace(seen, counters=counters, gauges=gauges)
+
+    def close(self) -> None:
+        """Stop reading and close every socket of this shell."""
+        self._loop.remove_reader(self._inbox.FD)
+        for outbox in self._outboxes.values():
+            outbox.close()
+
+    def _schedule(self) -> None:
+        if not self._due:
+            self._due = True
+            self._loop.call_soon(self._run)
+
+    def _run(self) -> None:
+        self._due = False
+        self._pump()
+
+    def _pump(self) -> None:
+        if self._inbox.closed:
+            return
+        machine, urgent, forward = self._machine, self._urgent, self._forward
+        for _ in range(BUDGET):
+            self._take()
+            if urgent:
+                frame = Frame(urgent.popleft())
+            elif forward:
+                data = forward.popleft()
+                frame = Frame(data, more=bool(forward))
+            else:
+                self.perform(machine.handle(_IDLE, time.monotonic()))
+                return
+            self.perform(machine.handle(frame, time.monotonic()))
+        self._schedule()
+
+    def _take(self) -> None:
+        """Move frames out of the socket until it is empty or enough of them wait here."""
+        recv, urgent, forward = self._inbox.recv, self._urgent, self._forward
+        while len(urgent) + len(forward) < TAKE:
+            try:
+                data = recv(zmq.NOBLOCK)
+            except zmq.Again:
+                return
+            kind = wire.kind_of(data)
+            if kind in _URGENT:
+                urgent.append(data)
+            elif kind == wire.SPIKES:
+                forward.append(data)
+            else:
+                self._garbage += 1
+
+    def _flush(self) -> None:
+        self._flush_due = False
+        done = [outbox.flush() for outbox in self._outboxes.values()]
+        if not all(done):
+            self._flush_due = True
+            self._loop.call_later(RETRY_S, self._flush)

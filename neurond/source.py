@@ -1,0 +1,369 @@
+"""The machine of the source: orders stimuli, keeps the window, presents again what was lost, and keeps score.
+
+The source owns every stimulus until the readout has confirmed it (the end-to-end argument): links may lose
+frames, the source presents the stimulus again with the next presentation number. A stimulus takes a place in
+the window until it is confirmed and, if its loss sent an error back, until every group that the source feeds has
+closed it; with a window of one this is plain stochastic gradient descent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurond.data import Dataset
+from neurond.flight import EVALUATION, Flight, Score, Trend
+from neurond.links import Inbound, Outbound, link_counters
+from neurond.machine import Action, Answer, Frame, MachineEvent, Request, Start, State, Tell, Tick
+from topology import wire
+from topology.plan import SOURCE, SourcePlan
+
+COUNTERS = (
+    "presented",
+    "confirmed",
+    "represented",
+    "unclosed",
+    "eval_stimuli",
+    "bytes",
+    "bytes_dense",
+    "eval_bytes",
+    "frames_in",
+    "frames_out",
+    "wire_errors",
+)
+
+
+class SourceMachine:
+    """The source as a pure machine.
+
+    Args:
+        plan: what to present, and to whom.
+        data: the stimuli; training and test part.
+        incarnation: marks every frame; peers refuse frames of a lower one.
+
+    Verbs: ``pause``, ``resume``, ``eval`` (an evaluation pass now, beside the training) and ``drain`` (present
+    nothing new; what is under way comes home, then a last evaluation unless ``evaluate`` is false).
+
+    Invariants: at most `window` stimuli are under way; each training stimulus is counted once, however often it
+    was presented.
+
+    """
+
+    role = "source"
+    name = SOURCE
+
+    def __init__(self, plan: SourcePlan, data: Dataset, incarnation: int = 1) -> None:
+        self.plan = plan
+        self.incarnation = incarnation
+        self.progress = 0
+        self._data = data
+        self._train = len(data.x_train)
+        self._test = len(data.x_test)
+        self._total = round(plan.epochs * self._train)
+        self._spikes_out = [Outbound(link.post) for link in plan.links_out]
+        self._closes_in = [Inbound() for _ in plan.links_out]
+        self._position = {link.index: k for k, link in enumerate(plan.links_out)}
+        self._targets_out = Outbound(plan.readout)
+        self._confirms_in = Inbound()
+        self._flight = Flight(len(plan.links_out), plan.retry_s)
+        self._volley = min(plan.volley, plan.window)
+        self._one_hot = np.eye(plan.classes, dtype=np.float32)
+        self._next = 0  # training stimuli presented for the first time; also the next id
+        self._again: list[int] = []  # samples that were under way when the run was saved
+        self._order: tuple[int, NDArray[np.int64]] = (-1, np.zeros(0, np.int64))
+        self._started = self._paused = self._draining = self._finished = False
+        self._last_evaluation = True  # whether one is still to be made when the training is over
+        self._evaluation: Score | None = None
+        self._evaluation_next = self._test
+        self._evaluation_asked = False
+        self._evaluation_turn = False
+        self._evaluation_ids = EVALUATION
+        self._evaluated_at = -1
+        self._result: tuple[float, float] | None = None  # accuracy and loss of the last evaluation
+        self._trend = Trend()
+        self._span: tuple[float, float] | None = None  # `now` of the first and the last training event
+        self._before_s = 0.0  # seconds of training before this start
+        self._seq = 0
+        self._count = dict.fromkeys(COUNTERS, 0)
+        self._out: list[Action] = []
+
+    # --- events -----------------------------------------------------------------------------------------
+
+    def handle(self, event: MachineEvent, now: float) -> Sequence[Action]:
+        """Take one event in and say what is to be done about it."""
+        out = self._out = []
+        if isinstance(event, Frame):
+            self._frame(event.data, now)
+        elif isinstance(event, Tick):
+            self._retry(now)
+        elif isinstance(event, Start):
+            self._started = True
+        elif isinstance(event, Request):
+            self._request(event)
+        self._advance(now)
+        return out
+
+    def _frame(self, data: bytes, now: float) -> None:
+        self._count["frames_in"] += 1
+        try:
+            message = wire.decode(data)
+            if isinstance(message, wire.Confirms) and message.link == self.plan.confirms:
+                if self._confirms_in.accept(message.incarnation, message.seq):
+                    self._confirmed(message, now)
+            elif isinstance(message, wire.Closes) and message.link in self._position:
+                position = self._position[message.link]
+                if self._closes_in[position].accept(message.incarnation, message.seq):
+                    self._flight.close(message.ids.tolist(), position)
+            else:
+                raise wire.WireError("neither a confirmation nor a close of a link of the source")
+        except wire.WireError:
+            self._count["wire_errors"] += 1
+
+    def _confirmed(self, message: wire.Confirms, now: float) -> None:
+        counts = np.array(self._flight.confirm(message.ids.tolist(), message.pending.tolist()), np.bool_)
+        loss, hit = message.loss[counts], message.hit[counts]
+        if not len(loss):
+            return
+        self.progress += len(loss)
+        if not message.teach:
+            self._count["eval_stimuli"] += len(loss)
+            if self._evaluation is not None:
+                self._evaluation.add(loss, hit)
+            return
+        before = self._count["confirmed"]
+        self._count["confirmed"] = after = before + len(loss)
+        self._trend.add(loss, hit)
+        self._span = (self._span[0] if self._span else now, now)
+        if after // self._train > before // self._train:
+            self._tell("epoch", epoch=after // self._train, stimuli=after)
+        every = self.plan.eval_every or self._train
+        if after // every > before // every and after < self._total:
+            self._evaluation_asked = True
+
+    def _request(self, request: Request) -> None:
+        if request.verb == "pause":
+            self._paused = True
+        elif request.verb == "resume":
+            self._paused = False
+        elif request.verb == "eval":
+            self._evaluation_asked = True
+        elif request.verb == "drain":
+            self._draining, self._paused, self._evaluation_asked = True, False, False
+            if not request.args.get("evaluate", True):
+                self._last_evaluation = False
+                self._evaluation_next = self._test
+        else:
+            self._out.append(Answer(wire.Reply(request.id, False, error=f"the source cannot {request.verb}")))
+            return
+        self._out.append(Answer(wire.Reply(request.id, True)))
+
+    # --- presenting -------------------------------------------------------------------------------------
+
+    def _advance(self, now: float) -> None:
+        """Fill the window, and notice when an evaluation or the whole run has come to its end."""
+        if not self._started or self._finished:
+            return
+        self._close_evaluation()
+        while not self._paused and self._present(now):
+            pass
+        if self._exhausted() and not len(self._flight):
+            self._close_evaluation()
+            if self._last_evaluation and self._evaluated_at != self._count["confirmed"] and self._test:
+                self._begin_evaluation()
+                self._present(now)
+            else:
+                self._finished = True
+                accuracy, loss = self._result or (None, None)
+                self._tell(
+                    "finished",
+                    stimuli=self._count["confirmed"],
+                    train_s=self._train_s(),
+                    test_accuracy=accuracy,
+                    test_loss=loss,
+                )
+
+    def _exhausted(self) -> bool:
+        return self._draining or (self._next >= self._total and not self._again)
+
+    def _present(self, now: float) -> bool:
+        """Send one volley, of training or evaluation stimuli, if there is one and the window has room."""
+        if self._evaluation_asked and self._evaluation is None and not self._draining:
+            self._evaluation_asked = False
+            self._begin_evaluation()
+        evaluating = self._evaluation_next < self._test
+        training = not self._exhausted()
+        if evaluating and (self._evaluation_turn or not training):
+            n = min(self._volley, self._test - self._evaluation_next)
+        elif training:
+            evaluating = False
+            n = min(self._volley, self._total - self._next + len(self._again))
+        else:
+            return False
+        if len(self._flight) + n > self._window():
+            return False
+        self._evaluation_turn = not evaluating
+        if evaluating:
+            samples = np.arange(self._evaluation_next, self._evaluation_next + n)
+            first = self._evaluation_ids
+            self._evaluation_next += n
+            self._evaluation_ids += n
+        else:
+            samples = self._take(n)
+            first = self._count["presented"]
+            self._count["presented"] += n
+            self._span = self._span or (now, now)
+        ids = np.arange(first, first + n)
+        self._flight.launch(ids.tolist(), samples.tolist(), now)
+        self._send(ids, samples, 1, teach=not evaluating)
+        return True
+
+    def _take(self, n: int) -> NDArray[np.int64]:
+        """The next n samples of the run: what a saved run had under way first, then each epoch's own order."""
+        if self._again:
+            taken, self._again = self._again[:n], self._again[n:]
+            return np.array(taken, np.int64)
+        parts: list[NDArray[np.int64]] = []
+        while n:
+            epoch, offset = divmod(self._next, self._train)
+            if self._order[0] != epoch:
+                rng = np.random.default_rng(np.random.SeedSequence([self.plan.seed, epoch]))
+                self._order = (epoch, rng.permutation(self._train))
+            part = self._order[1][offset : offset + n]
+            parts.append(part)
+            self._next += len(part)
+            n -= len(part)
+        return np.concatenate(parts)
+
+    def _send(self, ids: NDArray[np.int64], samples: NDArray[np.int64], presentation: int, teach: bool) -> None:
+        data, count = self._data, self._count
+        x = (data.x_train if teach else data.x_test)[samples]
+        y = (data.y_train if teach else data.y_test)[samples]
+        frames = []
+        for link, outbound in zip(self.plan.links_out, self._spikes_out, strict=True):
+            head = (link.index, self.incarnation, outbound.sent, presentation, teach, ids)
+            if x.dtype == np.uint8:  # exact, and a quarter of the bytes, whatever `values` the link asks for
+                frame = wire.encode_spikes_u8(*head, x.view(np.uint8), data.scale, link.coding)
+            else:
+                frame = wire.encode(wire.Spikes(*head, x.view(np.float32)), link.coding, link.values)
+            frames.append(outbound.send(frame))
+        out = self._targets_out
+        targets = wire.Targets(
+            self.plan.confirms, self.incarnation, out.sent, presentation, teach, ids, self._as_targets(y)
+        )
+        frames.append(out.send(wire.encode(targets)))
+        self._out += frames
+        count["frames_out"] += len(frames)
+        count["bytes" if teach else "eval_bytes"] += sum(len(f.frame) for f in frames)
+        if teach:
+            count["bytes_dense"] += 4 * x.size * len(self.plan.links_out)
+
+    def _as_targets(self, y: NDArray[Any]) -> NDArray[np.float32]:
+        if self.plan.one_hot:
+            rows: NDArray[np.float32] = self._one_hot[y]
+            return rows
+        return y.astype(np.float32, copy=False).reshape(len(y), self.plan.targets)
+
+    def _retry(self, now: float) -> None:
+        again, unclosed = self._flight.overdue(now)
+        self._count["unclosed"] += unclosed
+        for presentation, stimuli in again.items():
+            for teach in (True, False):
+                ids = sorted(s for s in stimuli if (s < EVALUATION) == teach)
+                for at in range(0, len(ids), self._volley):
+                    part = ids[at : at + self._volley]
+                    samples = np.array([stimuli[s] for s in part], np.int64)
+                    self._count["represented"] += len(part)
+                    self._send(np.array(part, np.int64), samples, presentation, teach)
+
+    def _window(self) -> int:
+        """Stimuli that may be under way: the window opens gradually, for errors are large when all is new."""
+        share = min(1.0, self._count["confirmed"] / self.plan.opening) if self.plan.opening else 1.0
+        return self._volley + int(share * (self.plan.window - self._volley))
+
+    # --- evaluating -------------------------------------------------------------------------------------
+
+    def _begin_evaluation(self) -> None:
+        if self._test:
+            self._evaluation = Score()
+            self._evaluation_next = 0
+            self._evaluated_at = self._count["confirmed"]
+
+    def _close_evaluation(self) -> None:
+        score = self._evaluation
+        if score is None or self._evaluation_next < self._test:
+            return
+        if score.stimuli < self._test:
+            return
+        self._evaluation = None
+        self._result = (score.hits / score.stimuli, score.loss / score.stimuli)
+        accuracy, loss = self._result
+        self._tell("evaluated", stimuli=self._evaluated_at, test_accuracy=accuracy, test_loss=loss)
+
+    # --- what is seen from outside ----------------------------------------------------------------------
+
+    def _tell(self, kind: str, **data: Any) -> None:
+        self._out.append(Tell(wire.Event(self.name, kind, data)))
+
+    def _train_s(self) -> float:
+        return self._before_s + (self._span[1] - self._span[0] if self._span else 0.0)
+
+    def telemetry(self, now: float) -> wire.Telemetry:  # noqa: ARG002 - durations are taken from the events
+        """Cumulative counters and gauges as they are now."""
+        inbound = [*self._closes_in, self._confirms_in]
+        confirmed, train_s = self._count["confirmed"], self._train_s()
+        gauges: dict[str, float] = {
+            "in_flight": len(self._flight),
+            "window": self._window(),
+            "epoch": confirmed / self._train,
+            "epochs": self.plan.epochs,
+            "total": self._total,
+            "train_s": train_s,
+            "paused": float(self._paused),
+        }
+        if self._trend.stimuli:
+            gauges |= {"loss": self._trend.loss, "train_accuracy": self._trend.accuracy}
+        if self._result is not None:
+            gauges |= {"test_accuracy": self._result[0], "test_loss": self._result[1]}
+        if train_s:
+            gauges["stimuli_per_s"] = confirmed / train_s
+        links = {
+            link.name: link_counters(received, sent)
+            for link, received, sent in zip(self.plan.links_out, self._closes_in, self._spikes_out, strict=True)
+        }
+        links[f"{SOURCE} -> loss"] = link_counters(self._confirms_in, self._targets_out)
+        self._seq += 1
+        return wire.Telemetry(
+            self.name,
+            self.role,
+            self.incarnation,
+            self._seq,
+            self._count
+            | {
+                "gaps": sum(i.gaps for i in inbound),
+                "duplicates": sum(i.duplicates for i in inbound),
+                "fenced": sum(i.fenced for i in inbound),
+            },
+            gauges,
+            links,
+        )
+
+    def state(self) -> State:
+        """Where in the run the source stands: enough to go on with every stimulus counted once."""
+        again = [*self._flight.unconfirmed(), *self._again]
+        numbers = [self._next, self._count["presented"], self._count["confirmed"]]
+        return {
+            "position": np.array(numbers, np.int64),
+            "again": np.array(again, np.int64),
+            "train_s": np.array([self._train_s()]),
+        }
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Take up what `state` gave; ValueError when it belongs to other data."""
+        self._next, self._count["presented"], self._count["confirmed"] = (int(n) for n in state["position"])
+        self._again = [int(sample) for sample in state["again"]]
+        if self._again and max(self._again) >= self._train:
+            raise ValueError("the checkpoint of the source belongs to other data")
+        self._before_s = float(state["train_s"][0])

@@ -1,0 +1,380 @@
+"""A whole run on this machine: the processes started, watched and stopped, its folder written.
+
+This is a composition root: only here and in the command line do broker, monitor and neurond meet. Whatever
+happens, no process, socket or lock is left when `supervise` is done; and if this process is killed, the others
+find their standard input ended and leave.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from broker.spawn import Exit, Spawner, SpawnError
+from neurond import runs
+from neurond.errors import Diverged, Interrupted, ProcessLost, RunError, TargetNotReached
+from topology import address
+from topology.plan import Plan
+from topology.wire import Event, Telemetry
+
+if TYPE_CHECKING:
+    from monitor.client import Client
+    from monitor.view import View
+    from topology.spec import Topology
+
+BROKER = "broker"
+ROW_S = 0.5  # between rows of metrics.jsonl
+START_S = 30.0  # for all processes to register
+STOP_S = 25.0  # for a stop to be carried out: a little more than the broker's own deadlines together
+DOUBT_S = 1.0  # for the broker to say that a process that left was meant to
+GONE_S = 2.0  # for the processes of an ended run to be gone
+
+
+class Goal(Protocol):
+    """What ends a run before its time: a figure of it that is good enough."""
+
+    @property
+    def text(self) -> str:
+        """The goal in words."""
+        ...
+
+    @property
+    def gauge(self) -> str:
+        """Which figure: a gauge of the source."""
+        ...
+
+    def reached(self, figure: float | None) -> bool:
+        """Whether that figure is good enough."""
+        ...
+
+
+async def supervise(
+    topology: Topology | None,
+    *,
+    run_dir: str | PathLike[str] | None = None,
+    resume: str | PathLike[str] | None = None,
+    data_dir: str | PathLike[str] | None = None,
+    until: Goal | None = None,
+    for_s: float | None = None,
+    on_view: Callable[[View], None] | None = None,
+    stop: asyncio.Event | None = None,
+) -> runs.Run:
+    """Train a network as processes on this machine, to the end of its epochs.
+
+    Args:
+        topology: what to train; None goes on with the topology of `resume`.
+        run_dir: the run's folder; by default a new one under `runs/`.
+        resume: an earlier run's folder, gone on from and written to.
+        data_dir: where data sets are looked for first.
+        until: ends the run when reached.
+        for_s: ends the run after so many seconds of training.
+        on_view: called whenever something new is known of the run.
+        stop: ends the run when set: it is drained and saved, then Interrupted is raised.
+
+    Returns:
+        the run, complete.
+
+    Raises:
+        TopologyError, DataError: before anything is started.
+        RunError, AddressError: the folder or the sockets cannot be used.
+        ProcessLost, Diverged, TargetNotReached, Interrupted: as they say; the folder is complete as far as it goes.
+
+    """
+    path, plan, topology = _prepare(topology, run_dir, resume, data_dir)
+    with ExitStack() as stack:
+        stack.enter_context(runs.held(path))
+        run = runs.Run(path, plan)
+        supervisor = _Supervisor(run, until, for_s, on_view, stop)
+        await supervisor.run(topology, resume is not None, data_dir)
+    return run
+
+
+def _prepare(
+    topology: Topology | None,
+    run_dir: str | PathLike[str] | None,
+    resume: str | PathLike[str] | None,
+    data_dir: str | PathLike[str] | None,
+) -> tuple[Path, Plan, Topology]:
+    from neurond import data  # NumPy
+    from topology.resolve import DataShape, resolve
+
+    earlier = None if resume is None else runs.open_run(resume)
+    if topology is None:
+        if earlier is None:
+            raise ValueError("neither a topology nor a run to resume")
+        topology = earlier.topology
+    source = topology.source
+    shape = data.describe(source.data, data_dir=_text(data_dir), label=source.label, test=source.test)
+    fitted = DataShape(shape.features, shape.classes, shape.targets, shape.train, shape.test)
+    plan = resolve(topology, fitted, _text(data_dir))
+    path = earlier.path if earlier is not None else runs.create(topology.name, run_dir)
+    if earlier is not None and not (path / "checkpoints" / "manifest.json").is_file():
+        raise RunError(f"{path} has no checkpoint to go on from")
+    return path, plan, topology
+
+
+def commands(run: runs.Run, broker_address: str, resume: bool, data_dir: str | None) -> dict[str, list[str]]:
+    """Process name -> how it is started, the broker first."""
+    # -P: a file named like one of our packages in the current directory is not ours.
+    python = [sys.executable, "-P", "-m"]
+    daemon = [*python, "neurond.daemon"]
+    here = ["--broker", broker_address, "--tethered"]
+    broker = [*python, BROKER, "--plan", str(run.path / "plan.json"), "--run-dir", str(run.path.absolute())]
+    broker += ["--address", broker_address, "--tethered", *(["--resume"] if resume else [])]
+    source = [*daemon, "source", *here, *(["--data-dir", data_dir] if data_dir else [])]
+    groups = {g.name: [*daemon, "group", g.name, *here] for g in run.plan.groups}
+    return {BROKER: broker, "source": source, **groups}
+
+
+@dataclass(frozen=True, slots=True)
+class _Stop:
+    """The user wants it to stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Tick:
+    """Some time has passed."""
+
+
+class _Supervisor:
+    """One run in progress: hears of everything in one queue, in order, and decides."""
+
+    def __init__(
+        self,
+        run: runs.Run,
+        goal: Goal | None,
+        for_s: float | None,
+        on_view: Callable[[View], None] | None,
+        stop: asyncio.Event | None,
+    ) -> None:
+        from monitor.view import View
+
+        self._run = run
+        self._goal, self._for_s, self._on_view, self._stop = goal, for_s, on_view, stop
+        self._loop = asyncio.get_running_loop()
+        self._inbox: asyncio.Queue[Telemetry | Event | Exit | _Stop | _Tick] = asyncio.Queue()
+        self._view = View(run.plan.processes, run.plan.name, str(run.path))
+        self._metrics = runs.Metrics(run.path)
+        self._spawner = Spawner(run.path / "logs", _environment())
+        self._joined: set[str] = set()
+        self._started = self._loop.time()
+        self._running_since: float | None = None
+        self._row_due = 0.0
+        self._reached = False
+        self._interrupted = False
+        self._stopping: asyncio.Task[None] | None = None
+        self._stop_deadline = float("inf")
+        self._leaving = False
+        self._doubts: dict[str, tuple[Exit, float]] = {}  # left without being lost, so far: until when to wait
+        self._failures: dict[str, str] = {}  # what processes said of themselves before they left
+        self._ended: dict[str, Any] | None = None
+
+    async def run(self, topology: Topology, resume: bool, data_dir: str | PathLike[str] | None) -> None:
+        """Start everything, watch it to its end, write the folder; clear up whatever happens."""
+        async with AsyncExitStack() as stack:
+            stack.callback(self._metrics.close)
+            sockets = address.make_folder()
+            stack.callback(shutil.rmtree, sockets, ignore_errors=True)
+            broker_address = address.of_folder(sockets)
+            runs.write_plan(self._run.path, self._run.plan)
+            stack.push_async_callback(self._spawner.stop)
+            try:
+                await self._spawner.start(commands(self._run, broker_address, resume, _text(data_dir)))
+            except SpawnError as error:
+                raise RunError(str(error)) from error
+            # The processes are on their way: everything slow of our own comes after.
+            from monitor.client import Client
+
+            client = await stack.enter_async_context(Client(broker_address))
+            await stack.enter_async_context(self._listening(client))
+            self._describe(topology)
+            await self._watch(client)
+            await self._spawner.ended(timeout_s=GONE_S)
+        self._conclude()
+
+    def _describe(self, topology: Topology) -> None:
+        from neurond.environment import environment
+        from topology.write import dump
+
+        runs.write_text(self._run.path / "topology.yaml", dump(topology))
+        runs.write_json(self._run.path / "environment.json", environment())
+
+    @asynccontextmanager
+    async def _listening(self, client: Client) -> AsyncIterator[None]:
+        """Everything that happens is put into the inbox, for as long as the context lasts."""
+
+        async def stream() -> None:
+            async for item in client.stream():
+                self._inbox.put_nowait(item)
+
+        async def exits() -> None:
+            while True:
+                self._inbox.put_nowait(await self._spawner.exits.get())
+
+        async def ticks() -> None:
+            while True:
+                await asyncio.sleep(0.1)
+                self._inbox.put_nowait(_Tick())
+
+        async def stop() -> None:
+            if self._stop is not None:
+                await self._stop.wait()
+                self._inbox.put_nowait(_Stop())
+
+        tasks = [asyncio.create_task(work()) for work in (stream, exits, ticks, stop)]
+        try:
+            yield
+        finally:
+            tasks += [self._stopping] if self._stopping is not None else []
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    # --- what happens ---------------------------------------------------------------------------------
+
+    async def _watch(self, client: Client) -> None:
+        while self._ended is None:
+            item = await self._inbox.get()
+            now = self._loop.time()
+            match item:
+                case Telemetry():
+                    self._view.update(item, now)
+                    self._show(client)
+                case Event():
+                    self._view.update(item, now)
+                    self._happened(item, now)
+                    self._show(client)
+                case Exit():
+                    self._exited(item, now)
+                case _Stop():
+                    self._interrupted = True
+                    self._ask_to_stop(client, now)
+                case _Tick():
+                    self._tick(client, now)
+        if self._view.stimuli is not None:
+            self._metrics.append(self._view.row())
+
+    def _happened(self, event: Event, now: float) -> None:
+        process = str(event.data.get("process", event.name))
+        if event.kind == "joined":
+            self._joined.add(process)
+        elif event.kind == "running" and event.name == BROKER:
+            self._running_since = now
+        elif event.kind == "leaving" and event.name == BROKER:
+            self._leaving = True
+            self._doubts.clear()
+        elif event.kind == "lost" and event.name == BROKER and process not in self._doubts:
+            if process in self._spawner.running:  # it hangs; one that died is told by its exit
+                raise self._lost(process, str(event.data.get("why", "")))
+        elif event.kind == "failed" and event.name != BROKER:
+            self._failures[process] = str(event.data.get("why", ""))
+        elif event.kind == "ended" and event.name == BROKER:
+            self._ended = event.data
+
+    def _exited(self, exit: Exit, now: float) -> None:
+        if self._leaving and exit.name != BROKER:
+            return
+        if exit.code == 0:
+            self._doubts[exit.name] = (exit, now + DOUBT_S)  # asked to, perhaps, and we have yet to hear of it
+        else:
+            raise self._died(exit)
+
+    def _tick(self, client: Client, now: float) -> None:
+        for exit, until in self._doubts.values():
+            if now >= until:
+                raise self._died(exit)
+        if self._running_since is None and now - self._started > START_S and not self._stopping:
+            late = next((n for n in self._run.plan.processes if n not in self._joined), BROKER)
+            raise self._lost(late, f"it did not register within {START_S:g} s")
+        if now >= self._stop_deadline:
+            raise self._lost(BROKER, f"it did not end the run within {STOP_S:g} s of being told to")
+        if self._running_since is not None and self._for_s is not None and now - self._running_since >= self._for_s:
+            self._ask_to_stop(client, now)
+        if now >= self._row_due and self._view.stimuli is not None:
+            self._row_due = now + ROW_S
+            self._metrics.append(self._view.row())
+        self._show(client)
+
+    def _show(self, client: Client) -> None:
+        if self._goal is not None and not self._reached and self._goal.reached(self._view.gauge(self._goal.gauge)):
+            self._reached = True
+            self._ask_to_stop(client, self._loop.time())
+        if self._on_view is not None:
+            self._on_view(self._view)
+
+    def _ask_to_stop(self, client: Client, now: float) -> None:
+        if self._stopping is None:
+            self._stop_deadline = now + STOP_S
+            self._stopping = asyncio.create_task(self._send_stop(client))
+
+    @staticmethod
+    async def _send_stop(client: Client) -> None:
+        await client.command("stop", timeout_s=STOP_S)
+
+    def _died(self, exit: Exit) -> Exception:
+        if exit.code == _BAD_DATA and (why := self._failures.get(exit.name)):
+            from neurond.data import DataError
+
+            return DataError(why)
+        how = exit.how + (f", {self._failures[exit.name]}" if exit.name in self._failures else "")
+        return self._lost(exit.name, how)
+
+    def _lost(self, name: str, why: str) -> ProcessLost:
+        return ProcessLost(name, why, self._spawner.last_lines(name), str(self._spawner.log(name)))
+
+    # --- the end --------------------------------------------------------------------------------------
+
+    def _conclude(self) -> None:
+        """Write the summary, and raise what the user must know of."""
+        assert self._ended is not None
+        run, ended = self._run, self._ended
+        summary: Mapping[str, Any] = {
+            **self._view.summary(),
+            "why": "interrupted" if self._interrupted else ended["why"],
+            "generation": ended["generation"],
+            "save_error": ended.get("save_error"),
+            "until": None if self._goal is None else self._goal.text,
+            "reached": None if self._goal is None else self._reached,
+        }
+        runs.write_json(run.path / "summary.json", summary)
+        if ended["why"] == "diverged":
+            raise Diverged(str(ended["process"]), str(ended["message"]), str(ended["hint"]))
+        saved = ended["generation"] > 0 and not ended.get("save_error")
+        if self._interrupted:
+            kept = f"saved; go on with --resume {run.path}" if saved else f"not saved ({_unsaved(ended)})"
+            raise Interrupted(f"interrupted, {kept}", run, saved)
+        if not saved:
+            raise RunError(f"the run ended but was not saved: {_unsaved(ended)}")
+        if self._goal is not None and not self._reached:
+            figure = self._view.gauge(self._goal.gauge)
+            was = "never measured" if figure is None else f"{figure:.4g}"
+            raise TargetNotReached(f"{self._goal.text} was not reached: {self._goal.gauge} is {was}", run)
+
+
+_BAD_DATA = 3
+
+
+def _unsaved(ended: Mapping[str, Any]) -> str:
+    return str(ended.get("save_error") or "it had not begun")
+
+
+def _text(path: str | PathLike[str] | None) -> str | None:
+    return None if path is None else str(path)
+
+
+def _environment() -> dict[str, str]:
+    """The processes' environment: they find our packages where we did, also in a source checkout."""
+    import os
+
+    environment = dict(os.environ)
+    root = str(Path(address.__file__).parents[1])
+    if "site-packages" not in root:
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, (root, environment.get("PYTHONPATH"))))
+    return environment

@@ -1,0 +1,110 @@
+"""A run that has ended: what it printed, what its folder holds, and what `eval` and `predict` make of it."""
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from neurond.data import load
+from tests.command import neurond
+
+pytestmark = pytest.mark.timeout(120)
+
+WHOLE = ["stimuli", "stimuli_per_s", "notifications", "notifications_dense", "updates", "updates_dense", "bytes"]
+PROMISED = [*WHOLE, "bytes_dense", "test_accuracy", "train_s", "staleness_mean", "run"]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any], str]:
+    """A short run to its end: its folder, its JSON and what it said."""
+    folder = tmp_path_factory.mktemp("finished")
+    done = neurond(folder, "run", "digits", "--set", "source.epochs=2", "--json", "--seed", "3")
+    assert done.returncode == 0, done.stderr
+    summary: dict[str, Any] = json.loads(done.stdout)
+    return folder, summary, done.stderr
+
+
+def test_json_has_what_is_promised(finished: tuple[Path, dict[str, Any], str]) -> None:
+    """`--json` prints one object with every promised figure: whole counts, and no more than dense."""
+    _, summary, _ = finished
+    assert set(PROMISED) <= set(summary)
+    assert all(type(summary[key]) is int for key in WHOLE)
+    assert summary["stimuli"] == 2 * load("digits").shape.train
+    for what in ("notifications", "updates", "bytes"):
+        assert 0 < summary[what] < summary[f"{what}_dense"]
+    assert 0.5 < summary["test_accuracy"] <= 1
+    assert summary["unheard"] == []
+
+
+def test_run_folder_is_complete(finished: tuple[Path, dict[str, Any], str]) -> None:
+    """The folder holds the resolved topology with its overrides, rows, logs, a checkpoint, and the same summary."""
+    folder, summary, _ = finished
+    run = folder / summary["run"]
+    assert run.parent == folder / "runs"
+    assert json.loads((run / "summary.json").read_text()) == summary
+    topology = (run / "topology.yaml").read_text()
+    assert "seed: 3" in topology
+    assert "epochs: 2" in topology
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert rows[-1]["stimuli"] == summary["stimuli"]
+    assert rows[-1]["updates"] == summary["updates"]
+    manifest = json.loads((run / "checkpoints" / "manifest.json").read_text())
+    for process in ("source", "h1", "h2", "out"):
+        assert (run / "checkpoints" / manifest["files"][process]["file"]).is_file()
+        assert (run / "logs" / f"{process}.log").is_file()
+
+
+def test_words_go_to_stderr(finished: tuple[Path, dict[str, Any], str]) -> None:
+    """Without a terminal: plain lines, the comparison with dense, and the next command, all on stderr."""
+    _, summary, said = finished
+    assert f"weight updates: {summary['updates']:,} of {summary['updates_dense']:,}, saved" in said
+    assert said.strip().splitlines()[-1] == f"next: neurond predict {summary['run']} FILE"
+    assert "\x1b" not in said
+
+
+def test_eval_agrees_with_the_run(finished: tuple[Path, dict[str, Any], str]) -> None:
+    """`eval` from the checkpoint finds the accuracy that the live network measured at its end."""
+    folder, summary, _ = finished
+    done = neurond(folder, "eval", summary["run"], "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["test_accuracy"] == pytest.approx(summary["test_accuracy"], abs=1e-6)
+    assert found["test_loss"] == pytest.approx(summary["test_loss"], rel=1e-3)
+    assert len(found["classes"]) == 10
+    words = neurond(folder, "eval", summary["run"])
+    assert f"test accuracy {100 * summary['test_accuracy']:.2f} %" in words.stdout
+
+
+def test_predict_writes_a_row_an_input(finished: tuple[Path, dict[str, Any], str]) -> None:
+    """`predict` prints CSV with class names as its head: probabilities, and the likeliest class is the answer."""
+    folder, summary, _ = finished
+    digits = load("digits")
+    lines = "\n".join(",".join(str(v) for v in row) for row in digits.x_test)
+    (folder / "inputs.csv").write_text(lines + "\n")
+    done = neurond(folder, "predict", summary["run"], "inputs.csv")
+    assert done.returncode == 0, done.stderr
+    rows = list(csv.DictReader(io.StringIO(done.stdout)))
+    assert len(rows) == len(digits.x_test)
+    names = digits.classes
+    for row in rows:
+        shares = [float(row[name]) for name in names]
+        assert sum(shares) == pytest.approx(1, abs=1e-4)
+        assert row["class"] == names[shares.index(max(shares))]
+    right = sum(row["class"] == names[y] for row, y in zip(rows, digits.y_test, strict=True)) / len(rows)
+    assert right == pytest.approx(summary["test_accuracy"], abs=1e-6)
+    as_json = json.loads(neurond(folder, "predict", summary["run"], "inputs.csv", "--json").stdout)
+    assert [row["class"] for row in as_json] == [row["class"] for row in rows]
+
+
+def test_predict_from_bad_inputs(finished: tuple[Path, dict[str, Any], str]) -> None:
+    """Inputs of another width are one line and 3."""
+    folder, summary, _ = finished
+    (folder / "narrow.csv").write_text("1,2,3\n4,5,6\n")
+    done = neurond(folder, "predict", summary["run"], "narrow.csv")
+    assert done.returncode == 3
+    assert done.stdout == ""
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert "64" in done.stderr

@@ -1,0 +1,257 @@
+"""`neurond run` as a user types it: real processes, real sockets, real exit codes."""
+
+import json
+import os
+import pty
+import re
+import select
+import signal
+import socket
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from xml.etree import ElementTree
+
+import psutil
+import pytest
+
+from tests.command import DEADLINE_S, NEUROND, environment, neurond, until
+from topology.load import load as load_topology
+
+pytestmark = pytest.mark.timeout(120)
+
+RUN_DIGITS = [*NEUROND, "run", "digits"]
+
+
+class Started:
+    """A `neurond run` in progress."""
+
+    def __init__(self, folder: Path, *arguments: str) -> None:
+        self.run = folder / "run"
+        self.process = subprocess.Popen(
+            [*RUN_DIGITS, *arguments, "--run", str(self.run)],
+            cwd=folder,
+            env=environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def learning(self) -> list[psutil.Process]:
+        """Wait until it learns; its processes."""
+        until(lambda: self.process.poll() is not None or self._stimuli() > 0, "the first stimuli")
+        assert self.process.poll() is None, self.process.communicate()
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+    def _stimuli(self) -> int:
+        metrics = self.run / "metrics.jsonl"
+        rows = metrics.read_text().splitlines() if metrics.exists() else []
+        return int(json.loads(rows[-1]).get("stimuli", 0)) if rows else 0
+
+    def end(self) -> tuple[int, str, str]:
+        """Wait for its end: exit code, stdout, stderr."""
+        out, err = self.process.communicate(timeout=DEADLINE_S)
+        return self.process.returncode, out, err
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Started]]:
+    """Starts `neurond run digits`; whatever is left at the end of the test is killed."""
+    started: list[Started] = []
+
+    def start_one(*arguments: str) -> Started:
+        started.append(Started(tmp_path, *arguments))
+        return started[-1]
+
+    yield start_one
+    for one in started:
+        if one.process.poll() is None:
+            one.process.kill()
+            one.process.communicate()
+
+
+@pytest.mark.parametrize("verb", [["eval", "RUN"], ["predict", "RUN", "x.csv"], ["run", "--resume", "RUN"]])
+@pytest.mark.parametrize("there", [True, False])
+def test_what_is_no_run_folder(tmp_path: Path, verb: list[str], there: bool) -> None:
+    """An empty folder, or none, is one line and 1."""
+    if there:
+        (tmp_path / "RUN").mkdir()
+    done = neurond(tmp_path, *verb)
+    assert done.returncode == 1
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert done.stderr.startswith("neurond: RUN ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["run"], 2),
+        (["run", "digits", "--until", "acc=0.9"], 2),
+        (["run", "digits", "--for", "60"], 2),
+        (["run", "digits", "--resume", "a", "--run", "b"], 2),
+        (["run", "digit"], 3),
+        (["run", "digits", "--set", "source.epochs=many"], 3),
+        (["run", "mnist", "--data-dir", "."], 3),
+        (["run", "digits", "--run", "full"], 1),
+        (["run", "digits", "--run", "full/file"], 1),
+    ],
+)
+def test_a_run_that_cannot_begin(tmp_path: Path, arguments: list[str], code: int) -> None:
+    """What the user got wrong is one line and its exit code, and no run folder is made."""
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "file").touch()
+    done = neurond(tmp_path, *arguments, XDG_CACHE_HOME=str(tmp_path))
+    assert done.returncode == code, done.stderr
+    assert done.stdout == ""
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert not (tmp_path / "runs").exists()
+
+
+def test_until_reached_ends_early(tmp_path: Path) -> None:
+    """A goal that is reached ends the run before its epochs, with 0; `--quiet` leaves only the JSON."""
+    done = neurond(tmp_path, "run", "digits", "--until", "acc>=0.5", "--json", "--quiet")
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout)
+    assert summary["test_accuracy"] >= 0.5
+    assert summary["reached"] is True
+    assert summary["epochs"] < 30
+    assert done.stderr == ""
+
+
+def test_until_missed_is_6(tmp_path: Path) -> None:
+    """A goal that is not reached is 6 and one line; the run is there and its summary printed all the same."""
+    done = neurond(tmp_path, "run", "xor", "--set", "source.epochs=1", "--until", "loss<=0.000001", "--json", "-q")
+    assert done.returncode == 6, done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    summary = json.loads(done.stdout)
+    assert summary["reached"] is False
+    assert (tmp_path / summary["run"] / "summary.json").is_file()
+
+
+def test_for_ends_in_good_order(tmp_path: Path) -> None:
+    """`--for` ends an endless run after its time, saved and evaluated, with 0."""
+    done = neurond(tmp_path, "run", "digits", "--set", "source.epochs=5000", "--for", "500ms", "--json")
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout)
+    assert 0 < summary["epochs"] < 5000
+    assert summary["test_accuracy"] is not None
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupt_saves_and_leaves_nothing(start: Callable[..., Started], tmp_path: Path, number: int) -> None:
+    """Ctrl-C or SIGTERM: drained, saved, 130; no process and no socket is left; and the run can go on."""
+    started = start("--set", "source.epochs=5000", "--json")
+    children = started.learning()
+    sockets = {m[1] for c in children for m in re.finditer(r"ipc://(/\S+?)/(?:\s|$)", " ".join(c.cmdline()))}
+    assert len(children) == 5
+    assert len(sockets) == 1
+    assert Path(*sockets).is_dir()
+    started.process.send_signal(number)
+    code, out, err = started.end()
+    assert code == 130, err
+    assert "Traceback" not in err
+    assert f"--resume {started.run}" in err.strip().splitlines()[-1]
+    assert json.loads(out)["why"] == "interrupted"
+    until(lambda: not any(c.is_running() for c in children), "all processes gone")
+    assert not Path(*sockets).exists()
+
+    before = json.loads(out)["stimuli"]
+    assert before > 0
+    again = neurond(tmp_path, "run", "--resume", str(started.run), "--for", "300ms", "--json")
+    assert again.returncode == 0, again.stderr
+    assert json.loads(again.stdout)["run"] == str(started.run)
+
+
+def test_a_second_interrupt_leaves_at_once(start: Callable[..., Started]) -> None:
+    """Ctrl-C twice: 130 as well, and still no process is left."""
+    started = start("--set", "source.epochs=5000")
+    children = started.learning()
+    started.process.send_signal(signal.SIGINT)
+    assert started.process.stderr is not None
+    until(lambda: "once more" in (started.process.stderr.readline() or "once more"), "the answer to the first Ctrl-C")  # type: ignore[union-attr]
+    started.process.send_signal(signal.SIGINT)
+    code, _, err = started.end()
+    assert code == 130
+    assert "Traceback" not in err
+    until(lambda: not any(c.is_running() for c in children), "all processes gone")
+
+
+def test_a_process_that_dies_is_named(start: Callable[..., Started]) -> None:
+    """A group that is killed: 5, its name, and nothing left."""
+    started = start("--set", "source.epochs=5000")
+    children = started.learning()
+    victim = next(c for c in children if "h2" in c.cmdline())
+    victim.kill()
+    code, _, err = started.end()
+    assert code == 5
+    assert "'h2' was lost" in err
+    assert "Traceback" not in err
+    until(lambda: not any(c.is_running() for c in children), "all processes gone")
+
+
+def test_on_a_terminal(tmp_path: Path) -> None:
+    """On a terminal of 80 columns: the live display, then the table; nothing is wider than the terminal."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.chdir(tmp_path)
+        arguments = [*RUN_DIGITS, "--set", "source.epochs=2", "--svg", "run.svg"]
+        os.execve(sys.executable, arguments, environment() | {"TERM": "xterm", "NO_COLOR": "1"})
+    termios.tcsetwinsize(terminal, (24, 80))
+    text = b""
+    deadline = time.monotonic() + DEADLINE_S
+    while time.monotonic() < deadline:
+        if select.select([terminal], [], [], 1.0)[0]:
+            try:
+                text += os.read(terminal, 65536)
+            except OSError:  # the terminal is closed when its last process has left
+                break
+    _, status = os.waitpid(pid, 0)
+    os.close(terminal)
+    shown = text.decode()
+    assert os.waitstatus_to_exitcode(status) == 0, shown
+    rows = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown).replace("\r", "").split("\n")
+    for part in ("stimuli/s", "notifications", "source", "h1", "h2", "out", "event-driven", "test accuracy"):
+        assert any(part in row for row in rows)
+    # Rows that are drawn over each other follow in one line of what was sent; only finished ones are judged.
+    table = rows[next(i for i, row in enumerate(rows) if "event-driven" in row) :]
+    assert all(len(row) <= 80 for row in table[:-2])
+    picture = ElementTree.parse(tmp_path / "run.svg").getroot()
+    assert "event-driven" in "".join(picture.itertext())
+
+
+def free_port() -> int:
+    """A port with two free ones after it, so far as one can tell."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port: int = s.getsockname()[1]
+    return port if port < 65000 else free_port()
+
+
+def test_processes_one_by_one(tmp_path: Path) -> None:
+    """The broker, the source and each group started by hand over tcp, by NEUROND_* alone, make a whole run."""
+    (tmp_path / "short.yaml").write_text(neurond(tmp_path, "expand", "digits", "--set", "source.epochs=1").stdout)
+    where = {"NEUROND_BROKER": f"tcp://127.0.0.1:{free_port()}"}
+    variables = {
+        "broker": {"NEUROND_BIND": where["NEUROND_BROKER"], "NEUROND_TOPOLOGY": "short.yaml", "NEUROND_RUN": "run"},
+        "source": where,
+    }
+    groups = list(load_topology("digits").groups)
+    processes = []
+    for verb in ("broker", "source", *["group"] * len(groups)):
+        more = variables.get(verb) or where | {"NEUROND_NAME": groups.pop()}
+        processes.append(
+            subprocess.Popen(
+                [*NEUROND, verb], cwd=tmp_path, env=environment() | more, stderr=subprocess.PIPE, text=True
+            )
+        )
+    try:
+        said = [p.communicate(timeout=DEADLINE_S)[1] for p in processes]
+    finally:
+        for p in processes:
+            p.kill()
+            p.wait()
+    assert [p.returncode for p in processes] == [0] * len(processes), said
+    assert neurond(tmp_path, "eval", "run").returncode == 0

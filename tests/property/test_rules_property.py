@@ -1,0 +1,92 @@
+"""Notification rules, for gradients that nobody thought of."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from numpy.typing import NDArray
+
+from neurond.rules import KINDS, Rule, make_rule
+from topology.plan import NotifyPlan
+
+Floats = NDArray[np.float32]
+
+# Multiples of 1/64 up to 16 and thresholds that are powers of two: every sum and product is exact in float32,
+# so that equalities are equalities and not tolerances.
+GRADIENTS = hnp.arrays(
+    np.int64,
+    st.tuples(st.integers(0, 12), st.integers(1, 9)),
+    elements=st.integers(-1024, 1024),
+).map(lambda a: (a / 64).astype(np.float32))
+THRESHOLDS = st.sampled_from([0.0, 0.125, 0.5, 1.0, 4.0])
+WITH_MEMORY = st.sampled_from(["residual", "quantum"])
+
+
+def make(rule: str, threshold: float, width: int, seed: int = 0, k: int = 2) -> Rule:
+    """A rule with its own generator."""
+    return make_rule(NotifyPlan(rule=rule, threshold=threshold, k=k), width, np.random.default_rng(seed))
+
+
+@given(GRADIENTS, THRESHOLDS, WITH_MEMORY)
+def test_conserved(g: Floats, threshold: float, rule: str) -> None:
+    """What was sent and what is kept add up to what came in, and no more than T is kept."""
+    act = make(rule, threshold, g.shape[1])
+    sent = act(g)
+    kept = act.state().get("residual", np.zeros(g.shape[1], np.float32))
+    np.testing.assert_array_equal(sent.sum(0) + kept, g.sum(0))
+    assert (np.abs(kept) <= threshold).all()
+
+
+@given(GRADIENTS, THRESHOLDS, WITH_MEMORY, st.integers(0, 12))
+def test_volleys_do_not_matter(g: Floats, threshold: float, rule: str, cut: int) -> None:
+    """A rule with a memory sends the same however stimuli are gathered into volleys."""
+    whole, parts, single = (make(rule, threshold, g.shape[1]) for _ in range(3))
+    expected = whole(g)
+    np.testing.assert_array_equal(np.concatenate([parts(g[:cut]), parts(g[cut:])]), expected)
+    for row, sent in zip(g, expected, strict=True):
+        np.testing.assert_array_equal(single(row[None])[0], sent)
+
+
+@given(GRADIENTS, THRESHOLDS, st.sampled_from(KINDS), st.integers(0, 3))
+def test_sign_symmetry(g: Floats, threshold: float, rule: str, seed: int) -> None:
+    """What is sent for -g is the negative of what is sent for g."""
+    forward, mirrored = (make(rule, threshold, g.shape[1], seed) for _ in range(2))
+    np.testing.assert_array_equal(mirrored(-g), -forward(g))
+
+
+@given(GRADIENTS, THRESHOLDS, st.sampled_from([k for k in KINDS if k != "top_k"]), st.integers(0, 3))
+def test_scale_symmetry(g: Floats, threshold: float, rule: str, seed: int) -> None:
+    """T is in units of the gradient: doubling both doubles what is sent."""
+    single, double = (make(rule, t, g.shape[1], seed) for t in (threshold, 2 * threshold))
+    np.testing.assert_array_equal(double(2 * g), 2 * single(g))
+
+
+@given(GRADIENTS, THRESHOLDS, st.integers(0, 3))
+def test_stochastic_is_one_of_two(g: Floats, threshold: float, seed: int) -> None:
+    """`stochastic` sends g from T on, and below it sign(g) T or nothing."""
+    sent = make("stochastic", threshold, g.shape[1], seed)(g)
+    large = np.abs(g) >= threshold
+    np.testing.assert_array_equal(sent[large], g[large])
+    low = sent[~large]
+    assert ((low == 0) | (low == np.sign(g[~large]) * threshold)).all()
+
+
+@given(GRADIENTS, st.integers(1, 10))
+def test_top_k_sends_the_largest(g: Floats, k: int) -> None:
+    """`top_k` sends min(k, width) entries as they are, none of them smaller than one that it holds back."""
+    sent = make("top_k", 0.0, g.shape[1], k=k)(g)
+    chosen = sent != 0
+    np.testing.assert_array_equal(sent[chosen], g[chosen])
+    for row, mask in zip(np.abs(g), chosen, strict=True):
+        assert mask.sum() == min(k, g.shape[1], np.count_nonzero(row))
+        if mask.any() and not mask.all():
+            assert row[mask].min() >= row[~mask].max()
+
+
+@given(GRADIENTS, THRESHOLDS)
+def test_drop_keeps_what_exceeds(g: Floats, threshold: float) -> None:
+    """`drop` sends exactly the entries beyond T."""
+    expected = np.where(np.abs(g) > threshold, g, np.float32(0))
+    np.testing.assert_array_equal(make("drop", threshold, g.shape[1])(g), expected)

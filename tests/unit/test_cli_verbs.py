@@ -1,0 +1,317 @@
+"""The verbs that need no processes: what they print where, and the exit code they leave with."""
+
+import errno
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from neurond.cli import app
+from neurond.cli.output import WrongUse
+from neurond.data.dataset import DataError
+from topology.address import AddressInUse, BrokerUnreachable
+from topology.load import load, loads
+from topology.write import dump
+
+
+class Said:
+    """What a command left behind."""
+
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code, self.out, self.err = code, out, err
+
+
+@pytest.fixture
+def neurond(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """The command line in this process, in an empty folder and without NEUROND_* variables."""
+    for variable in [v for v in os.environ if v.startswith("NEUROND_")]:
+        monkeypatch.delenv(variable)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: str) -> Said:
+        with pytest.raises(SystemExit) as left:
+            app.main(arguments)
+        printed = capsys.readouterr()
+        return Said(int(left.value.code or 0), printed.out, printed.err)
+
+    return call
+
+
+VERBS = [
+    "run",
+    "eval",
+    "predict",
+    "init",
+    "check",
+    "expand",
+    "graph",
+    "schema",
+    "doctor",
+    "completion",
+    "data",
+    "broker",
+    "source",
+    "group",
+]
+
+
+def test_help_lists_every_verb(neurond) -> None:
+    """`neurond --help` and `neurond` alone name every verb."""
+    for arguments in (("--help",), ()):
+        said = neurond(*arguments)
+        assert said.code == 0
+        for verb in VERBS:
+            assert verb in said.out
+
+
+@pytest.mark.parametrize("verb", [*VERBS, "data list", "data fetch", "data show"])
+def test_help_of_every_verb_has_an_example(neurond, verb: str) -> None:
+    """Each verb explains itself and shows how it is typed."""
+    said = neurond(*verb.split(), "--help")
+    assert said.code == 0
+    if verb != "data":
+        assert "Example: " in said.out
+        assert f"neurond {verb}" in said.out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("nonsense",),
+        ("run", "--nonsense"),
+        ("expand",),
+        ("data",),
+        ("data", "nonsense"),
+        ("group", "--nonsense"),
+        ("group",),
+        ("group", "source"),
+        ("group", "h1", "--broker", "localhost"),
+        ("source", "too", "many"),
+        ("broker",),
+        ("broker", "digits", "--address", "udp://localhost:1"),
+        ("completion", "tcsh"),
+    ],
+)
+def test_wrong_use_is_one_line_and_2(neurond, arguments: tuple[str, ...]) -> None:
+    """A command that cannot be meant leaves with 2 after one line on stderr."""
+    said = neurond(*arguments)
+    assert said.code == 2
+    assert said.out == ""
+    assert len(said.err.strip().splitlines()) == 1
+    assert said.err.startswith("neurond")
+
+
+def test_expand_reads_back_equal(neurond) -> None:
+    """What `expand` prints is a topology equal to what it was made from, overrides included."""
+    said = neurond("expand", "digits", "--set", "source.epochs=3")
+    assert said.code == 0
+    assert said.err == ""
+    assert dump(loads(said.out)) == dump(load("digits", ["source.epochs=3"]))
+    assert loads(said.out).source.epochs == 3
+
+
+def test_graph_draws_every_group(neurond) -> None:
+    """Both pictures name every group, and only Mermaid begins as Mermaid does."""
+    text, mermaid = neurond("graph", "digits").out, neurond("graph", "digits", "--mermaid").out
+    assert mermaid.startswith("flowchart")
+    assert not text.startswith("flowchart")
+    for group in load("digits").groups:
+        assert group in text
+        assert group in mermaid
+
+
+def test_schema_is_json(neurond) -> None:
+    """`schema` prints a JSON Schema."""
+    assert json.loads(neurond("schema").out)["$schema"].startswith("https://json-schema.org/")
+
+
+def test_check_says_fine_or_every_problem(neurond) -> None:
+    """A good topology is fine and leads to the next command; a bad one gives its places and 3."""
+    assert neurond("check", "digits").code == 0
+    Path("a.yaml").write_text("neurond: 1\nname: a\nsource: {dta: digits}\n")
+    Path("b.yaml").write_text("neurond: 2\n")
+    said = neurond("check", "a.yaml", "b.yaml", "digits")
+    assert said.code == 3
+    assert "a.yaml:3:" in said.err
+    assert "b.yaml:1:" in said.err
+    assert "digits: fine" in said.err
+    assert "next:" not in said.err
+    assert "Traceback" not in said.err
+
+
+def test_check_wants_its_data(neurond) -> None:
+    """A topology whose data is not here is not ready to run: one line says how to get it."""
+    said = neurond("check", "mnist", "--data-dir", ".")
+    assert said.code == 3
+    assert "neurond data fetch mnist" in said.err
+    assert len(said.err.strip().splitlines()) == 1
+
+
+def test_init_writes_a_topology_that_checks(neurond) -> None:
+    """What `init` writes is fine as it is; it never overwrites unless told to."""
+    assert neurond("init").code == 0
+    assert neurond("check", "topology.yaml").code == 0
+    Path("topology.yaml").write_text("mine")
+    said = neurond("init", "topology.yaml")
+    assert said.code == 2
+    assert "--force" in said.err
+    assert Path("topology.yaml").read_text() == "mine"
+    assert neurond("init", "topology.yaml", "--force").code == 0
+    assert Path("topology.yaml").read_text() != "mine"
+
+
+@pytest.mark.parametrize("file", ["7 odd näme!.yaml", "_.yaml", "x" * 90 + ".yaml"])
+def test_init_names_the_network_whatever_the_file_is_called(neurond, file: str) -> None:
+    """The file's name becomes a network name that is allowed."""
+    assert neurond("init", file).code == 0
+    assert neurond("check", file).code == 0
+
+
+def test_init_where_it_cannot_write(neurond) -> None:
+    """A folder that is not there is one line and 1."""
+    said = neurond("init", "no/such/folder/t.yaml")
+    assert said.code == 1
+    assert said.err == "neurond: no/such/folder/t.yaml: No such file or directory\n"
+
+
+def test_data_list_and_show(neurond) -> None:
+    """What is built in is listed and shown, for people and as JSON."""
+    assert {"digits", "xor", "mnist", "fashion-mnist"} <= {
+        d["name"] for d in json.loads(neurond("data", "list", "--json").out)
+    }
+    assert "digits" in neurond("data", "list").out
+    shown = json.loads(neurond("data", "show", "digits", "--json").out)
+    assert shown["features"] == 64
+    assert len(shown["classes"]) == 10
+    assert sum(shown["classes"].values()) == shown["train"]
+    assert "classes: 10" in neurond("data", "show", "digits").out
+
+
+def test_data_show_of_what_is_not_there(neurond) -> None:
+    """No such data set, no such file: one line and 3."""
+    for name in ("digit", "csv:nowhere.csv", "npz:nowhere.npz"):
+        said = neurond("data", "show", name)
+        assert said.code == 3
+        assert len(said.err.strip().splitlines()) == 1
+
+
+def test_data_show_regression(neurond) -> None:
+    """Targets that are no classes are said to be regression."""
+    Path("r.csv").write_text("a,b,y\n" + "\n".join(f"{i / 7},{i / 3},{i / 11}" for i in range(40)) + "\n")
+    said = neurond("data", "show", "csv:r.csv", "--label", "y")
+    assert said.code == 0
+    assert "targets: 1 (regression)" in said.out
+
+
+def test_doctor_finds_this_machine_fit(neurond) -> None:
+    """Where these tests run, nothing is broken: sockets were really tried."""
+    said = neurond("doctor", "--json")
+    assert said.code == 0
+    findings = {f["what"]: f for f in json.loads(said.out)}
+    assert {"python", "packages", "zmq", "tcp", "cores", "runs", "data digits"} <= set(findings)
+    assert all(f["state"] != "broken" for f in findings.values())
+
+
+def test_doctor_finds_what_is_broken(neurond, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A package that is missing is named, and the exit code says that something is broken."""
+    monkeypatch.setattr("neurond.cli.doctor.PACKAGES", ["numpy", "no-such-package"])
+    said = neurond("doctor")
+    assert said.code == 1
+    assert "missing: no-such-package" in said.out
+    assert "next:" not in said.err
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish", "powershell"])
+def test_completion_scripts(neurond, shell: str) -> None:
+    """Each shell gets a script that calls `neurond` back."""
+    said = neurond("completion", shell)
+    assert said.code == 0
+    assert "_NEUROND_COMPLETE" in said.out
+
+
+def test_completion_completes() -> None:
+    """Asked as bash asks, `neurond` completes a verb."""
+    environment = os.environ | {"_NEUROND_COMPLETE": "complete_bash", "COMP_WORDS": "neurond exp", "COMP_CWORD": "1"}
+    done = subprocess.run(
+        [sys.executable, "-m", "neurond"], env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.stdout.split() == ["expand"]
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (KeyboardInterrupt(), 130, "neurond: interrupted"),
+        (WrongUse("say a or b"), 2, "neurond: say a or b"),
+        (DataError("x.csv: line 3: 4 columns"), 3, "neurond: x.csv: line 3: 4 columns"),
+        (BrokerUnreachable("nobody at tcp://x"), 4, "neurond: nobody at tcp://x"),
+        (AddressInUse("taken"), 1, "neurond: taken"),
+        (OSError(errno.ENOSPC, "No space left on device", "runs/x"), 1, "neurond: runs/x: No space left on device"),
+        (ZeroDivisionError("a\nb"), 1, "neurond: ZeroDivisionError: a (a fault"),
+        (AssertionError(), 1, "neurond: AssertionError: no message (a fault"),
+    ],
+)
+def test_every_exception_is_one_line_and_a_code(error: BaseException, code: int, line: str) -> None:
+    """The one place that turns exceptions into words gives each its exit code and a single line."""
+    words, given = app.explain(error)
+    assert given == code
+    assert words.startswith(line)
+    assert "\n" not in words
+
+
+def test_no_traceback_unless_asked(neurond, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A traceback is shown only with NEUROND_DEBUG."""
+    assert "Traceback" not in neurond("check", "nowhere.yaml").err
+    monkeypatch.setenv("NEUROND_DEBUG", "1")
+    said = neurond("check", "nowhere.yaml")
+    assert "Traceback" in said.err
+    assert said.code == 3
+
+
+def run_python(*arguments: str, **keywords: object) -> subprocess.CompletedProcess[str]:
+    """A command in a process of its own."""
+    return subprocess.run(
+        [sys.executable, *arguments], capture_output=True, text=True, timeout=60, check=False, **keywords
+    )  # type: ignore[call-overload]
+
+
+def test_a_reader_that_goes_away_is_no_failure() -> None:
+    """`neurond schema | head -1` is quiet and leaves with 0."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-m", "neurond", "schema"],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    os.close(writer)
+    assert done.stderr == ""
+    assert done.returncode == 0
+
+
+def test_ascii_terminal() -> None:
+    """A terminal that knows only ASCII gets a drawing, not an error."""
+    done = run_python("-m", "neurond", "graph", "digits", env=os.environ | {"PYTHONIOENCODING": "ascii"})
+    assert done.returncode == 0
+    assert "h1" in done.stdout
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["group", "--help"]])
+def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
+    """Asking for help reads no YAML, validates nothing and opens no socket library; a daemon not even typer."""
+    code = (
+        "import sys\nfrom neurond.cli.app import main\n"
+        f"try:\n    main({arguments!r})\nexcept SystemExit:\n    pass\n"
+        "print('IMPORTED', *sorted(m for m in sys.modules if '.' not in m))"
+    )
+    done = run_python("-c", code)
+    imported = set(done.stdout.split("IMPORTED")[1].split())
+    heavy = {"numpy", "zmq", "pydantic", "ruamel", "uvloop", "psutil", "safetensors"}
+    assert not imported & (heavy | ({"typer", "rich"} if arguments[0] == "group" else set()))

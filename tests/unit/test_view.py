@@ -1,0 +1,222 @@
+"""The view: telemetry and events in, lines, totals, rows and the summary out."""
+
+import json
+import math
+from typing import Any
+
+import pytest
+
+from monitor.process import RATE_WINDOW_S
+from monitor.view import HISTORY, View
+from topology.wire import Event, Telemetry
+
+PROCESSES = ("source", "h1", "out")
+
+
+def telemetry(
+    name: str,
+    counters: dict[str, int] | None = None,
+    gauges: dict[str, float] | None = None,
+    seq: int = 1,
+    incarnation: int = 1,
+) -> Telemetry:
+    """Telemetry of one process, its role told from its name."""
+    role = "source" if name == "source" else "group"
+    return Telemetry(name, role, incarnation, seq, counters or {}, gauges or {}, {})
+
+
+def test_unheard_is_none() -> None:
+    """Before anything was measured, every figure of the summary is None and none is zero."""
+    summary = View(PROCESSES, name="digits", run="runs/x").summary()
+    assert summary.pop("name") == "digits"
+    assert summary.pop("run") == "runs/x"
+    assert summary.pop("unheard") == list(PROCESSES)
+    assert set(summary.values()) == {None}
+
+
+def test_row_leaves_out_what_is_unknown() -> None:
+    """A row of metrics.jsonl has no key for what was not measured."""
+    view = View(PROCESSES)
+    view.update(telemetry("h1", {"updates": 3}), 0.0)
+    row = view.row()
+    assert row["updates"] == 3
+    assert "notifications" not in row
+    assert "test_accuracy" not in row
+    assert None not in row["processes"]["h1"].values()
+
+
+def test_summary_sums_over_processes() -> None:
+    """Counters add up over processes, source and groups alike; rates and means come from the totals."""
+    view = View(PROCESSES, run="runs/x")
+    view.update(
+        telemetry(
+            "source",
+            {"confirmed": 1000, "bytes": 5, "bytes_dense": 50},
+            {"train_s": 4.0, "test_accuracy": 0.975, "epoch": 2.0},
+        ),
+        1.0,
+    )
+    for name, updates in (("h1", 10), ("out", 30)):
+        counters = {
+            "updates": updates,
+            "updates_dense": 1000,
+            "notifications": 2,
+            "notifications_dense": 90,
+            "bytes": 7,
+            "bytes_dense": 70,
+            "staleness_sum": 60,
+            "staleness_count": 20,
+            "gaps": 1,
+            "outbox_drops": 2,
+        }
+        view.update(telemetry(name, counters, {"staleness_max": updates}), 1.0)
+    summary = view.summary()
+    assert summary["stimuli"] == 1000
+    assert summary["stimuli_per_s"] == 250
+    assert summary["updates"] == 40
+    assert summary["updates_dense"] == 2000
+    assert summary["notifications"] == 4
+    assert summary["bytes"] == 19
+    assert summary["bytes_dense"] == 190
+    assert summary["staleness_mean"] == 3.0
+    assert summary["staleness_max"] == 30
+    assert summary["gaps"] == 2
+    assert summary["drops"] == 4
+    assert summary["test_accuracy"] == 0.975
+    assert summary["unheard"] == []
+    assert view.saved("updates") == 50.0
+    whole = ("stimuli", "stimuli_per_s", "updates", "updates_dense", "notifications", "bytes", "bytes_dense")
+    assert all(type(summary[k]) is int for k in whole)
+
+
+def test_nothing_sent_saves_everything() -> None:
+    """A rule that never fires saves infinitely many times; where dense is unknown, so is the saving."""
+    view = View(PROCESSES)
+    view.update(telemetry("h1", {"updates": 0, "updates_dense": 5, "bytes": 4}), 0.0)
+    assert view.saved("updates") == math.inf
+    assert view.saved("bytes") is None
+
+
+def test_older_telemetry_changes_nothing() -> None:
+    """A message overtaken by a newer one is ignored."""
+    view = View(PROCESSES)
+    view.update(telemetry("h1", {"updates": 9}, seq=2), 0.0)
+    view.update(telemetry("h1", {"updates": 4}, seq=1), 1.0)
+    assert view.total("updates") == 9
+
+
+def test_counters_survive_a_restart() -> None:
+    """A new incarnation counts from zero: what the old one counted stays, and no rate is negative."""
+    view = View(PROCESSES)
+    view.update(telemetry("h1", {"stimuli": 100}, seq=50), 0.0)
+    view.update(Event("broker", "lost", {"process": "h1", "why": "killed"}), 0.5)
+    assert view.lines()[1].state == "lost"
+    view.update(telemetry("h1", {"stimuli": 5}, seq=0, incarnation=2), 1.0)
+    assert view.total("stimuli") == 105
+    assert view.lines()[1].stimuli_per_s is None
+    assert view.lines()[1].state == "running"
+    view.update(telemetry("h1", {"stimuli": 500}, seq=51), 1.0)
+    assert view.total("stimuli") == 105, "a lower incarnation is refused"
+
+
+def test_rates_follow_the_last_seconds() -> None:
+    """A rate is the difference of counters over the rate window, not over the whole run."""
+    view = View(PROCESSES)
+    done = 0
+    for i in range(200):
+        done += 1000 if i < 150 else 10
+        view.update(telemetry("source", {"confirmed": done}, {"cpu_s": i * 0.025}, seq=i), i * 0.1)
+    assert 3 * RATE_WINDOW_S < 200 * 0.1
+    line = view.lines()[0]
+    assert line.stimuli_per_s == pytest.approx(100.0)
+    assert line.cpu == pytest.approx(0.25)
+
+
+def test_eta_is_the_rest_at_the_present_rate() -> None:
+    """The time to go is what is left over the present rate; unknown without a rate."""
+    view = View(PROCESSES)
+    view.update(telemetry("source", {"confirmed": 0}, {"total": 1000.0}, seq=0), 0.0)
+    assert view.eta_s is None
+    view.update(telemetry("source", {"confirmed": 200}, {"total": 1000.0}, seq=1), 1.0)
+    assert view.eta_s == pytest.approx(4.0)
+
+
+@pytest.mark.parametrize("kind", ["lost", "failed", "diverged"])
+def test_trouble_is_noted_in_words(kind: str) -> None:
+    """What goes wrong is kept with process and reason, and later telemetry does not hide it."""
+    view = View(PROCESSES)
+    view.update(telemetry("h1", seq=1), 0.0)
+    view.update(Event("h1", kind, {"why": "because"}), 1.0)
+    view.update(telemetry("h1", seq=2), 2.0)
+    assert view.notes == [f"h1 {kind}: because"]
+    assert view.lines()[1].state == kind
+
+
+def test_pause_is_shown() -> None:
+    """A process that says it is paused is shown so, until it says otherwise."""
+    view = View(PROCESSES)
+    view.update(telemetry("h1", gauges={"paused": 1}, seq=1), 0.0)
+    assert view.lines()[1].state == "paused"
+    view.update(telemetry("h1", gauges={"paused": 0}, seq=2), 0.0)
+    assert view.lines()[1].state == "running"
+
+
+def test_final_telemetry_counts() -> None:
+    """The telemetry carried by the broker's last event replaces what was heard before, exactly once."""
+    view = View(PROCESSES)
+    view.update(telemetry("h1", {"updates": 5}, seq=3), 0.0)
+    last = {
+        "name": "h1",
+        "role": "group",
+        "incarnation": 1,
+        "seq": 4,
+        "counters": {"updates": 8},
+        "gauges": {},
+        "links": {},
+    }
+    for _ in range(2):
+        view.update(Event("broker", "ended", {"telemetry": [last], "why": "finished"}), 1.0)
+    assert view.ended
+    assert view.total("updates") == 8
+
+
+def test_evaluations_make_a_curve() -> None:
+    """Each evaluation is one point, said once by an event and again by a gauge or not."""
+    view = View(PROCESSES)
+    view.update(telemetry("source", {"confirmed": 10}, seq=1), 0.0)
+    view.update(Event("source", "evaluated", {"test_accuracy": 0.5, "test_loss": 1.0}), 0.1)
+    view.update(telemetry("source", {"confirmed": 20}, {"test_accuracy": 0.5, "test_loss": 1.0}, seq=2), 0.2)
+    view.update(telemetry("source", {"confirmed": 30}, {"test_accuracy": 0.6, "test_loss": 0.9}, seq=3), 0.3)
+    assert view.tests == [(10, 0.5), (30, 0.6)]
+    assert view.gauge("test_accuracy") == 0.6
+
+
+def test_long_history_keeps_its_ends() -> None:
+    """However long the run, the curve stays bounded, in order, and keeps its first and latest point."""
+    view = View(PROCESSES)
+    for i in range(5 * HISTORY):
+        view.update(telemetry("source", {"confirmed": i + 1}, {"loss": 1.0 / (i + 1)}, seq=i), float(i))
+    xs = [x for x, _ in view.losses]
+    assert HISTORY // 2 <= len(xs) <= HISTORY
+    assert xs == sorted(xs)
+    assert xs[0] == 1
+    assert 5 * HISTORY - xs[-1] <= 2
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_rows_and_summaries_are_json(bad: float) -> None:
+    """A loss that became NaN or infinite is left out: rows and summaries are strict JSON."""
+    view = View(PROCESSES)
+    gauges = {"loss": bad, "test_accuracy": bad, "train_s": 1.0}
+    view.update(telemetry("source", {"confirmed": 3}, gauges), 0.0)
+    view.update(Event("source", "evaluated", {"test_accuracy": bad}), 0.0)
+    row: Any = json.loads(json.dumps(view.row(), allow_nan=False))
+    assert "loss" not in row
+    assert json.loads(json.dumps(view.summary(), allow_nan=False))["test_accuracy"] is None
+
+
+def test_unplanned_process_is_shown() -> None:
+    """A process that the plan does not name is shown after those it names, not dropped."""
+    view = View(PROCESSES)
+    view.update(telemetry("stranger"), 0.0)
+    assert [line.name for line in view.lines()] == [*PROCESSES, "stranger"]

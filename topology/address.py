@@ -1,0 +1,207 @@
+"""Where the sockets of a run are: one broker address is given to everybody, the others follow from it.
+
+``ipc:///run/user/1000/neurond-4f2a/`` names a folder: the broker's sockets are the files `control`,
+`telemetry-in` and `telemetry-out` in it. ``tcp://host:5570`` names the first of three ports in a row.
+
+ZeroMQ lets a second process bind an ipc file that is in use and silently steals it, so a bound ipc file has
+a lock file beside it (`bind_lock`). The lock is the kernel's (flock): it goes away with its process, however
+that dies, and what such a process left behind is cleared by the next one to bind.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+DEFAULT_PORT = 5570
+DEFAULT = f"tcp://127.0.0.1:{DEFAULT_PORT}"
+FOLDER_PREFIX = "neurond-"
+"""A socket folder of this name was made by `make_folder`, and is removed with the last socket in it."""
+
+IPC_PATH_MAX = 107 if sys.platform == "linux" else 103  # sun_path less its closing zero: libzmq refuses more
+_PLANES = ("control", "telemetry-in", "telemetry-out")
+
+
+class AddressError(ValueError):
+    """An address that the user gave cannot be used; the message is one line for them."""
+
+    exit_code = 2
+
+
+class AddressInUse(AddressError):  # noqa: N818 (a fact, and said so to the user)
+    """Another live process is bound there."""
+
+    exit_code = 1
+
+
+class BrokerUnreachable(ConnectionError):  # noqa: N818 (likewise)
+    """Nobody answers at the broker's address."""
+
+    exit_code = 4
+
+
+def control(address: str) -> str:
+    """Endpoint of the broker's control ROUTER."""
+    return _endpoint(address, 0)
+
+
+def telemetry_in(address: str) -> str:
+    """Endpoint of the broker's PULL that takes in telemetry."""
+    return _endpoint(address, 1)
+
+
+def telemetry_out(address: str) -> str:
+    """Endpoint of the broker's XPUB that gives telemetry out."""
+    return _endpoint(address, 2)
+
+
+def of_folder(folder: Path) -> str:
+    """The broker address whose sockets lie in `folder`."""
+    return f"ipc://{folder.absolute()}/"
+
+
+def in_folder(folder: Path, name: str) -> str:
+    """Endpoint of the socket file `name` in `folder`; AddressError if its path is too long."""
+    return _ipc(folder.absolute() / name)
+
+
+def folder(address: str) -> Path | None:
+    """The socket folder that an ipc address names; None for tcp."""
+    return Path(address.removeprefix("ipc://")) if address.startswith("ipc://") else None
+
+
+def make_folder() -> Path:
+    """A new private (0700) and short folder for the sockets of one run."""
+    parents = [os.environ.get("XDG_RUNTIME_DIR", ""), tempfile.gettempdir(), "/tmp"]
+    usable = [p for p in parents if p and os.access(p, os.W_OK | os.X_OK)]
+    # Room for the longest socket name a run may have; /tmp is the short way out (macOS' own is 49 long).
+    short = [p for p in usable if len(p) <= 40] or usable
+    if not short:
+        raise AddressError(f"no folder for sockets: cannot write to {', '.join(filter(None, parents))}")
+    return Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX, dir=short[0]))
+
+
+def remove_folder(path: Path) -> None:
+    """Remove a folder that `make_folder` made, if no socket is left in it; leave any other folder alone."""
+    if path.name.startswith(FOLDER_PREFIX):
+        try:
+            path.rmdir()
+        except OSError:  # not empty yet, or another process was faster
+            return
+
+
+def _endpoint(address: str, plane: int) -> str:
+    scheme, separator, rest = address.partition("://")
+    if scheme == "ipc" and rest.startswith("/"):
+        return _ipc(Path(rest) / _PLANES[plane])
+    if scheme == "tcp" and rest:
+        return _tcp(address, rest, plane)
+    what = (
+        "a path from the root (ipc:///...)" if scheme == "ipc" and separator else "tcp://HOST:PORT or ipc:///FOLDER/"
+    )
+    raise AddressError(f"broker address {address!r}: should be {what}")
+
+
+def _ipc(path: Path) -> str:
+    length = len(os.fsencode(path))
+    if length > IPC_PATH_MAX:
+        raise AddressError(
+            f"ipc path too long ({length} bytes, at most {IPC_PATH_MAX}): {path}; use a shorter folder or tcp"
+        )
+    return f"ipc://{path}"
+
+
+def _tcp(address: str, rest: str, plane: int) -> str:
+    if rest.startswith("["):  # [::1]:5570
+        host, bracket, tail = rest.partition("]")
+        host, tail = host + bracket, tail.removeprefix(":") if bracket else "?"
+    else:
+        host, _, tail = rest.partition(":")
+    port = int(tail) if tail.isascii() and tail.isdigit() else (DEFAULT_PORT if not tail else 0)
+    last = 65535 - len(_PLANES) + 1
+    if not host or not 1 <= port <= last:
+        raise AddressError(f"broker address {address!r}: should be tcp://HOST:PORT with PORT from 1 to {last}")
+    return f"tcp://{host}:{port + plane}"
+
+
+class Lock:
+    """The right to bind one endpoint, until `release`, the end of a ``with``, or the death of the process."""
+
+    def __init__(self, endpoint: str, path: Path | None, fd: int) -> None:
+        self.endpoint = endpoint
+        self._path = path
+        self._fd = fd
+
+    def release(self) -> None:
+        """Remove the socket file and the lock file, and give the endpoint free. Idempotent.
+
+        Close the socket and terminate its context first: libzmq unlinks an ipc file when its own thread gets
+        to it, and that file must not be the next holder's.
+        """
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)
+            _lock_path(self._path).unlink(missing_ok=True)
+            os.close(self._fd)
+            remove_folder(self._path.parent)
+            self._path = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+
+def _lock_path(path: Path) -> Path:
+    return path.with_name(path.name + ".lock")
+
+
+def bind_lock(endpoint: str) -> Lock:
+    """Take the right to bind `endpoint`, before binding it; hold the lock for as long as it is bound.
+
+    For tcp the kernel itself refuses a second bind, so the lock is empty. Raises AddressInUse if another live
+    process holds the endpoint, AddressError if its folder cannot be used. A stale socket file is removed.
+    """
+    if not endpoint.startswith("ipc://"):
+        return Lock(endpoint, None, -1)
+    import fcntl  # not on Windows, where there is no ipc either
+
+    path = Path(endpoint.removeprefix("ipc://"))
+    _ipc(path)
+    lock = _lock_path(path)
+    while True:
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise AddressError(f"cannot use {path.parent} for sockets: {error.strerror}") from error
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            held, named = os.fstat(fd), _stat(lock)
+            if named is None or (held.st_dev, held.st_ino) != (named.st_dev, named.st_ino):
+                os.close(fd)  # its last holder removed the file between our open and our lock: once more
+                continue
+            stale = _stat(path)
+            if stale is not None and not stat.S_ISSOCK(stale.st_mode):
+                lock.unlink(missing_ok=True)
+                os.close(fd)
+                raise AddressError(f"{path} is in the way: it is not a socket; use another folder")
+            path.unlink(missing_ok=True)
+            return Lock(endpoint, path, fd)
+        except BlockingIOError as error:
+            os.close(fd)
+            raise AddressInUse(f"address in use: {endpoint} is held by another process") from error
+
+
+def _stat(path: Path) -> os.stat_result | None:
+    try:
+        return path.lstat()
+    except FileNotFoundError:
+        return None

@@ -1,0 +1,175 @@
+"""Checks of a topology as a whole: links to groups that are not there, cycles, groups left out, limits.
+
+They work on plain maps that need not be valid otherwise, so that one run of `neurond check` shows every
+problem at once; a value of the wrong type is passed over here, since the model has already named it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from topology.errors import Marks, Problem, guess, guessed, quote
+from topology.graph import Graph
+from topology.plan import SOURCE
+
+MAX_PROCESSES = 10_000
+MAX_LINKS = 10_000
+"""Links between processes at most: a link of the topology is one for each pair of shards."""
+
+
+def link_key(text: str) -> str:
+    """A link's one spelling, ``pre -> post``; text that is no link comes back as it is."""
+    parts = [p.strip() for p in text.split("->")]
+    return " -> ".join(parts) if len(parts) == 2 and all(len(p.split()) == 1 for p in parts) else text
+
+
+def check_structure(data: Mapping[str, Any], marks: Marks) -> list[Problem]:
+    """Every problem of the graph that `data` describes.
+
+    Args:
+        data: a topology as plain maps, defaults merged in, links spelt as `link_key` does.
+        marks: where its values stand.
+
+    """
+    groups = _mapping(data.get("groups"))
+    links = _mapping(data.get("links"))
+    reads = _mapping(data.get("loss")).get("reads")
+    problems: list[Problem] = []
+
+    if not groups:
+        return problems  # missing or no mapping, which the model has said; every link would be wrong
+    pairs, certain = _pairs(groups, links, marks, problems)
+    graph = Graph(groups, pairs)
+    problems += _cycles(graph, marks)
+
+    if isinstance(reads, str):
+        if reads not in groups:
+            problems.append(marks.problem(("loss", "reads"), f"unknown group {quote(reads)}", guess(reads, groups)))
+            reads = guessed(reads, groups)
+        elif _count(groups[reads], "shards") > 1:
+            problems.append(
+                marks.problem(
+                    ("groups", reads, "shards"),
+                    "the readout cannot be sharded: its loss needs every output",
+                    "remove shards",
+                )
+            )
+    if certain and links:
+        problems += _left_out(graph, reads if isinstance(reads, str) else None, marks)
+    problems += _memories(groups, _mapping(data.get("source")).get("window", 128), marks)
+    problems += _limits(groups, pairs, marks)
+    return problems
+
+
+def _pairs(
+    groups: Mapping[str, Any], links: Mapping[str, Any], marks: Marks, problems: list[Problem]
+) -> tuple[list[tuple[str, str]], bool]:
+    """Links as (pre, post) with misspelt names put right; false if some name could not be."""
+    pairs: list[tuple[str, str]] = []
+    certain = True
+    for link in links:
+        ends = link.split(" -> ")
+        if len(ends) != 2 or link_key(link) != link:
+            hint = "write it as 'pre -> post'"
+            problems.append(marks.problem(("links", link), f"{quote(link)} is no link", hint, key=True))
+            certain = False
+            continue
+        for i, (end, trouble) in enumerate(zip(ends, _ends(ends, groups), strict=True)):
+            if trouble:
+                problems.append(marks.problem(("links", link), *trouble, key=True))
+                ends[i] = guessed(end, [SOURCE, *groups] if i == 0 else groups) or ""
+        if ends[1] == SOURCE or not all(ends):
+            certain = False
+        elif ends[0] == ends[1]:
+            problems.append(marks.problem(("links", link), "a group cannot feed itself", key=True))
+        else:
+            pairs.append((ends[0], ends[1]))
+    return pairs, certain
+
+
+def _ends(ends: list[str], groups: Mapping[str, Any]) -> Iterator[tuple[str, str] | None]:
+    """What is wrong with the name of a link's pre group, then of its post group."""
+    pre, post = ends
+    if pre == SOURCE or pre in groups:
+        yield None
+    else:
+        yield f"unknown group {quote(pre)}", guess(pre, [SOURCE, *groups])
+    if post == SOURCE:
+        yield "nothing can feed the source", f"did you mean '{post} -> {pre}'?"
+    elif post == "loss":
+        yield "the loss is no group", f"remove this link and write loss: {{reads: {pre}}}"
+    elif post in groups:
+        yield None
+    else:
+        yield f"unknown group {quote(post)}", guess(post, groups)
+
+
+def _cycles(graph: Graph, marks: Marks) -> Iterator[Problem]:
+    for cycle in graph.cycles():
+        steps = list(zip(cycle, (*cycle[1:], cycle[0]), strict=True))
+        written = [link for link in graph.links if link in set(steps)]
+        pre, post = written[-1]  # the link that closed the cycle, to a reader from the top
+        turn = cycle.index(post)
+        shown = [*cycle[turn:], *cycle[:turn], post]
+        if len(shown) > 8:
+            shown = [*shown[:4], "...", *shown[-3:]]
+        yield marks.problem(
+            ("links", f"{pre} -> {post}"),
+            f"closes the cycle {' -> '.join(shown)}",
+            "links must not lead back",
+            key=True,
+        )
+
+
+def _left_out(graph: Graph, readout: str | None, marks: Marks) -> Iterator[Problem]:
+    for name in graph.unfed():
+        if graph.pre(name):
+            yield marks.problem(("groups", name), "nothing from the source reaches this group", key=True)
+        else:
+            yield marks.problem(
+                ("groups", name),
+                "nothing feeds this group",
+                f"add a link such as '{SOURCE} -> {name}'",
+                key=True,
+            )
+    if readout is None:
+        return
+    for name in graph.unread(readout):
+        yield marks.problem(
+            ("groups", name),
+            "this group reaches no loss",
+            f"add a link from it that leads to '{readout}', or remove it",
+            key=True,
+        )
+
+
+def _memories(groups: Mapping[str, Any], window: object, marks: Marks) -> Iterator[Problem]:
+    for name, body in groups.items():
+        memory = _count(body, "memory")
+        if memory and isinstance(window, int) and memory < window:
+            yield marks.problem(
+                ("groups", name, "memory"),
+                f"{memory} stimuli are fewer than the window of {window}",
+                "stimuli in flight would be forgotten",
+            )
+
+
+def _limits(groups: Mapping[str, Any], pairs: list[tuple[str, str]], marks: Marks) -> Iterator[Problem]:
+    count = {name: max(1, _count(body, "shards")) for name, body in groups.items()}
+    if sum(count.values()) > MAX_PROCESSES:
+        message = f"{sum(count.values()):,} processes, shards included, are more than {MAX_PROCESSES:,}"
+        yield marks.problem(("groups",), message, key=True)
+    links = sum(count.get(pre, 1) * count[post] for pre, post in pairs)
+    if links > MAX_LINKS:
+        message = f"{links:,} links between processes, shards included, are more than {MAX_LINKS:,}"
+        yield marks.problem(("links",), message, key=True)
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _count(body: object, key: str) -> int:
+    value = _mapping(body).get(key, 0)
+    return value if isinstance(value, int) else 0

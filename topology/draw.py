@@ -1,0 +1,147 @@
+"""A topology as text for a terminal, and as mermaid for a page.
+
+In text every group is a line, in an order that follows the links. Each sender's links run down a lane at
+the left, from the line under it to the arrows of those that it feeds:
+
+          source  digits, epochs 30, window 64, volley 16
+      ┌──┘
+      ├─▶ h1      64 relu, …
+    ┌─│──┘
+    └─┴─▶ out     10 linear, …      (fed by the source, and by h1)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from topology.graph import Graph, graph_of
+from topology.plan import SOURCE
+
+if TYPE_CHECKING:
+    from topology.spec import Group, Link, Notify, Topology
+
+_LOSS = "loss"
+
+
+def draw(topology: Topology) -> str:
+    """The topology as lines of text: the graph, then a line for each link that says more than its name."""
+    graph = graph_of(topology)
+    names = [SOURCE, *graph.order(), _LOSS]
+    words = dict(zip(names, _words(topology, names), strict=True))
+    last = _last_rows(graph, names, topology.loss.reads)
+    width = _lanes_needed(names, last)
+    pad = max(len(name) for name in names)
+
+    lanes: list[str | None] = [None] * width  # lane -> its sender; the last lane is next to the names
+    lines = [f"{topology.name}, seed {topology.seed}", ""]
+    for row, name in enumerate(names):
+        pres = [topology.loss.reads] if name == _LOSS else [] if name == SOURCE else graph.pre(name)
+        lines.append(f"{_arrows(lanes, pres, row, last)} {name:<{pad}}  {words[name]}".rstrip())
+        lanes = [None if lane is not None and last[lane] <= row else lane for lane in lanes]
+        if name in last:
+            lane = max(i for i in range(width) if lanes[i] is None)
+            lines.append(_turn(lanes, lane))
+            lanes[lane] = name
+    lines += ["", *_link_lines(topology)]
+    return "\n".join(lines) + "\n"
+
+
+def mermaid(topology: Topology) -> str:
+    """The topology as a mermaid flowchart."""
+    names = [SOURCE, *graph_of(topology).order(), _LOSS]
+    ids = {name: f"n{i}" for i, name in enumerate(names)}  # names such as `end` are words of mermaid
+    lines = ["flowchart TD"]
+    for name, words in zip(names, _words(topology, names), strict=True):
+        label = f"{name}<br/>{words}".replace("&", "#amp;").replace('"', "#quot;")
+        lines.append(f'  {ids[name]}(["{label}"])' if name in (SOURCE, _LOSS) else f'  {ids[name]}["{label}"]')
+    for (pre, post), link in zip(topology.pairs, topology.links.values(), strict=True):
+        label = "" if pre == SOURCE else f'|"{_rule(link.notify)}"|'
+        lines.append(f"  {ids[pre]} -->{label} {ids[post]}")
+    lines.append(f'  {ids[topology.loss.reads]} -->|"{_rule(topology.loss.notify)}"| {ids[_LOSS]}')
+    return "\n".join(lines) + "\n"
+
+
+def _words(topology: Topology, names: list[str]) -> list[str]:
+    """What is said of the source, each group and the loss, in the order of `names`."""
+    source = topology.source
+    first = f"{source.data}, epochs {source.epochs:g}, window {source.window}, volley {source.volley}"
+    return [first, *(_group(topology.groups[name]) for name in names[1:-1]), topology.loss.kind]
+
+
+def _group(group: Group) -> str:
+    shards = f" in {group.shards} shards" if group.shards > 1 else ""
+    optimizer, update = group.optimizer, group.update
+    schedule = "" if optimizer.schedule == "constant" else f" {optimizer.schedule}"
+    when = {"always": "always", "every": f"every {update.every}", "threshold": f"threshold {update.threshold:g}"}
+    steps = f"{optimizer.kind} {optimizer.lr:g}{schedule}"
+    return f"{group.size} {group.neuron}{shards}, {steps}, update {when[update.rule]}"
+
+
+def _rule(notify: Notify) -> str:
+    number = {"exact": "", "top_k": f" {notify.k}"}.get(notify.rule, f" {notify.threshold:g}")
+    return notify.rule + number
+
+
+def _link_lines(topology: Topology) -> list[str]:
+    """Links as a table: name, numbers on the wire, rule of the way back (the source is told nothing)."""
+    rows = [
+        (name, _wire(link), "" if pre == SOURCE else _rule(link.notify))
+        for (pre, _), (name, link) in zip(topology.pairs, topology.links.items(), strict=True)
+    ]
+    rows.append((f"{topology.loss.reads} -> {_LOSS}", "", _rule(topology.loss.notify)))
+    wide = [max(len(row[i]) for row in rows) for i in range(2)]
+    return [f"{name:<{wide[0]}}  {wire:<{wide[1]}}  {rule}".rstrip() for name, wire, rule in rows]
+
+
+def _wire(link: Link) -> str:
+    return link.values if link.coding is None else f"{link.values} {link.coding}"
+
+
+def _last_rows(graph: Graph, names: list[str], readout: str) -> dict[str, int]:
+    """Sender -> row of the last that it feeds."""
+    row = {name: i for i, name in enumerate(names)}
+    last = {pre: max(row[post] for post in graph.post(pre)) for pre in names[:-1] if graph.post(pre)}
+    return last | {readout: row[_LOSS]}
+
+
+def _lanes_needed(names: list[str], last: dict[str, int]) -> int:
+    """Lanes in use at once, at most."""
+    busy: list[int] = []
+    most = 0
+    for row, name in enumerate(names):
+        busy = [end for end in busy if end > row]
+        if name in last:
+            busy.append(last[name])
+        most = max(most, len(busy))
+    return most
+
+
+def _arrows(lanes: list[str | None], pres: tuple[str, ...] | list[str], row: int, last: dict[str, int]) -> str:
+    """The lanes at a receiver's line: each of its senders' lanes turns into the arrow."""
+    drawn = ""
+    inside = False  # right of a lane that turned: the way to the arrow
+    for sender in lanes:
+        if sender is None:
+            drawn += "─" if inside else " "
+        elif sender not in pres:
+            drawn += "│"
+        elif last[sender] > row:
+            drawn += "┼" if inside else "├"
+        else:
+            drawn += "┴" if inside else "└"
+        inside = inside or sender in pres
+        drawn += "─" if inside else " "
+    return drawn + ("▶" if inside else " ")
+
+
+def _turn(lanes: list[str | None], lane: int) -> str:
+    """The line under a sender: from its name to its lane."""
+    drawn = ""
+    for i, sender in enumerate(lanes):
+        if i < lane:
+            drawn += "  " if sender is None else "│ "
+        elif i == lane:
+            drawn += "┌─"
+        else:
+            drawn += "──" if sender is None else "│─"
+    return drawn + "─┘"

@@ -1,0 +1,195 @@
+"""What each process of a run is told: the topology, resolved, flat and already checked.
+
+People write a topology (`spec.py`); processes receive a plan. Only the broker holds the whole of it and
+hands every process its own part, so a daemon starts without a YAML reader and without a validator.
+A group of the topology with `shards: k` is k groups of the plan, each a process of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+SOURCE = "source"
+"""Name of the process that feeds stimuli, and of the links' first `pre`."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotifyPlan:
+    """How gradients become notifications on one link, or at the loss (`neurond/rules.py`)."""
+
+    rule: str = "stochastic"  # exact | drop | top_k | residual | quantum | stochastic
+    threshold: float = 0.3  # T, in units of dLoss/dActivation of one stimulus
+    k: int = 0  # top_k only: neurons notified a stimulus
+    clip: float = 0.0  # largest |g| before the rule; 0 is no clip
+    noise: float = 0.0  # standard deviation of Gaussian noise added before the rule; 0 is none
+
+
+@dataclass(frozen=True, slots=True)
+class OptimizerPlan:
+    """How gradients become proposed weight steps (`neurond/optimizers.py`)."""
+
+    kind: str = "sgd"  # sgd | momentum | adagrad | rmsprop | adam
+    lr: float = 0.05  # learning rate of one mini-batch of `lr_unit` stimuli
+    lr_unit: int = 1  # a stimulus' gradient enters as gradient / lr_unit (the source's volley)
+    momentum: float = 0.9
+    beta1: float = 0.9
+    beta2: float = 0.999
+    decay: float = 0.9  # rmsprop
+    epsilon: float = 1e-8
+    schedule: str = "constant"  # constant | linear | cosine: lr over the group's own count of stimuli
+    horizon: int = 0  # stimuli over which the schedule runs; 0 is unknown, then lr is constant
+
+
+@dataclass(frozen=True, slots=True)
+class UpdatePlan:
+    """When proposed steps become weight updates."""
+
+    rule: str = "threshold"  # always | every | threshold
+    every: int = 1  # `every`: stimuli between updates
+    threshold: float = 0.01  # `threshold`: T per connection, in units of the weight
+    release: str = "value"  # `threshold`: value (all of it) | quantum (whole multiples of T)
+
+
+@dataclass(frozen=True, slots=True)
+class LinkPlan:
+    """One link between two processes of the plan; spikes go forward on it, notifications backward."""
+
+    index: int  # number of the link on the wire, unique in the run
+    pre: str  # process names; SOURCE for the first links
+    post: str
+    n_pre: int  # neurons of the pre process (of the shard, not of the whole group)
+    pre_group: str  # the topology's name for the pre group, and where the shard lies in it
+    pre_start: int
+    pre_size: int  # neurons of the whole pre group
+    coding: str = "fast"  # fast | small
+    values: str = "float32"  # float32 | float16 | uint8: forward values; notifications likewise
+    notify: NotifyPlan = NotifyPlan()
+    gated: bool = False  # pre neurons are relu: one that did not spike has no slope, and needs no notification
+
+    @property
+    def name(self) -> str:
+        """The link as people write it: ``pre -> post``."""
+        return f"{self.pre} -> {self.post}"
+
+
+@dataclass(frozen=True, slots=True)
+class LossPlan:
+    """The loss that the readout holds."""
+
+    kind: str = "cross-entropy"  # cross-entropy | mse
+    notify: NotifyPlan = NotifyPlan(threshold=0.5)
+    targets: int = 1  # width of a target: 1 is a class index, else the target vector's size
+    confirms: int = 0  # link number of both the targets (source -> readout) and the confirmations back
+
+
+@dataclass(frozen=True, slots=True)
+class GroupPlan:
+    """Everything that one group process needs to know."""
+
+    name: str  # process name: `h1`, or `h2.0` for a shard
+    group: str  # the topology's name
+    size: int  # neurons of this process
+    start: int  # first neuron of this process within the group
+    group_size: int
+    fan_in: int  # neurons that feed the whole group, over all its links (initial weights)
+    neuron: str  # relu | leaky_relu | tanh | sigmoid | linear
+    slope: float  # leaky_relu's slope below zero
+    join: str  # match
+    init: str  # auto | he | glorot
+    optimizer: OptimizerPlan
+    update: UpdatePlan
+    staleness_decay: float  # gradient scaled by 1 / (1 + staleness_decay * staleness)
+    seed: int
+    memory: int  # stimuli remembered at most (a power of two); older ones expire
+    links_in: tuple[LinkPlan, ...]
+    links_out: tuple[LinkPlan, ...]
+    loss: LossPlan | None = None  # set for the readout
+
+
+@dataclass(frozen=True, slots=True)
+class SourcePlan:
+    """Everything that the source process needs to know."""
+
+    data: str  # name of a data set, or npz:PATH, csv:PATH
+    data_dir: str | None
+    label: str | None  # csv: the label's column
+    test: float | None  # share held out where the data set has no test part of its own
+    features: int
+    classes: int  # 0 for regression
+    targets: int  # width of a target, as LossPlan.targets
+    one_hot: bool  # targets are one-hot vectors made from classes (mse on labels)
+    epochs: float
+    window: int  # stimuli in flight at most
+    volley: int  # stimuli in a frame
+    opening: int  # stimuli over which the window opens from one volley to its full size
+    retry_s: float  # unconfirmed after this long: presented again
+    eval_every: int  # training stimuli between evaluations; 0 is once an epoch
+    seed: int
+    links_out: tuple[LinkPlan, ...]
+    readout: str
+    confirms: int  # link number of targets and confirmations
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A whole run: the source, the groups in an order that follows the links, and where the loss is."""
+
+    version: int
+    name: str
+    seed: int
+    source: SourcePlan
+    groups: tuple[GroupPlan, ...]
+
+    @property
+    def processes(self) -> tuple[str, ...]:
+        """Names of every data process, source first."""
+        return (SOURCE, *(g.name for g in self.groups))
+
+    def group(self, name: str) -> GroupPlan:
+        """The plan of one group process; KeyError if there is none of that name."""
+        for g in self.groups:
+            if g.name == name:
+                return g
+        raise KeyError(name)
+
+
+def to_dict(plan: Plan | GroupPlan | SourcePlan) -> dict[str, Any]:
+    """A plan as plain maps and lists, for msgpack and JSON."""
+    return asdict(plan)
+
+
+def _link(d: Mapping[str, Any]) -> LinkPlan:
+    return LinkPlan(**{**d, "notify": NotifyPlan(**d["notify"])})
+
+
+def group_from_dict(d: Mapping[str, Any]) -> GroupPlan:
+    """The inverse of `to_dict` for a group."""
+    loss = d["loss"]
+    return GroupPlan(
+        **{
+            **d,
+            "optimizer": OptimizerPlan(**d["optimizer"]),
+            "update": UpdatePlan(**d["update"]),
+            "links_in": tuple(_link(x) for x in d["links_in"]),
+            "links_out": tuple(_link(x) for x in d["links_out"]),
+            "loss": None if loss is None else LossPlan(**{**loss, "notify": NotifyPlan(**loss["notify"])}),
+        }
+    )
+
+
+def source_from_dict(d: Mapping[str, Any]) -> SourcePlan:
+    """The inverse of `to_dict` for the source."""
+    return SourcePlan(**{**d, "links_out": tuple(_link(x) for x in d["links_out"])})
+
+
+def plan_from_dict(d: Mapping[str, Any]) -> Plan:
+    """The inverse of `to_dict` for a whole plan."""
+    return Plan(
+        version=d["version"],
+        name=d["name"],
+        seed=d["seed"],
+        source=source_from_dict(d["source"]),
+        groups=tuple(group_from_dict(g) for g in d["groups"]),
+    )

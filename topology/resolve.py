@@ -1,0 +1,230 @@
+"""Topology + DataShape -> Plan: shards become groups, links are numbered, every number is filled in.
+
+Nothing here imports pydantic, so that data readers may name a `DataShape` for free.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from topology.check import check_structure
+from topology.errors import Marks, Problem, TopologyError
+from topology.graph import graph_of, shard_names, shards
+from topology.plan import (
+    SOURCE,
+    GroupPlan,
+    LinkPlan,
+    LossPlan,
+    NotifyPlan,
+    OptimizerPlan,
+    Plan,
+    SourcePlan,
+    UpdatePlan,
+)
+
+if TYPE_CHECKING:
+    from topology.spec import Group, Notify, Topology
+
+PLAN_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class DataShape:
+    """What a topology must know of its data."""
+
+    features: int  # inputs a stimulus
+    classes: int  # 0: regression
+    targets: int  # numbers of a regression target; of no meaning for classes
+    train: int  # stimuli
+    test: int  # stimuli
+
+
+@dataclass(frozen=True, slots=True)
+class _Process:
+    """A whole group, or the source, as one or more processes: (name, first neuron, neurons)."""
+
+    group: str
+    size: int
+    parts: tuple[tuple[str, int, int], ...]
+
+
+def check_data(topology: Topology, shape: DataShape) -> None:
+    """Raise TopologyError, with places, unless the topology's output and loss fit the data."""
+    problems = list(_misfits(topology, shape))
+    if problems:
+        raise TopologyError(problems)
+
+
+def resolve(
+    topology: Topology,
+    shape: DataShape,
+    data_dir: str | None = None,
+    transport: Literal["ipc", "tcp"] = "ipc",
+) -> Plan:
+    """The plan of a run.
+
+    Args:
+        topology: what a person wrote.
+        shape: what the data turned out to be.
+        data_dir: folder in which the source looks for the data; None is its own search.
+        transport: decides the coding of links that do not say: fast on ipc, small on tcp.
+
+    Returns:
+        The plan. Links are numbered as the topology writes them, shard by shard; then come the confirmations.
+
+    Raises:
+        TopologyError: if topology and data do not fit each other.
+
+    """
+    problems = check_structure(topology.written(), topology._marks or Marks(topology.name))
+    if problems:
+        raise TopologyError(problems)
+    check_data(topology, shape)
+
+    processes = {SOURCE: _Process(SOURCE, shape.features, ((SOURCE, 0, shape.features),))}
+    for name, group in topology.groups.items():
+        names = shard_names(name, group.shards)
+        parts = tuple((n, *s) for n, s in zip(names, shards(group.size, group.shards), strict=True))
+        processes[name] = _Process(name, group.size, parts)
+    links = tuple(_links(topology, processes, "small" if transport == "tcp" else "fast"))
+    confirms = len(links)
+
+    one_hot = shape.classes > 0 and topology.loss.kind == "mse"
+    targets = shape.classes if one_hot else 1 if shape.classes else shape.targets
+    loss = LossPlan(topology.loss.kind, _notify(topology.loss.notify), targets, confirms)
+    graph = graph_of(topology)
+    groups = []
+    links_in: dict[str, list[LinkPlan]] = {}
+    links_out: dict[str, list[LinkPlan]] = {}
+    for link in links:
+        links_in.setdefault(link.post, []).append(link)
+        links_out.setdefault(link.pre, []).append(link)
+    for name in graph.order():
+        group = topology.groups[name]
+        for process, start, size in processes[name].parts:
+            groups.append(
+                GroupPlan(
+                    name=process,
+                    group=name,
+                    size=size,
+                    start=start,
+                    group_size=group.size,
+                    fan_in=sum(processes[pre].size for pre in graph.pre(name)),
+                    neuron=group.neuron,
+                    slope=group.slope,
+                    join=group.join,
+                    init=group.init,
+                    optimizer=_optimizer(topology, group, shape.train),
+                    update=_update(group),
+                    staleness_decay=group.staleness_decay,
+                    seed=topology.seed,
+                    memory=group.memory or _memory(topology.source.window),
+                    links_in=tuple(links_in.get(process, ())),
+                    links_out=tuple(links_out.get(process, ())),
+                    loss=loss if name == topology.loss.reads else None,
+                )
+            )
+    source = SourcePlan(
+        data=topology.source.data,
+        data_dir=data_dir,
+        label=topology.source.label,
+        test=topology.source.test,
+        features=shape.features,
+        classes=shape.classes,
+        targets=targets,
+        one_hot=one_hot,
+        epochs=topology.source.epochs,
+        window=topology.source.window,
+        volley=topology.source.volley,
+        opening=topology.source.opening,
+        retry_s=topology.source.retry_s,
+        eval_every=topology.source.eval_every,
+        seed=topology.seed,
+        links_out=tuple(links_out.get(SOURCE, ())),
+        readout=topology.loss.reads,
+        confirms=confirms,
+    )
+    return Plan(PLAN_VERSION, topology.name, topology.seed, source, tuple(groups))
+
+
+def _misfits(topology: Topology, shape: DataShape) -> Iterator[Problem]:
+    data = topology.source.data
+    readout, kind = topology.loss.reads, topology.loss.kind
+    size = topology.groups[readout].size
+    at_size = ("groups", readout, "size")
+    if shape.train < 1:
+        yield topology.problem(("source", "data"), f"'{data}' holds no stimuli to train on")
+    if shape.features < 1:
+        yield topology.problem(("source", "data"), f"'{data}' holds no inputs")
+    if shape.classes == 1:
+        yield topology.problem(("source", "data"), f"'{data}' holds one class only")
+    elif shape.classes and size != shape.classes:
+        message = f"the readout has {size} neurons, but '{data}' has {shape.classes} classes"
+        yield topology.problem(at_size, message, f"did you mean {shape.classes}?")
+    if not shape.classes and kind == "cross-entropy":
+        message = f"cross-entropy is for classes, but '{data}' has numbers to predict"
+        yield topology.problem(("loss", "kind"), message, "did you mean 'mse'?")
+    if not shape.classes and size != shape.targets:
+        message = f"the readout has {size} neurons, but a target of '{data}' has {shape.targets} numbers"
+        yield topology.problem(at_size, message, f"did you mean {shape.targets}?")
+
+
+def _links(topology: Topology, processes: dict[str, _Process], coding: str) -> Iterator[LinkPlan]:
+    index = 0
+    for (pre, post), link in zip(topology.pairs, topology.links.values(), strict=True):
+        for pre_name, pre_start, n_pre in processes[pre].parts:
+            for post_name, _, _ in processes[post].parts:
+                yield LinkPlan(
+                    index=index,
+                    pre=pre_name,
+                    post=post_name,
+                    n_pre=n_pre,
+                    pre_group=pre,
+                    pre_start=pre_start,
+                    pre_size=processes[pre].size,
+                    coding=link.coding or coding,
+                    values=link.values,
+                    notify=_notify(link.notify),
+                    gated=pre != SOURCE and topology.groups[pre].neuron == "relu",
+                )
+                index += 1
+
+
+def _notify(notify: Notify) -> NotifyPlan:
+    """A rule as the machines read it: T is 0 for rules that have none, k is 0 for all but top_k."""
+    return NotifyPlan(
+        rule=notify.rule,
+        threshold=notify.threshold if notify.rule not in ("exact", "top_k") else 0.0,
+        k=notify.k if notify.rule == "top_k" else 0,
+        clip=notify.clip,
+        noise=notify.noise,
+    )
+
+
+def _optimizer(topology: Topology, group: Group, train: int) -> OptimizerPlan:
+    """The learning rate is that of a mini-batch of one volley, or of the window if that is less."""
+    optimizer, source = group.optimizer, topology.source
+    return OptimizerPlan(
+        kind=optimizer.kind,
+        lr=optimizer.lr,
+        lr_unit=min(source.volley, source.window),
+        momentum=optimizer.momentum,
+        beta1=optimizer.beta1,
+        beta2=optimizer.beta2,
+        decay=optimizer.decay,
+        epsilon=optimizer.epsilon,
+        schedule=optimizer.schedule,
+        horizon=round(source.epochs * train),
+    )
+
+
+def _update(group: Group) -> UpdatePlan:
+    update = group.update
+    return UpdatePlan(update.rule, update.every, update.threshold, update.release)
+
+
+def _memory(window: int) -> int:
+    """Stimuli a group remembers unless told: the next power of two from four windows on, at least 256."""
+    return max(256, 1 << (4 * window - 1).bit_length())

@@ -1,0 +1,281 @@
+"""The model of a topology: every key that a file may hold, its range, its default and what it means.
+
+`load.py` makes these from YAML, with places for errors. Numbers default to what `plan.py` says, so that
+there is one place where a default is written. Types are strict: `4` is not `"4"` and `1` is not `true`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BeforeValidator, Field, PrivateAttr, StringConstraints, ValidationInfo, field_validator
+
+from topology.errors import Marks, Problem, quote
+from topology.plan import NotifyPlan, OptimizerPlan, UpdatePlan
+from topology.section import Amount, Count, Duration, GroupName, Name, Section, Share, Stimuli, fail, seconds
+
+_notify, _optimizer, _update = NotifyPlan(), OptimizerPlan(), UpdatePlan()
+
+
+def _version(value: Any) -> Any:
+    if value != 1 or isinstance(value, bool):  # true == 1 in Python
+        fail(f"unknown format version {quote(value)}", "this neurond reads version 1")
+    return value
+
+
+def _join(value: Any) -> Any:
+    if isinstance(value, str) and value in ("latest", "sum"):
+        fail(f"join {quote(value)} comes in a later version", "use 'match'")
+    return value
+
+
+class Notify(Section):
+    """How gradients become notifications, on a link or at the loss."""
+
+    rule: Literal["exact", "drop", "top_k", "residual", "quantum", "stochastic"] = "stochastic"
+    """What passes, and what becomes of the rest."""
+    threshold: Amount = _notify.threshold
+    """T, in units of dLoss/dActivation of one stimulus. Not for exact and top_k; above 0 for quantum."""
+    k: Count = 1
+    """top_k only, where it must be given: neurons notified a stimulus."""
+    clip: Amount = _notify.clip
+    """Largest |g| before the rule; 0 is no clip."""
+    noise: Amount = _notify.noise
+    """Standard deviation of Gaussian noise added before the rule; 0 is none."""
+
+    only: ClassVar = {
+        "threshold": ("rule", ("drop", "residual", "quantum", "stochastic")),
+        "k": ("rule", ("top_k",)),
+    }
+    needs: ClassVar = {("rule", "top_k"): "k"}
+
+    @field_validator("threshold", mode="after")
+    @classmethod
+    def _whole_multiples(cls, value: float, info: ValidationInfo) -> float:
+        if value == 0 and info.data.get("rule") == "quantum":
+            fail("rule 'quantum' sends whole multiples of the threshold, so it must be above 0")
+        return value
+
+
+class LossNotify(Notify):
+    """How the loss' gradient becomes notifications: as on a link, with a higher threshold unless said."""
+
+    threshold: Amount = 0.5
+    """T, in units of dLoss/dOutput of one stimulus."""
+
+
+class Optimizer(Section):
+    """How gradients become proposed weight steps."""
+
+    kind: Literal["sgd", "momentum", "adagrad", "rmsprop", "adam"] = "sgd"
+    """The optimizer inside each accumulator."""
+    lr: Annotated[float, Field(gt=0, le=1e6)] = _optimizer.lr
+    """Learning rate of a mini-batch of one source volley, min(source.volley, source.window) stimuli: each
+    stimulus counts as its share of that batch, so a rate known from batches of 16 suits volleys of 16."""
+    momentum: Share = _optimizer.momentum
+    """momentum only."""
+    beta1: Share = _optimizer.beta1
+    """adam only: decay of the mean."""
+    beta2: Share = _optimizer.beta2
+    """adam only: decay of the mean square."""
+    decay: Share = _optimizer.decay
+    """rmsprop only: decay of the mean square."""
+    epsilon: Annotated[float, Field(gt=0, le=1)] = _optimizer.epsilon
+    """adagrad, rmsprop and adam: keeps the step finite."""
+    schedule: Literal["constant", "linear", "cosine"] = "constant"
+    """The learning rate over the run: the same, or down to 0 at the end."""
+
+    only: ClassVar = {
+        "momentum": ("kind", ("momentum",)),
+        "beta1": ("kind", ("adam",)),
+        "beta2": ("kind", ("adam",)),
+        "decay": ("kind", ("rmsprop",)),
+        "epsilon": ("kind", ("adagrad", "rmsprop", "adam")),
+    }
+
+
+class Update(Section):
+    """When proposed steps become weight updates."""
+
+    rule: Literal["always", "every", "threshold"] = "threshold"
+    """At once, every n stimuli, or for each connection when its sum of steps exceeds a threshold."""
+    every: Count = _update.every
+    """every only, where it must be given: stimuli between updates."""
+    threshold: Amount = _update.threshold
+    """threshold only: T a connection, in units of the weight."""
+    release: Literal["value", "quantum"] = "value"
+    """threshold only: the whole sum, or whole multiples of the threshold."""
+
+    only: ClassVar = {
+        "every": ("rule", ("every",)),
+        "threshold": ("rule", ("threshold",)),
+        "release": ("rule", ("threshold",)),
+    }
+    needs: ClassVar = {("rule", "every"): "every"}
+
+    @field_validator("release", mode="after")
+    @classmethod
+    def _whole_multiples(cls, value: str, info: ValidationInfo) -> str:
+        if value == "quantum" and info.data.get("threshold") == 0:
+            fail("release 'quantum' makes whole multiples of the threshold, so that must be above 0")
+        return value
+
+
+class GroupDefaults(Section):
+    """What a group may take from `defaults.group`."""
+
+    neuron: Literal["relu", "leaky_relu", "tanh", "sigmoid", "linear"] = "relu"
+    """Activation."""
+    slope: Annotated[float, Field(ge=0, le=1)] = 0.01
+    """leaky_relu only: slope below zero."""
+    optimizer: Optimizer = Optimizer()
+    """Gradients to steps; merged over `defaults.group.optimizer` key by key."""
+    update: Update = Update()
+    """Steps to updates; merged over `defaults.group.update` key by key."""
+    join: Annotated[Literal["match"], BeforeValidator(_join)] = "match"
+    """Which spikes of several links belong together: those of the same stimulus."""
+    init: Literal["auto", "he", "glorot"] = "auto"
+    """Initial weights; auto is he for relu and leaky_relu, else glorot."""
+    staleness_decay: Amount = 0.0
+    """A gradient counts 1 / (1 + staleness_decay * staleness); 0 leaves it as it is."""
+    memory: Annotated[int, Field(ge=2, le=1 << 24)] | None = None
+    """Stimuli remembered at most, a power of two; not given, at least four windows."""
+
+    only: ClassVar = {"slope": ("neuron", ("leaky_relu",))}
+
+    @field_validator("memory", mode="after")
+    @classmethod
+    def _power_of_two(cls, value: int | None) -> int | None:
+        if value is not None and value & (value - 1):
+            fail(f"expected a power of two, got {value}", f"did you mean {1 << value.bit_length()}?")
+        return value
+
+
+class Group(GroupDefaults):
+    """Neurons that live in one process, or in one process a shard."""
+
+    size: Count
+    """Neurons."""
+    shards: Annotated[int, Field(ge=1, le=1000)] = 1
+    """Processes that share the group's neurons, with no exchange between them."""
+
+    @field_validator("shards", mode="after")
+    @classmethod
+    def _not_empty(cls, value: int, info: ValidationInfo) -> int:
+        if value > info.data.get("size", value):
+            fail(f"{value} shards for {info.data['size']} neurons", "a shard owns at least one neuron")
+        return value
+
+
+class Link(Section):
+    """A directed connection `pre -> post`: spikes forward, notifications backward."""
+
+    coding: Literal["fast", "small"] | None = None
+    """small looks for the fewest bytes, fast does not; not given, fast on ipc and small on tcp."""
+    values: Literal["float32", "float16", "uint8"] = "float32"
+    """Numbers on the wire, both ways."""
+    notify: Notify = Notify()
+    """The rule of the way back; merged over `defaults.link.notify` key by key."""
+
+
+class Source(Section):
+    """Where the stimuli come from and how they are fed."""
+
+    data: Annotated[str, StringConstraints(min_length=1, max_length=4096)]
+    """A data set's name, npz:PATH or csv:PATH."""
+    epochs: Annotated[float, Field(gt=0, le=1e6)] = 1.0
+    """Times that the training stimuli are presented; parts of an epoch count."""
+    window: Annotated[int, Field(ge=1, le=65536)] = 128
+    """Stimuli in flight at most."""
+    volley: Annotated[int, Field(ge=1, le=4096)] = 16
+    """Stimuli in a frame; also the mini-batch that a learning rate refers to."""
+    opening: Stimuli = 4000
+    """Stimuli over which the window opens from one volley to its full size."""
+    retry: Duration = "2s"
+    """A stimulus that is not confirmed after this long is presented again."""
+    eval_every: Stimuli = 0
+    """Training stimuli between evaluations; 0 is once an epoch."""
+    label: str | None = None
+    """csv only: the label's column."""
+    test: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Share held out for tests; ignored where the data set has a test part of its own."""
+
+    @field_validator("label", mode="after")
+    @classmethod
+    def _csv_only(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None and not info.data.get("data", "csv:").startswith("csv:"):
+            fail("label means nothing without csv data", "remove it, or use data csv:PATH")
+        return value
+
+    @property
+    def retry_s(self) -> float:
+        """`retry` in seconds."""
+        return seconds(self.retry)
+
+
+class Loss(Section):
+    """What is learned: the loss, and the group whose output it reads (the readout)."""
+
+    reads: str
+    """The readout's name; it cannot be sharded."""
+    kind: Literal["cross-entropy", "mse"] = "cross-entropy"
+    """cross-entropy for classes; mse for numbers, or for classes as one-hot vectors."""
+    notify: LossNotify = LossNotify()
+    """The loss' gradient passes this rule before anything else happens."""
+
+
+class Topology(Section):
+    """A whole network: every default merged in, every value checked."""
+
+    neurond: Annotated[Literal[1], BeforeValidator(_version)]
+    """Version of the file format."""
+    name: Name = "network"
+    """Names runs; without it the file's name is used."""
+    seed: Annotated[int, Field(ge=0, lt=1 << 63)] = 0
+    """Seed of weights, order and noise."""
+    source: Source
+    groups: Annotated[dict[GroupName, Group], Field(min_length=1)]
+    loss: Loss
+    links: Annotated[dict[str, Link], Field(min_length=1)]
+    """`pre -> post`: body; the body may be empty."""
+
+    _marks: Marks | None = PrivateAttr(None)
+
+    def __eq__(self, other: object) -> bool:
+        """Equal values; where they were written does not matter."""
+        return isinstance(other, Topology) and self.written() == other.written()
+
+    __hash__ = None  # type: ignore[assignment]  # holds dicts
+
+    @property
+    def pairs(self) -> tuple[tuple[str, str], ...]:
+        """The links as (pre, post), in the order they were written."""
+        return tuple((pre, post) for pre, _, post in (link.split() for link in self.links))
+
+    def written(self) -> dict[str, Any]:
+        """The whole topology as plain maps, in the order people write them."""
+        plain = super().written()
+        for key in ("groups", "links"):
+            plain[key] = {name: body.written() for name, body in plain[key].items()}
+        for name, body in plain["groups"].items():
+            first = {"size": body.pop("size"), "neuron": body.pop("neuron"), "shards": body.pop("shards")}
+            plain["groups"][name] = first | body
+        return plain
+
+    def problem(self, path: tuple[str, ...], message: str, hint: str = "") -> Problem:
+        """A problem with the value at `path`, located in the file that it was read from."""
+        marks = self._marks or Marks(self.name)
+        return marks.problem(path, message, hint)
+
+
+class Defaults(Section):
+    """Values for every group and every link that does not give its own."""
+
+    group: GroupDefaults = GroupDefaults()
+    link: Link = Link()
+
+
+class TopologyFile(Topology):
+    """A topology as it is written, before `defaults` are merged in; the model of the JSON Schema."""
+
+    defaults: Defaults = Defaults()
