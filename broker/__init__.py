@@ -3,8 +3,10 @@
     registry.py   who is alive (pure)
     conductor.py  the life of a run (pure); words.py what it is told and what it wants done; round.py
     requests.py   commands of clients and their answers (pure)
+    fanout.py     what monitors hear, and what latecomers are told (pure)
+    machine.py    all of these together: messages in, messages out (pure)
     manifest.py   which checkpoint is the last good one
-    server.py     the sockets
+    server.py     the shell of the machine; sockets.py its sockets
     spawn.py      local processes: start, watch, stop
     __main__.py   ``python -m broker``
 

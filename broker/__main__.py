@@ -57,8 +57,8 @@ def serve(
                 gone = True
             if gone:
                 loop.remove_reader(sys.stdin.fileno())
-                say("broker: whoever started this process is gone; leaving")
                 server.leave(FAILED)
+                say("broker: whoever started this process is gone; leaving")
 
         if not running.done():
             loop.add_signal_handler(signal.SIGINT, interrupt)

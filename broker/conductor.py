@@ -215,8 +215,9 @@ class Conductor:
         self._save("", SAVE_S, now)
 
     def _saved(self, round: Round, now: float) -> None:
-        if not round.errors and round.generation <= self.generation:
-            round.errors[BROKER] = f"generation {self.generation} was saved meanwhile"
+        newest = max(self.generation, *self._writing, 0)
+        if not round.errors and round.generation <= newest:
+            round.errors[BROKER] = f"generation {newest} was saved meanwhile"
         if round.errors:
             self._save_is_over(round, now)
         else:

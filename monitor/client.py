@@ -51,7 +51,7 @@ class Client:
         self._subscriber: zmq.asyncio.Socket | None = None
         self._replies: dict[str, asyncio.Future[wire.Reply]] = {}
         self._items: asyncio.Queue[wire.Telemetry | wire.Event] = asyncio.Queue(QUEUE)
-        self._heard = feed.Mark(0, 0)
+        self._heard = feed.Heard()
         self._readers: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
@@ -108,7 +108,8 @@ class Client:
     async def stream(self) -> AsyncIterator[wire.Telemetry | wire.Event]:
         """What happens in the run, first what the broker still knows of its past; without end.
 
-        Waiting for the next item may be cancelled; nothing is lost by it. Events come once each. Telemetry is
+        Waiting for the next item may be cancelled; nothing is lost by it. Events come once each, and in order
+        but for one that happens at the very start, which may come before those of the past. Telemetry is
         lossy; its counters are cumulative. All streams of one client share what comes.
         """
         self.subscribe()
@@ -154,10 +155,8 @@ class Client:
             except wire.WireError:
                 self.wire_errors += 1
                 continue
-            if item.mark is not None:
-                if item.mark.origin == self._heard.origin and item.mark.number <= self._heard.number:
-                    continue
-                self._heard = item.mark
+            if item.mark is not None and not self._heard.is_new(item.mark):
+                continue
             if self._items.full():
                 self._items.get_nowait()
                 self.drops += 1

@@ -53,8 +53,8 @@ def outcome(summary: Mapping[str, Any]) -> list[str]:
     if s["stimuli"] is not None and s["train_s"] is not None:
         first.append(f"{s['stimuli']:,} stimuli in {s['train_s']:.1f} s ({_count(s['stimuli_per_s'])}/s)")
     second = [f"staleness {number(s['staleness_mean'], 1)}"]
-    if s["stimuli"] and s["skipped"] is not None:
-        second.append(f"{percent(s['skipped'] / s['stimuli'], 0)} of the stimuli needed no backward pass")
+    if s["skipped_share"] is not None:
+        second.append(f"{percent(s['skipped_share'], 0)} of the stimuli needed no backward pass")
     return [", ".join(first), ", ".join(second)]
 
 

@@ -162,6 +162,19 @@ class View:
         return dense / sparse if sparse else math.inf
 
     @property
+    def skipped_share(self) -> float | None:
+        """Share of the readout's stimuli that needed no backward pass, 0 to 1.
+
+        Both counts are the readout's own: the source of a resumed run goes on from its earlier counts.
+        """
+        if not self.total("skipped"):
+            return None if self.total("skipped") is None or not self.total("stimuli") else 0.0
+        # Every group has the counter; only the readout ever counts in it.
+        readouts = [p for p in self._processes.values() if p.count("skipped")]
+        skipped, stimuli = (sum(p.count(k) or 0 for p in readouts) for k in ("skipped", "stimuli"))
+        return skipped / stimuli if stimuli else None
+
+    @property
     def staleness_mean(self) -> float | None:
         """Mean over all gradients of the group's own updates between their forward and backward pass."""
         total, n = self.total("staleness_sum"), self.total("staleness_count")
@@ -204,6 +217,7 @@ class View:
             "train_s": rounded(train_s, 3),
             "stimuli_per_s": whole(stimuli / train_s) if stimuli is not None and train_s else None,
             **{key: self.total(counter) for key, counter in COUNTED},
+            "skipped_share": rounded(self.skipped_share, 4),
             "staleness_mean": rounded(self.staleness_mean, 3),
             "staleness_max": whole(self.staleness_max),
             "unheard": [p.name for p in self._processes.values() if p.heard is None],

@@ -95,7 +95,7 @@ async def run_async(
     from neurond.supervise import supervise  # late: brings the broker, and the monitor after it
 
     if isinstance(until, str):
-        from neurond.cli.until import parse_target
+        from neurond.until import parse_target
 
         until = parse_target(until)
     topology = None if topology_or_name is None else _topology(topology_or_name, overrides)

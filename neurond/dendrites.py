@@ -1,4 +1,8 @@
-"""All the weights of a group: one matrix a link in, a bias, and how they learn from remembered stimuli."""
+"""All the weights of a group: one matrix a link in, and how they learn from remembered stimuli.
+
+The bias is one more column of the first matrix, fed by an input that is always 1: it costs no product and no update
+of its own. Outside, in checkpoints, it is ``b``.
+"""
 
 from __future__ import annotations
 
@@ -31,28 +35,23 @@ class Dendrites:
         self.updates = 0
         self.finite = True
         self._plan = plan
-        self._links = [Synapses(link_weights(plan, link), plan.optimizer, plan.update) for link in plan.links_in]
-        self._bias = Synapses(initial_bias(plan).reshape(-1, 1), plan.optimizer, plan.update)
-        self._ones = np.ones((plan.memory, 1), np.float32)
+        matrices = [link_weights(plan, link) for link in plan.links_in]
+        matrices[0] = np.hstack([matrices[0], initial_bias(plan)])
+        self._links = [Synapses(w, plan.optimizer, plan.update) for w in matrices]
         self.size = sum(synapses.w.size for synapses in self._links)
 
-    def sum(self, inputs: Sequence[Floats], stimuli: int) -> Floats:
-        """z = sum_p w_p x_p + b, float32 (stimuli, size), from one (stimuli, n_pre) array a link.
-
-        A readout's last input are the targets; it is left alone.
-        """
-        z: Floats = np.empty((stimuli, len(self._bias.w)), np.float32)
-        for k, synapses in enumerate(self._links):
-            if k == 0:
-                np.matmul(inputs[0], synapses.w.T, out=z)
-            else:
-                z += inputs[k] @ synapses.w.T
-        z += self._bias.w[:, 0]
+    def sum(self, inputs: Sequence[Floats]) -> Floats:
+        """Z = sum_p w_p x_p + b, float32 (stimuli, size), from the inputs as `Memory` keeps them."""
+        z: Floats = inputs[0] @ self._links[0].w.T
+        for x, synapses in zip(inputs[1:], self._links[1:], strict=False):  # a readout's last input are its targets
+            z += x @ synapses.w.T
         return z
 
     def back(self, link: int, d: Floats, active: Slots) -> Floats:
         """w^T d for one link, float32 (n, n_pre); `active` are the columns of d (n, size) that hold something."""
-        return np.matmul(d[:, active], self._links[link].w[active], dtype=np.float32)
+        w = self._links[link].w[active]
+        g: Floats = d[:, active] @ (w[:, :-1] if link == 0 else w)
+        return g
 
     def learn(self, memory: Memory, slots: Slots) -> None:
         """These stimuli are closed: what was summed up for them enters the weights through the update rule.
@@ -77,20 +76,18 @@ class Dendrites:
             if plan.staleness_decay:
                 scale = (1.0 / (1.0 + plan.staleness_decay * staleness)).astype(np.float32)
         lr, n = self.learning_rate(), len(slots)
-        changed = self._bias.learn(d, self._ones[: len(told)], lr=lr, lr_scale=scale, stimuli=n)
-        for synapses, inputs in zip(self._links, memory.inputs, strict=False):  # a readout's last input is targets
-            updates = synapses.learn(d, inputs[told], lr=lr, lr_scale=scale, stimuli=n)
-            self.updates += updates
-            changed += updates
+        before = self.updates
+        for x, synapses in zip(memory.inputs, self._links, strict=False):  # a readout's last input are its targets
+            self.updates += synapses.learn(d, x[told], lr=lr, lr_scale=scale, stimuli=n)
             self.finite &= synapses.finite
-        self.version += changed > 0
+        self.version += self.updates > before
 
     def learning_rate(self) -> float:
         """The learning rate as the schedule has it now."""
         return learning_rate(self._plan.optimizer, self.stimuli)
 
     def norm(self) -> float:
-        """Euclidean norm of all weights, biases left out."""
+        """Euclidean norm of all weights."""
         return float(np.sqrt(sum(float(np.vdot(s.w, s.w)) for s in self._links)))
 
     def state(self) -> State:
@@ -98,17 +95,21 @@ class Dendrites:
         state: State = {"count": np.array([self.stimuli, self.version], np.int64)}
         for name, synapses in self._named():
             state |= synapses.state(name)
+        first = f"w.{self._plan.links_in[0].pre}"
+        state[first], state["b"] = state[first][:, :-1], state[first][:, -1:]
         return state
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Take up what `state` gave; ValueError when it belongs to another network."""
-        if "count" not in state:
-            raise ValueError("not the checkpoint of a group")
+        first = f"w.{self._plan.links_in[0].pre}"
+        for name in ("count", "b", first):
+            if name not in state:
+                raise ValueError(f"the checkpoint has no {name!r}")
+        whole = {**state, first: np.hstack([state[first], state["b"]])}
         for name, synapses in self._named():
-            synapses.restore(state, name)
+            synapses.restore(whole, name)
         self.stimuli, self.version = (int(n) for n in state["count"])
 
     def _named(self) -> Iterator[tuple[str, Synapses]]:
         for link, synapses in zip(self._plan.links_in, self._links, strict=True):
             yield f"w.{link.pre}", synapses
-        yield "b", self._bias

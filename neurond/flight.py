@@ -148,6 +148,6 @@ class Trend:
         """Take some stimuli in; both arrays have an entry a stimulus."""
         n = len(loss)
         self.stimuli += n
-        share = n / min(self.stimuli, self.SPAN) if self.stimuli < self.SPAN else min(1.0, n / self.SPAN)
-        self.loss += share * (float(loss.mean()) - self.loss)
-        self.accuracy += share * (float(hit.mean()) - self.accuracy)
+        share = n / max(n, min(self.stimuli, self.SPAN))
+        self.loss += share * (float(loss.sum()) / n - self.loss)
+        self.accuracy += share * (int(np.count_nonzero(hit)) / n - self.accuracy)

@@ -9,7 +9,7 @@ same, with the loss in the place of its post group.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -155,7 +155,7 @@ class GroupMachine:
             if self._ready is not None and not event.more:
                 self._fire()
         elif isinstance(event, Idle):
-            if self._closing.urgent:
+            if self._closing.due:
                 self._send_closes()
         elif isinstance(event, Tick):
             self._send_closes()
@@ -212,7 +212,7 @@ class GroupMachine:
             return
         if not isinstance(message, wire.Notifications):
             done = self.memory.close(position, slots)
-            self._finish(slots[done], ids[done], message.presentation, None)
+            self._finish(slots[done], ids[done], message.presentation, awaited=message.awaited)
             return
         e, closed = message.values, message.closed
         if known is not None:
@@ -247,7 +247,7 @@ class GroupMachine:
         ready, self._ready = self._ready, None
         memory, n = self.memory, ready.stimuli
         slots, ids, rows = ready.joined()
-        a = self._neuron.fire(self.dendrites.sum([x[rows] for x in memory.inputs], n))
+        a = self._neuron.fire(self.dendrites.sum([x[rows] for x in memory.inputs]))
         if not np.isfinite(a.sum(dtype=np.float64)):
             self._diverge("its activations are no longer finite numbers")
             memory.forget(slots, ids)
@@ -266,7 +266,11 @@ class GroupMachine:
         if self._readout is not None:
             self._judge(self._readout, slots, ids, presentation, teach, a)
         elif not teach:
-            memory.forget(slots, ids)
+            self._forget_evaluation(slots, ids)
+
+    def _forget_evaluation(self, slots: Slots, ids: Ids) -> None:
+        self.memory.forget(slots, ids)
+        self._send_closes()  # or a long evaluation would pass by stimuli that only wait for a full frame
 
     def _count_volley(self, a: Floats) -> None:
         count, posts, n = self._count, len(self._spikes_out), len(a)
@@ -295,7 +299,7 @@ class GroupMachine:
         head = (link, self.incarnation, outbound.sent, presentation, teach, ids)
         self._send(outbound, wire.encode(wire.Confirms(*head, loss, hit, pending)), teach)
         if not teach:
-            self.memory.forget(slots, ids)
+            self._forget_evaluation(slots, ids)
             return
         if pending.any():
             told = ids[pending]
@@ -304,7 +308,7 @@ class GroupMachine:
             slots, ids = slots[~pending], ids[~pending]
         if len(ids):
             self.memory.close(0, slots)
-            self._finish(slots, ids, presentation, None)
+            self._finish(slots, ids, presentation, awaited=False)
 
     # --- backward ---------------------------------------------------------------------------------------
 
@@ -316,23 +320,23 @@ class GroupMachine:
         done = np.zeros(len(ids), np.bool_)
         if closed.any():
             done[closed] = memory.close(post, slots[closed])
-        carried: list[Flags | None] = []
+        told: set[int] = set()  # links whose notifications carry the closes
         active = np.flatnonzero(d.any(axis=0))  # few neurons are notified: multiply only their rows
         for k, (rule, link) in enumerate(zip(self._rules, self.plan.links_in, strict=True)):
             if rule is None:
-                carried.append(None)
                 continue
             g = self.dendrites.back(k, d, active)
             if link.gated:
-                g *= memory.inputs[k][slots] != 0.0
+                g *= memory.inputs[k][slots, : link.n_pre] != 0.0
             g = rule(g)
             sent: Flags = np.any(g != 0.0, axis=1)
             if sent.any():
+                told.add(k)
+                sent |= done
                 self._notify(k, ids[sent], presentation, done[sent], g[sent])
-            carried.append(sent[done])
         memory.gradient[slots] += d
         memory.touched[slots] = True
-        self._finish(slots[done], ids[done], presentation, carried)
+        self._finish(slots[done], ids[done], presentation, awaited=True, told=told)
 
     def _notify(self, position: int, ids: Ids, presentation: int, closed: Flags, g: Floats) -> None:
         link, outbound = self.plan.links_in[position], self._errors_out[position]
@@ -340,31 +344,29 @@ class GroupMachine:
         self._count["notifications"] += int(np.count_nonzero(g))
         self._send(outbound, wire.encode(message, link.coding, link.values), True)
 
-    def _finish(self, slots: Slots, ids: Ids, presentation: int, carried: list[Flags | None] | None) -> None:
+    def _finish(self, slots: Slots, ids: Ids, presentation: int, awaited: bool, told: Collection[int] = ()) -> None:
         """Every post group has closed these: learn from them, pass the close on, and forget them.
 
-        `carried` flags, for each link in, the stimuli whose close has just gone out with a notification; it is
-        None where nothing came back.
+        `awaited`: a gradient may have come back, so the source waits for the close. `told` are the links on
+        which the close has just gone out with a notification.
         """
         if not len(ids):
             return
         self.dendrites.learn(self.memory, slots)
         if not self.dendrites.finite:
             self._diverge("its weights have grown without bound")
-        # Somebody may wait for a close that follows a gradient; what the loss let go is free already.
-        urgent = carried is not None or self._readout is None
-        for k in range(len(self.plan.links_in)):
-            sent = None if carried is None else carried[k]
-            self._closing.add(k, presentation, ids if sent is None else ids[~sent], urgent)
+        for k, link in enumerate(self.plan.links_in):
+            if k not in told and (awaited or link.pre != SOURCE):  # the source waits for no other closes
+                self._closing.add(k, presentation, ids, awaited)
         self._count["closes"] += len(ids)
         self.memory.forget(slots, ids)
         if self._closing.bulky:
             self._send_closes()
 
     def _send_closes(self) -> None:
-        for k, presentation, ids in self._closing.take():
+        for k, presentation, awaited, ids in self._closing.take():
             link, outbound = self.plan.links_in[k].index, self._errors_out[k]
-            closes = wire.Closes(link, self.incarnation, outbound.sent, presentation, ids)
+            closes = wire.Closes(link, self.incarnation, outbound.sent, presentation, ids, awaited)
             self._send(outbound, wire.encode(closes), True)
 
     # --- what is seen from outside ----------------------------------------------------------------------

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from neurond.machine import Send
 
-BULK = 64
+BULK = 256
 """Closes that nobody is known to wait for leave when this many have come together, or at the next tick."""
 
 Ids = NDArray[np.int64]
@@ -82,32 +82,37 @@ def link_counters(received: Inbound, sent: Outbound) -> dict[str, int]:
 class Closing:
     """Closes on their way to the pre groups, gathered so that many leave in one frame.
 
-    `urgent`: the source may be waiting for one of them. `bulky`: there are enough to be worth a frame.
+    Those that somebody awaits leave as soon as the inbox is empty, the others when there are enough of them.
     """
 
-    __slots__ = ("_links", "_waiting", "urgent")
+    __slots__ = ("_awaited", "_links", "_waiting")
 
     def __init__(self, links: int) -> None:
-        self._links: list[dict[int, list[Ids]]] = [{} for _ in range(links)]  # presentation -> parts
+        self._links: list[dict[tuple[int, bool], list[Ids]]] = [{} for _ in range(links)]
         self._waiting = 0
-        self.urgent = False
+        self._awaited = False
+
+    @property
+    def due(self) -> bool:
+        """Whether somebody awaits one of them."""
+        return self._awaited
 
     @property
     def bulky(self) -> bool:
-        """Whether there are enough of them."""
-        return self._waiting >= BULK * len(self._links)
+        """Whether there are enough of them to be worth their frames."""
+        return self._waiting >= BULK
 
-    def add(self, link: int, presentation: int, ids: Ids, urgent: bool) -> None:
+    def add(self, link: int, presentation: int, ids: Ids, awaited: bool) -> None:
         """Gather closes for the pre group of one link."""
         if len(ids):
-            self._links[link].setdefault(presentation, []).append(ids)
+            self._links[link].setdefault((presentation, awaited), []).append(ids)
             self._waiting += len(ids)
-            self.urgent |= urgent
+            self._awaited |= awaited
 
-    def take(self) -> Iterator[tuple[int, int, Ids]]:
-        """All of them, as (link, presentation, ids in order); then there are none."""
+    def take(self) -> Iterator[tuple[int, int, bool, Ids]]:
+        """All of them, as (link, presentation, awaited, ids in order); then there are none."""
         gathered, self._links = self._links, [{} for _ in self._links]
-        self._waiting, self.urgent = 0, False
+        self._waiting, self._awaited = 0, False
         for link, parts in enumerate(gathered):
-            for presentation, ids in parts.items():
-                yield link, presentation, np.sort(np.concatenate(ids))
+            for (presentation, awaited), ids in parts.items():
+                yield link, presentation, awaited, np.sort(np.concatenate(ids))

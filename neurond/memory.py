@@ -1,9 +1,9 @@
 """What a group remembers of each stimulus until its gradient has come back, and what a readout has seen.
 
-The memory is a ring of a fixed number of slots. A stimulus takes the next slot with its first spike and gives it back
-when every post group has closed it. When the ring has come round to a stimulus that is still open, that one expires: a
-bounded number of newer ones has come, and nobody waits for it any more. Volleys lie side by side in the ring, so that
-most of what is done with them is done on slices.
+The memory is a ring of a fixed number of slots. A stimulus takes the next slot with its first spike and gives it
+back when every post group has closed it. When the ring has come round to a stimulus that is still open, that one
+expires: a bounded number of newer ones has come, and nobody waits for it any more. Volleys lie side by side in the
+ring, so that most of what is done with them is done on slices.
 """
 
 from __future__ import annotations
@@ -25,14 +25,17 @@ class Memory:
     Args:
         capacity: stimuli remembered at most.
         size: neurons of the group.
-        widths: inputs to be joined: neurons of each pre group (and, in a readout, the target's width).
+        widths: inputs to be joined: neurons of each pre group (and, in a readout, the target's width). The first
+            gets one more column, which is always 1: the bias is the weight of that.
         posts: post groups that must close a stimulus.
 
     """
 
     def __init__(self, capacity: int, size: int, widths: Sequence[int], posts: int) -> None:
         self.capacity = capacity
-        self.inputs = [np.zeros((capacity, width), np.float32) for width in widths]
+        self.inputs = [np.zeros((capacity, width + (k == 0)), np.float32) for k, width in enumerate(widths)]
+        self.inputs[0][:, -1] = 1.0
+        self._spikes = [x[:, :width] for x, width in zip(self.inputs, widths, strict=True)]
         self.activation: Floats = np.zeros((capacity, size), np.float32)
         self.gradient: Floats = np.zeros((capacity, size), np.float32)  # dLoss/dz, summed over post groups
         self.touched: Flags = np.zeros(capacity, np.bool_)  # rows of `gradient` that hold something
@@ -47,7 +50,6 @@ class Memory:
         self._owner: Ids = np.full(capacity, -1, np.int64)  # the stimulus in each slot; -1 is a free slot
         self._slot: dict[int, int] = {}  # its inverse
         self._head = 0
-        self._newest = -1
         self._all: Slots = np.arange(capacity, dtype=np.intp)
 
     def __len__(self) -> int:
@@ -60,16 +62,17 @@ class Memory:
         `ids` ascend and are at most half of the capacity. A higher presentation than the one remembered begins the
         stimulus anew; a lower one is late, and so is the same input a second time.
         """
-        if ids[0] > self._newest:  # nearly always: none of them was ever here
-            slots = self._begin(ids, presentation)
+        listed = ids.tolist()
+        if self._slot.keys().isdisjoint(listed):  # the usual case for a first input
+            slots = self._begin(ids, listed, presentation)
         else:
-            slots, late = self._look_up(source, ids, presentation)
+            slots, late = self._look_up(source, ids, listed, presentation)
             if late.any():
                 self.late += int(late.sum())
                 slots, ids, values = slots[~late], ids[~late], values[~late]
             if not len(ids):
                 return slots, ids
-        self.inputs[source][slots] = values
+        self._spikes[source][slots] = values
         self._arrived[source, slots] = True
         if len(self.inputs) == 1:
             self._missing[slots] = 0
@@ -113,14 +116,13 @@ class Memory:
         for stimulus in ids.tolist():
             del self._slot[stimulus]
 
-    def _begin(self, ids: Ids, presentation: int) -> Slots:
+    def _begin(self, ids: Ids, listed: list[int], presentation: int) -> Slots:
         """The next slots of the ring, side by side, for stimuli that are not remembered."""
         n = len(ids)
         if self._head + n > self.capacity:
             self._head = 0
         slots = self._all[self._head : self._head + n]
         self._head += n
-        self._newest = max(self._newest, int(ids[-1]))
         owners = self._owner[slots]
         if (owners >= 0).any():
             gone = owners[owners >= 0]
@@ -128,7 +130,7 @@ class Memory:
             for stimulus in gone.tolist():
                 del self._slot[stimulus]
         self._owner[slots] = ids
-        self._slot.update(zip(ids.tolist(), slots.tolist(), strict=True))
+        self._slot.update(zip(listed, slots.tolist(), strict=True))
         self._reset(slots, presentation)
         return slots
 
@@ -143,18 +145,21 @@ class Memory:
             self.touched[touched] = False
             self.gradient[touched] = 0.0
 
-    def _look_up(self, source: int, ids: Ids, presentation: int) -> tuple[Slots, Flags]:
-        """Slots of stimuli of which some may be remembered, and which of them are late."""
-        known = np.array([stimulus in self._slot for stimulus in ids.tolist()], np.bool_)
-        if not known.all():
-            self._begin(ids[~known], presentation)
-        slots: Slots = np.array([self._slot.get(stimulus, -1) for stimulus in ids.tolist()], np.intp)
+    def _look_up(self, source: int, ids: Ids, listed: list[int], presentation: int) -> tuple[Slots, Flags]:
+        """Slots of stimuli of which some are remembered, and which of them are late."""
+        found = list(map(self._slot.get, listed))
+        if None in found:
+            new = np.array([at is None for at in found], np.bool_)
+            self._begin(ids[new], ids[new].tolist(), presentation)
+            found = [self._slot.get(stimulus, -1) for stimulus in listed]
+        slots: Slots = np.array(found, np.intp)
         shown = self._presentation[slots]
-        anew = slots[(shown < presentation) & (slots >= 0)]
-        if len(anew):
-            self._reset(anew, presentation)
         # A slot may be gone again (-1): beginning the unknown ones has come round to it.
         late: Flags = (slots < 0) | (shown > presentation) | self._arrived[source, slots]
+        older = (shown < presentation) & (slots >= 0)
+        if older.any():
+            self._reset(slots[older], presentation)
+            late &= ~older
         return slots, late
 
 

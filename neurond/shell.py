@@ -15,6 +15,8 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import zmq
 
@@ -28,6 +30,7 @@ OUTBOX = 4096  # frames that wait for a slow peer before the oldest is dropped
 MAX_FRAME = 80 << 20  # bytes; a longer one is cut off by the socket itself
 RETRY_S = 0.005
 
+_POLLIN = int(zmq.POLLIN)
 _IDLE = Idle()
 _TICK = Tick()
 _URGENT = frozenset({wire.NOTIFICATIONS, wire.CLOSES, wire.CONFIRMS, wire.TARGETS})
@@ -121,6 +124,9 @@ class Shell:
         self._loop = asyncio.get_running_loop()
         self._context = context
         self._inbox = inbox.socket
+        # pyzmq's own wrappers cost more than the calls: an enum for every look, a method for every frame.
+        self._events: Callable[[], Any] = partial(zmq.backend.Socket.get, self._inbox, zmq.EVENTS)
+        self._recv = partial(zmq.backend.Socket.recv, self._inbox, zmq.NOBLOCK)
         self._machine = machine
         self._tell = tell
         self._outboxes: dict[str, Outbox] = {}
@@ -220,12 +226,10 @@ class Shell:
 
     def _take(self) -> None:
         """Move frames out of the socket until it is empty or enough of them wait here."""
-        recv, urgent, forward = self._inbox.recv, self._urgent, self._forward
-        while len(urgent) + len(forward) < TAKE:
-            try:
-                data = recv(zmq.NOBLOCK)
-            except zmq.Again:
-                return
+        events, urgent, forward = self._events, self._urgent, self._forward
+        # Asking first is cheaper than an exception for every time that there is nothing.
+        while len(urgent) + len(forward) < TAKE and events() & _POLLIN:
+            data = self._recv()
             kind = wire.kind_of(data)
             if kind in _URGENT:
                 urgent.append(data)

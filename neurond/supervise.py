@@ -9,19 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import sys
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from broker.spawn import Exit, Spawner, SpawnError
-from neurond import runs
+from neurond import launch, runs
 from neurond.errors import Diverged, Interrupted, ProcessLost, RunError, TargetNotReached
 from topology import address
-from topology.plan import Plan
 from topology.wire import Event, Telemetry
 
 if TYPE_CHECKING:
@@ -87,50 +84,11 @@ async def supervise(
         ProcessLost, Diverged, TargetNotReached, Interrupted: as they say; the folder is complete as far as it goes.
 
     """
-    path, plan, topology = _prepare(topology, run_dir, resume, data_dir)
-    with ExitStack() as stack:
-        stack.enter_context(runs.held(path))
-        run = runs.Run(path, plan)
+    run, topology = launch.prepare(topology, run_dir, resume, data_dir)
+    with runs.held(run.path):
         supervisor = _Supervisor(run, until, for_s, on_view, stop)
         await supervisor.run(topology, resume is not None, data_dir)
     return run
-
-
-def _prepare(
-    topology: Topology | None,
-    run_dir: str | PathLike[str] | None,
-    resume: str | PathLike[str] | None,
-    data_dir: str | PathLike[str] | None,
-) -> tuple[Path, Plan, Topology]:
-    from neurond import data  # NumPy
-    from topology.resolve import DataShape, resolve
-
-    earlier = None if resume is None else runs.open_run(resume)
-    if topology is None:
-        if earlier is None:
-            raise ValueError("neither a topology nor a run to resume")
-        topology = earlier.topology
-    source = topology.source
-    shape = data.describe(source.data, data_dir=_text(data_dir), label=source.label, test=source.test)
-    fitted = DataShape(shape.features, shape.classes, shape.targets, shape.train, shape.test)
-    plan = resolve(topology, fitted, _text(data_dir))
-    path = earlier.path if earlier is not None else runs.create(topology.name, run_dir)
-    if earlier is not None and not (path / "checkpoints" / "manifest.json").is_file():
-        raise RunError(f"{path} has no checkpoint to go on from")
-    return path, plan, topology
-
-
-def commands(run: runs.Run, broker_address: str, resume: bool, data_dir: str | None) -> dict[str, list[str]]:
-    """Process name -> how it is started, the broker first."""
-    # -P: a file named like one of our packages in the current directory is not ours.
-    python = [sys.executable, "-P", "-m"]
-    daemon = [*python, "neurond.daemon"]
-    here = ["--broker", broker_address, "--tethered"]
-    broker = [*python, BROKER, "--plan", str(run.path / "plan.json"), "--run-dir", str(run.path.absolute())]
-    broker += ["--address", broker_address, "--tethered", *(["--resume"] if resume else [])]
-    source = [*daemon, "source", *here, *(["--data-dir", data_dir] if data_dir else [])]
-    groups = {g.name: [*daemon, "group", g.name, *here] for g in run.plan.groups}
-    return {BROKER: broker, "source": source, **groups}
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +120,7 @@ class _Supervisor:
         self._inbox: asyncio.Queue[Telemetry | Event | Exit | _Stop | _Tick] = asyncio.Queue()
         self._view = View(run.plan.processes, run.plan.name, str(run.path))
         self._metrics = runs.Metrics(run.path)
-        self._spawner = Spawner(run.path / "logs", _environment())
+        self._spawner = Spawner(run.path / "logs", launch.environment())
         self._joined: set[str] = set()
         self._started = self._loop.time()
         self._running_since: float | None = None
@@ -186,7 +144,7 @@ class _Supervisor:
             runs.write_plan(self._run.path, self._run.plan)
             stack.push_async_callback(self._spawner.stop)
             try:
-                await self._spawner.start(commands(self._run, broker_address, resume, _text(data_dir)))
+                await self._spawner.start(launch.commands(self._run, broker_address, resume, launch.text(data_dir)))
             except SpawnError as error:
                 raise RunError(str(error)) from error
             # The processes are on their way: everything slow of our own comes after.
@@ -363,18 +321,3 @@ _BAD_DATA = 3
 
 def _unsaved(ended: Mapping[str, Any]) -> str:
     return str(ended.get("save_error") or "it had not begun")
-
-
-def _text(path: str | PathLike[str] | None) -> str | None:
-    return None if path is None else str(path)
-
-
-def _environment() -> dict[str, str]:
-    """The processes' environment: they find our packages where we did, also in a source checkout."""
-    import os
-
-    environment = dict(os.environ)
-    root = str(Path(address.__file__).parents[1])
-    if "site-packages" not in root:
-        environment["PYTHONPATH"] = os.pathsep.join(filter(None, (root, environment.get("PYTHONPATH"))))
-    return environment

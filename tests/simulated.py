@@ -1,7 +1,7 @@
 """A seeded network in virtual time: the real machines, with a messenger that drops, delays, reorders and doubles.
 
-Nothing here is a stand-in for the product's code: the machines, the wire format and the data are the real ones. Only the
-sockets and the clock are replaced, by a heap of what arrives when.
+Nothing here is a stand-in for the product's code: the machines, the wire format and the data are the real ones.
+Only the sockets and the clock are replaced, by a heap of what arrives when.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class Network:
     def weights(self) -> dict[str, dict[str, np.ndarray]]:
         """Weights and biases of every group process, as checkpoints name them."""
         return {
-            name: {k: v for k, v in g.state().items() if k == "b" or k.startswith("w.") and "/" not in k}
+            name: {k: v for k, v in g.state().items() if k == "b" or (k.startswith("w.") and "/" not in k)}
             for name, g in self.groups.items()
         }
 

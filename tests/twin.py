@@ -1,7 +1,7 @@
 """The synchronous twin: the same topology trained by plain, dense mini-batch SGD in NumPy, one thread, in order.
 
-It shares nothing with the network's machines but the initial weights and the order of the stimuli, so it is the oracle
-of the exact case (window 1, no thresholds) and the yardstick of the rest. It works on whole groups, not on shards.
+It shares nothing with the network's machines but the initial weights and the order of the stimuli, so it is the
+oracle of the exact case (window 1, no thresholds) and the yardstick of the rest. It works on whole groups.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ FIRE: dict[str, Callable[[Matrix], Matrix]] = {
     "linear": lambda z: z,
     "leaky_relu": lambda z: np.where(z > 0, z, 0.01 * z),
 }
-SLOPE: dict[str, Callable[[Matrix, Matrix], Matrix]] = {
-    "relu": lambda z, a: (z > 0).astype(z.dtype),
-    "tanh": lambda z, a: 1 - a * a,
-    "sigmoid": lambda z, a: a * (1 - a),
-    "linear": lambda z, a: np.ones_like(z),
-    "leaky_relu": lambda z, a: np.where(z > 0, 1.0, 0.01).astype(z.dtype),
+SLOPE: dict[str, Callable[[Matrix], Matrix]] = {  # f'(z), as a function of a = f(z)
+    "relu": lambda a: (a > 0).astype(a.dtype),
+    "tanh": lambda a: 1 - a * a,
+    "sigmoid": lambda a: a * (1 - a),
+    "linear": np.ones_like,
+    "leaky_relu": lambda a: np.where(a > 0, 1.0, 0.01).astype(a.dtype),
 }
 
 
@@ -52,17 +52,17 @@ class Twin:
         self.readout = next(g for g in plan.groups if g.loss is not None).group
         self.loss = next(g.loss for g in plan.groups if g.loss is not None)
 
-    def forward(self, x: Matrix) -> tuple[dict[str, Matrix], dict[str, Matrix]]:
-        """Sums z and activations a of every group, (n, size) each."""
-        a, z = {SOURCE: x}, {}
+    def forward(self, x: Matrix) -> dict[str, Matrix]:
+        """Activations of every group, (n, size) each."""
+        a = {SOURCE: x}
         for name in self.order:
-            z[name] = sum(a[pre] @ w.T for pre, w in self.w[name].items()) + self.b[name]
-            a[name] = FIRE[self.neuron[name]](z[name])
-        return z, a
+            z = sum(a[pre] @ w.T for pre, w in self.w[name].items()) + self.b[name]
+            a[name] = FIRE[self.neuron[name]](z)
+        return a
 
     def step(self, x: Matrix, y: Matrix, lr: float) -> None:
         """One mini-batch: the mean gradient over its rows, times lr."""
-        z, a = self.forward(x)
+        a = self.forward(x)
         out = a[self.readout]
         if self.loss.kind == "cross-entropy":
             e = np.exp(out - out.max(axis=1, keepdims=True))
@@ -74,7 +74,7 @@ class Twin:
         error[self.readout] += e
         gradients = []
         for name in reversed(self.order):
-            d = error[name] * SLOPE[self.neuron[name]](z[name], a[name])
+            d = error[name] * SLOPE[self.neuron[name]](a[name])
             for pre, w in self.w[name].items():
                 if pre != SOURCE:
                     error[pre] += d @ w
@@ -88,7 +88,7 @@ class Twin:
         hits = 0
         for at in range(0, len(data.x_test), 1000):
             x = data.x_test[at : at + 1000].astype(self.dtype) * self.dtype(data.scale)
-            hits += int((self.forward(x)[1][self.readout].argmax(axis=1) == data.y_test[at : at + 1000]).sum())
+            hits += int((self.forward(x)[self.readout].argmax(axis=1) == data.y_test[at : at + 1000]).sum())
         return hits / len(data.x_test)
 
     def train(self, data: Dataset, batch: int, stimuli: int, lr: Callable[[int], float]) -> None:

@@ -27,13 +27,14 @@ MAX_STIMULI = 4096
 """Stimuli a frame, at most."""
 
 SPIKES, TARGETS, NOTIFICATIONS, CLOSES, CONFIRMS = range(1, 6)
-TEACH = 1  # flag: the stimuli teach; the other flags are reserved and zero
+TEACH = 1  # flag: the stimuli teach
+AWAITED = 2  # flag: somebody waits for these closes; the other flags are reserved and zero
 
 _SHAPE = {  # kind: has a block, rows of bits, flags it may carry
     SPIKES: (True, 0, TEACH),
     TARGETS: (True, 0, TEACH),
     NOTIFICATIONS: (True, 1, 0),
-    CLOSES: (False, 0, 0),
+    CLOSES: (False, 0, AWAITED),
     CONFIRMS: (True, 2, TEACH),
 }
 _MAGIC = b"nd" + bytes([VERSION])

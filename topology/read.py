@@ -214,8 +214,8 @@ def _events(text: str, file: str) -> Iterator[Event]:
         if place is not None:
             mark = Mark(file, place.line + 1, place.column + 1)
         message, hint = _plainly(error)
-    except Exception as error:  # ruamel lets OverflowError and its like escape on hostile escapes
-        message, hint = f"broken YAML ({type(error).__name__})", ""
+    except Exception:  # ruamel lets OverflowError and its like escape on hostile escapes
+        message, hint = "broken YAML", ""
     else:
         return
     raise TopologyError([Problem(file, mark.line, mark.column, "", message, hint)])

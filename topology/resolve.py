@@ -226,5 +226,8 @@ def _update(group: Group) -> UpdatePlan:
 
 
 def _memory(window: int) -> int:
-    """Stimuli a group remembers unless told: the next power of two from four windows on, at least 256."""
-    return max(256, 1 << (4 * window - 1).bit_length())
+    """Stimuli a group remembers unless told: the next power of two from 16 windows on, at least 256.
+
+    Most stimuli give their place in the window back at once, so many go by while one waits for its gradient.
+    """
+    return max(256, 1 << (16 * window - 1).bit_length())

@@ -89,6 +89,7 @@ class Closes:
     seq: int
     presentation: int
     ids: Ids
+    awaited: bool = True  # a gradient may have come back for them, so the source waits; if not, there is no hurry
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +240,7 @@ def encode(message: DataMessage, coding: str = "fast", values: str = "float32") 
             kind = NOTIFICATIONS
             block, bits = encode_block(m.values, coding, values), (m.closed,)
         case Closes():
-            kind = CLOSES
+            kind, flags = CLOSES, frames.AWAITED if m.awaited else 0
         case Confirms():
             kind, flags = CONFIRMS, frames.TEACH if m.teach else 0
             block, bits = encode_block(m.loss.reshape(-1, 1), "fast", "float32"), (m.hit, m.pending)
@@ -279,7 +280,7 @@ def decode(frame: Buffer) -> DataMessage:
     """
     kind, flags, link, presentation, incarnation, seq, ids, values, bits = frames.parse(frame)
     if values is None:
-        return Closes(link, incarnation, seq, presentation, ids)
+        return Closes(link, incarnation, seq, presentation, ids, flags == frames.AWAITED)
     teach = flags == frames.TEACH
     if kind == SPIKES:
         return Spikes(link, incarnation, seq, presentation, teach, ids, values)

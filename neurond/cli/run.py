@@ -15,7 +15,7 @@ import typer
 
 from neurond.cli.output import WrongUse, out_json, say, suggest, words
 from neurond.cli.topologies import DataDir, Set
-from neurond.cli.until import Target, parse_for, parse_target
+from neurond.until import Target, parse_for, parse_target
 
 if TYPE_CHECKING:
     from rich.segment import Segments

@@ -36,9 +36,9 @@ def fetch(
     progress: Callable[[str, int, int | None], None] | None = None,
 ) -> Path:
     """Brings a data set to this machine; see `neurond.data.download.fetch`."""
-    from neurond.data import download  # urllib is slow to import, and few runs need it
+    from neurond.data.download import fetch as download  # urllib is slow to import, and few runs need it
 
-    return download.fetch(name, data_dir=data_dir, base_url=base_url, progress=progress)
+    return download(name, data_dir=data_dir, base_url=base_url, progress=progress)
 
 
 def read_inputs(

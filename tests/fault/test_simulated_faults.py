@@ -35,6 +35,7 @@ def notify(rule: str, threshold: float) -> str:
 
 
 def build(seed: int, faults: Faults) -> Network:
+    """A network whose volleys, window and rules the seed draws."""
     rng = np.random.default_rng(seed)
     volley = int(rng.choice([1, 4, 16]))
     text = TOPOLOGY.format(

@@ -107,6 +107,7 @@ class Peer:
         self.got: list[wire.ControlMessage] = []
         self.refuse: dict[str, str] = {}
         self.beats = True
+        self.beaten = 0
         self.incarnation = 0
         self.dealer = context.socket(zmq.DEALER)
         self.dealer.setsockopt(zmq.IDENTITY, identity or f"{name}-{id(self):x}".encode())
@@ -164,6 +165,7 @@ class Peer:
         while True:
             if self.beats and self.incarnation:
                 await self.send(wire.Beat(1))
+                self.beaten += 1
             await asyncio.sleep(0.05)
 
     async def close(self) -> None:
@@ -296,7 +298,7 @@ async def test_latecomers_are_brought_up_to_date(run_dir: Path, sockets: str, pl
             peer = everyone["source"]
             for seq in range(3):
                 await peer.report(peer.telemetry(seq=seq))
-            await until(lambda: len(first.telemetry("source")) == 3)
+            await until(lambda: [t.seq for t in first.telemetry("source")[-1:]] == [2])
             async with listening(sockets) as (_, late):
                 await peer.send(wire.Event("source", "evaluated", {"test_accuracy": 1.0}))
                 await until(lambda: late.events("evaluated") and first.events("evaluated"))
@@ -352,7 +354,7 @@ async def test_a_silent_process_is_lost_and_comes_back(run_dir: Path, sockets: s
     with broker(run_dir, sockets, "--beat-timeout", "0.4"):
         async with listening(sockets) as (_, heard), network(sockets, plan) as everyone:
             peer = everyone["hidden"]
-            await until(lambda: heard.events("running"))
+            await until(lambda: heard.events("running") and peer.beaten)
             peer.beats = False
             await until(lambda: heard.events("lost"))
             assert heard.events("lost")[0].data == {"process": "hidden", "why": "no beat for 0.4 s"}
@@ -367,6 +369,7 @@ async def test_a_successor_resumes_from_the_checkpoint(run_dir: Path, sockets: s
     with broker(run_dir, sockets, "--beat-timeout", "0.4"):
         async with network(sockets, plan) as everyone, peers(sockets) as make, listening(sockets) as (c, heard):
             assert (await c.command("save")).ok
+            await until(lambda: everyone["hidden"].beaten)
             everyone["hidden"].beats = False
             await until(lambda: heard.events("lost"))
             successor = make("hidden")
@@ -400,13 +403,17 @@ async def test_a_broker_started_anew(run_dir: Path, sockets: str, plan: Plan) ->
     with broker(run_dir, sockets) as first:
         async with listening(sockets) as (client, heard), network(sockets, plan) as everyone:
             assert (await client.command("status")).data["state"] == "running"
+            await until(lambda: heard.events("running"))
             first.process.kill()
             await first.code()
             with broker(run_dir, sockets):
-                for pid, peer in enumerate(everyone.values(), 1):
+                for peer in everyone.values():
                     peer.got.clear()
-                    await peer.hello(pid, incarnation=5)
-                await until(lambda: all(p.of(wire.Roster) for p in everyone.values()))
+                async with asyncio.timeout(DEADLINE_S):
+                    while not all(p.of(wire.Roster) for p in everyone.values()):
+                        for pid, peer in enumerate(everyone.values(), 1):
+                            await peer.hello(pid, incarnation=5)  # again: one may have gone to the dead one
+                        await asyncio.sleep(0.05)
                 assert {p.incarnation for p in everyone.values()} == {5}
                 status = (await client.command("status", timeout_s=DEADLINE_S)).data
                 assert status["state"] == "running"
@@ -456,6 +463,18 @@ async def test_tether(run_dir: Path, sockets: str) -> None:
         child.process.stdin.close()
         assert await child.code() == 1
         assert "whoever started this process is gone" in child.words()
+
+
+async def test_tether_when_nobody_reads(run_dir: Path, sockets: str) -> None:
+    """A broker leaves with whoever started it, even if its last words have nowhere to go."""
+    with broker(run_dir, sockets) as child:
+        async with Client(sockets) as client:
+            assert (await client.command("status", timeout_s=DEADLINE_S)).ok
+        assert child.process.stdin is not None
+        assert child.process.stderr is not None
+        child.process.stderr.close()
+        child.process.stdin.close()
+        await child.code()
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,7 @@ def test_json_has_what_is_promised(finished: tuple[Path, dict[str, Any], str]) -
         assert 0 < summary[what] < summary[f"{what}_dense"]
     assert 0.5 < summary["test_accuracy"] <= 1
     assert summary["unheard"] == []
+    assert summary["skipped_share"] == pytest.approx(summary["skipped"] / summary["stimuli"], abs=1e-3)
 
 
 def test_run_folder_is_complete(finished: tuple[Path, dict[str, Any], str]) -> None:

@@ -158,11 +158,12 @@ def test_interrupt_saves_and_leaves_nothing(start: Callable[..., Started], tmp_p
     until(lambda: not any(c.is_running() for c in children), "all processes gone")
     assert not Path(*sockets).exists()
 
-    before = json.loads(out)["stimuli"]
-    assert before > 0
     again = neurond(tmp_path, "run", "--resume", str(started.run), "--for", "300ms", "--json")
     assert again.returncode == 0, again.stderr
-    assert json.loads(again.stdout)["run"] == str(started.run)
+    before, after = json.loads(out), json.loads(again.stdout)
+    assert after["run"] == str(started.run)
+    assert after["stimuli"] > before["stimuli"] > 0
+    assert after["epochs"] > before["epochs"]
 
 
 def test_a_second_interrupt_leaves_at_once(start: Callable[..., Started]) -> None:

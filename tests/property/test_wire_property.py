@@ -77,7 +77,7 @@ def data_messages(draw: st.DrawFn) -> DataMessage:
         case t if t is Notifications:
             return Notifications(*head, ids, draw(rows_of_flags), draw(matrices(n)))
         case t if t is Closes:
-            return Closes(*head, ids)
+            return Closes(*head, ids, draw(st.booleans()))
         case _:
             loss = draw(hnp.arrays(np.float32, n, elements=FLOATS))
             return Confirms(*head, teach, ids, loss, draw(rows_of_flags), draw(rows_of_flags))

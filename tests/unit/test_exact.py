@@ -30,7 +30,11 @@ groups: {a: {size: 20, neuron: tanh}, b: {size: 15, neuron: relu}, out: {size: 1
 links: {source -> a: , a -> b: , b -> out: }
 """,
     "diamond": """
-groups: {a: {size: 20, neuron: relu}, b: {size: 12, neuron: sigmoid}, c: {size: 9, neuron: leaky_relu}, out: {size: 10, neuron: linear}}
+groups:
+  a: {size: 20, neuron: relu}
+  b: {size: 12, neuron: sigmoid}
+  c: {size: 9, neuron: leaky_relu}
+  out: {size: 10, neuron: linear}
 links: {source -> a: , a -> b: , a -> c: , b -> out: , c -> out: }
 """,
     "skip": """
@@ -38,13 +42,17 @@ groups: {a: {size: 20, neuron: relu}, b: {size: 12, neuron: tanh}, out: {size: 1
 links: {source -> a: , a -> b: , b -> out: , a -> out: , source -> out: }
 """,
     "shards": """
-groups: {a: {size: 20, neuron: tanh, shards: 3}, b: {size: 15, neuron: relu, shards: 2}, out: {size: 10, neuron: linear}}
+groups:
+  a: {size: 20, neuron: tanh, shards: 3}
+  b: {size: 15, neuron: relu, shards: 2}
+  out: {size: 10, neuron: linear}
 links: {source -> a: , a -> b: , b -> out: }
 """,
 }
 
 
 def make(wiring: str, loss: str = "cross-entropy") -> tuple[Plan, data.Dataset]:
+    """The plan of one wiring with exact rules and plain gradient descent, and its data."""
     examples = data.load("digits")
     head = HEAD.format(epochs=STIMULI / len(examples.x_train), loss=loss)
     return resolve(

@@ -94,10 +94,10 @@ def test_numbers_arrive_in_the_plan() -> None:
 
 
 @pytest.mark.parametrize(
-    ("window", "unit", "memory"), [(1, 1, 256), (64, 16, 256), (65, 16, 512), (128, 16, 512), (1000, 16, 4096)]
+    ("window", "unit", "memory"), [(1, 1, 256), (16, 16, 256), (17, 16, 512), (128, 16, 2048), (1000, 16, 16384)]
 )
 def test_window_sets_rate_unit_and_memory(window: int, unit: int, memory: int) -> None:
-    """A learning rate is that of min(volley, window) stimuli; memory is a power of two, of four windows at least."""
+    """A learning rate is that of min(volley, window) stimuli; memory is a power of two, of 16 windows at least."""
     a = diamond(**{"source.window": str(window), "groups.c.memory": "null"}).group("a")
     assert (a.optimizer.lr_unit, a.memory) == (unit, memory)
 

@@ -220,3 +220,14 @@ def test_unplanned_process_is_shown() -> None:
     view = View(PROCESSES)
     view.update(telemetry("stranger"), 0.0)
     assert [line.name for line in view.lines()] == [*PROCESSES, "stranger"]
+
+
+def test_skipped_share_is_of_the_readouts_own_stimuli() -> None:
+    """A resumed source counts on from before, so the share is taken of what the readout itself handled."""
+    view = View(PROCESSES)
+    view.update(telemetry("source", {"confirmed": 5000}), 0.0)
+    assert view.summary()["skipped_share"] is None
+    view.update(telemetry("h1", {"stimuli": 400, "skipped": 0}), 0.0)
+    assert view.summary()["skipped_share"] == 0
+    view.update(telemetry("out", {"stimuli": 400, "skipped": 300}), 0.0)
+    assert view.summary()["skipped_share"] == 0.75

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from neurond.cli.until import METRICS, OPERATORS, Target, parse_for, parse_target
+from neurond.until import METRICS, OPERATORS, Target, parse_for, parse_target
 
 
 @pytest.mark.parametrize(

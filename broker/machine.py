@@ -1,0 +1,253 @@
+"""The broker without its sockets: messages in, messages out (pure).
+
+What each message means for the registry, the run's life, the clients' requests and the monitors; `server.py`
+moves the bytes. ``now`` is the broker's own clock in seconds.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from broker.conductor import BROKER, Conductor, State
+from broker.fanout import Fanout
+from broker.registry import BEAT_TIMEOUT_S, Member, RefusedError, Registry
+from broker.requests import Requests
+from broker.words import (
+    Answer,
+    Answered,
+    Asked,
+    Happening,
+    Joined,
+    Leave,
+    Lost,
+    Publish,
+    Said,
+    Tell,
+    TellRoster,
+    Tick,
+    WriteManifest,
+    Written,
+)
+from topology import plan, wire
+
+STALLED_S = 1.0  # a tick that comes this late: it was the broker that stood still
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send a message to the peer that the control socket reaches by `route`."""
+
+    route: bytes
+    message: wire.ControlMessage
+
+
+@dataclass(frozen=True, slots=True)
+class Broadcast:
+    """Send these frames to every monitor that wants them."""
+
+    frames: list[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """A line for the log."""
+
+    line: str
+
+
+Order = Send | Broadcast | Say | WriteManifest | Leave
+
+
+class BrokerMachine:
+    """All that one broker decides. Each method returns the orders that follow, to be carried out as they stand.
+
+    Args:
+        the_plan: the whole run.
+        run_dir: the run folder, as every process is to know it.
+        generation: the last good checkpoint's, 0 if there is none.
+        resume: processes load that checkpoint before the first spike.
+        beat_timeout_s: silence after which a process is lost.
+
+    """
+
+    def __init__(
+        self,
+        the_plan: plan.Plan,
+        run_dir: str,
+        generation: int = 0,
+        *,
+        resume: bool = False,
+        beat_timeout_s: float = BEAT_TIMEOUT_S,
+    ) -> None:
+        self.wire_errors = 0
+        self.drops: Counter[str] = Counter()
+        self.registry = Registry(the_plan.processes, beat_timeout_s)
+        self._run, self._run_dir, self._resume = the_plan.name, run_dir, resume
+        self._beat_timeout_s = beat_timeout_s
+        self._parts = {g.name: plan.to_dict(g) for g in the_plan.groups}
+        self._parts[plan.SOURCE] = plan.to_dict(the_plan.source)
+        self._conductor = Conductor(the_plan.processes, generation)
+        self._requests = Requests()
+        self._fanout = Fanout()
+        self._ticked: float | None = None
+        self._out: list[Order] = []
+
+    # --- what comes in --------------------------------------------------------------------------------
+
+    def control(self, route: bytes, data: bytes, now: float) -> list[Order]:
+        """Take in a message of the control socket; bytes that are none, or not for a broker, are counted."""
+        out = self._out = []
+        try:
+            message = wire.unpack(data)
+        except wire.WireError:
+            self.wire_errors += 1
+            return out
+        member = self.registry.by_route(route)
+        match message:
+            case wire.Hello():
+                self._hello(message, route, now)
+            case wire.Command():
+                self._command(message, route, now)
+            case wire.Beat() if member is not None:
+                was_alive = member.alive
+                self.registry.beat(route, message.progress, now)
+                if not was_alive:
+                    self._joined(member, now)
+            case wire.Beat():
+                pass  # it outlived another broker and will register
+            case wire.Reply() if member is not None:
+                self._happened(Answered(member.name, message), now)
+            case wire.Event() if member is not None and message.name == member.name:
+                self._happened(Said(message), now)
+                if message.kind in ("failed", "left"):
+                    self._lost(member.name, str(message.data.get("why", "it said goodbye")), now)
+            case _:
+                self.wire_errors += 1
+        return out
+
+    def telemetry(self, data: bytes) -> list[Order]:
+        """Take in telemetry: passed on as it is, unless it is none or comes from an incarnation that is over."""
+        try:
+            message = wire.unpack(data)
+            if not isinstance(message, wire.Telemetry):
+                raise wire.WireError(f"{type(message).__name__} is no telemetry")
+        except wire.WireError:
+            self.wire_errors += 1
+            return []
+        member = self.registry.member(message.name)
+        if member is None or member.incarnation != message.incarnation:
+            self.drops["fenced telemetry"] += 1
+            return []
+        return [Broadcast(self._fanout.telemetry(message, data))]
+
+    def subscribed(self, topic: bytes) -> list[Order]:
+        """A new subscriber is brought up to date; what the others know already they recognise."""
+        return [Broadcast(frames) for frames in self._fanout.snapshot(topic)]
+
+    def tick(self, now: float) -> list[Order]:
+        """Some time has passed: look at beats and deadlines. Take in all that waits first: it may be a beat."""
+        out = self._out = []
+        if self._ticked is not None and now - self._ticked > STALLED_S:
+            self.registry.heard_all(now)
+        self._ticked = now
+        if self._conductor.state not in (State.LEAVING, State.ENDED):
+            for name in self.registry.silent(now):
+                self._lost(name, f"no beat for {self._beat_timeout_s:g} s", now)
+        self._happened(Tick(), now)
+        return out
+
+    def stop(self, now: float) -> list[Order]:
+        """End the run as a client's `stop` would."""
+        return self.happened(Asked(wire.Command(f"{BROKER}-stop", "stop")), now)
+
+    def written(self, generation: int, error: str, now: float) -> list[Order]:
+        """A manifest is on disk, or why it is not."""
+        return self.happened(Written(generation, error), now)
+
+    def happened(self, happening: Happening, now: float) -> list[Order]:
+        """Take in something that happened to the run."""
+        out = self._out = []
+        self._happened(happening, now)
+        return out
+
+    # --- what it means --------------------------------------------------------------------------------
+
+    def _hello(self, hello: wire.Hello, route: bytes, now: float) -> None:
+        before = self.registry.member(hello.name)
+        known = before is not None and before.alive
+        try:
+            if self._conductor.state in (State.LEAVING, State.ENDED):
+                raise RefusedError("the run is over")
+            member = self.registry.hello(hello, route, now)
+        except RefusedError as error:
+            self._out.append(Say(f"refused {hello.name!r}, pid {hello.pid}: {error}"))
+            self._out.append(Send(route, wire.Refused(str(error))))
+            return
+        # A process that takes another's place goes on from what that one had saved.
+        takes_over = member.incarnation > 1 and not hello.incarnation and self._conductor.generation > 0
+        part, resume = self._parts[member.name], self._resume or takes_over
+        self._out.append(Send(route, wire.Welcome(member.incarnation, part, self._run_dir, resume)))
+        if not known:
+            self._joined(member, now)
+        elif self._conductor.state is not State.WAITING:
+            self._out.append(Send(route, self.registry.roster()))
+
+    def _joined(self, member: Member, now: float) -> None:
+        self._out.append(Say(f"{member.name} joined, incarnation {member.incarnation}, {member.endpoint}"))
+        self._happened(Joined(member.name, member.incarnation, member.pid, self.registry.missing), now)
+
+    def _lost(self, name: str, why: str, now: float) -> None:
+        self.registry.dead(name)
+        self._out.append(Say(f"{name} lost: {why}"))
+        self._happened(Lost(name, why), now)
+
+    def _command(self, command: wire.Command, route: bytes, now: float) -> None:
+        if not self._requests.is_new(command.id, route):
+            answered = self._requests.reply(command.id)
+            if answered is not None:
+                self._out.append(Send(route, answered))
+        elif command.verb == "status" and not command.target:
+            self._answer(wire.Reply(command.id, True, self._status(now)))
+        else:
+            self._out.append(Say(f"asked to {command.verb} {command.target}".rstrip()))
+            self._happened(Asked(command), now)
+
+    def _status(self, now: float) -> dict[str, Any]:
+        return {
+            "run": self._run,
+            "run_dir": self._run_dir,
+            "state": self._conductor.state.value,
+            "generation": self._conductor.generation,
+            "wire_errors": self.wire_errors,
+            "drops": dict(self.drops),
+            "processes": self.registry.status(now),
+        }
+
+    # --- what is to be done ---------------------------------------------------------------------------
+
+    def _happened(self, happening: Happening, now: float) -> None:
+        for action in self._conductor.handle(happening, now):
+            match action:
+                case Tell(name, command):
+                    self._tell(name, command)
+                case TellRoster():
+                    for name in self.registry.alive:
+                        self._tell(name, self.registry.roster())
+                case Publish(event):
+                    if event.name == BROKER and event.kind not in ("joined", "lost"):
+                        self._out.append(Say(f"{event.kind} {event.data.get('why', '')}".rstrip()))
+                    self._out.append(Broadcast(self._fanout.event(event)))
+                case Answer(reply):
+                    self._answer(reply)
+                case _:
+                    self._out.append(action)
+
+    def _tell(self, name: str, message: wire.ControlMessage) -> None:
+        member = self.registry.member(name)
+        if member is not None:
+            self._out.append(Send(member.route, message))
+
+    def _answer(self, reply: wire.Reply) -> None:
+        self._out += [Send(route, reply) for route in self._requests.answered(reply)]
