@@ -15,11 +15,16 @@ do, a run that was told to stop ends within the sum of the deadlines.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from enum import Enum
 from typing import Any
 
 from broker.round import Round
 from broker.words import (
+    ASK_S,
+    BROKER,
+    DRAIN_S,
+    EXIT_S,
+    SAVE_S,
+    VERBS,
     Action,
     Answer,
     Answered,
@@ -30,6 +35,7 @@ from broker.words import (
     Lost,
     Publish,
     Said,
+    State,
     Tell,
     TellRoster,
     Tick,
@@ -38,29 +44,6 @@ from broker.words import (
 )
 from topology.plan import SOURCE
 from topology.wire import Command, Event, Reply
-
-BROKER = "broker"
-"""Name under which the broker's own events go out."""
-
-VERBS = ("pause", "resume", "eval", "save", "status", "stop")
-"""What a client may ask for."""
-
-DRAIN_S = 10.0
-SAVE_S = 10.0
-EXIT_S = 3.0
-ASK_S = 5.0  # pause, resume, eval
-
-
-class State(Enum):
-    """Where a run stands in its life."""
-
-    WAITING = "waiting"
-    RUNNING = "running"
-    DRAINING = "draining"
-    SAVING = "saving"
-    LEAVING = "leaving"
-    ENDED = "ended"
-
 
 _ACTIVE = (State.RUNNING, State.DRAINING)
 

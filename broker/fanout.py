@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections import deque
 from collections.abc import Iterator
 
@@ -21,8 +20,8 @@ class Fanout:
 
     """
 
-    def __init__(self, origin: int | None = None) -> None:
-        self._origin = secrets.randbits(64) if origin is None else origin
+    def __init__(self, origin: int) -> None:
+        self._origin = origin
         self._events: deque[list[bytes]] = deque(maxlen=EVENTS_KEPT)
         self._count = 0
         self._last: dict[str, bytes] = {}  # process -> its telemetry, packed

@@ -10,11 +10,12 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from broker.conductor import BROKER, Conductor, State
+from broker.conductor import Conductor
 from broker.fanout import Fanout
 from broker.registry import BEAT_TIMEOUT_S, Member, RefusedError, Registry
 from broker.requests import Requests
 from broker.words import (
+    BROKER,
     Answer,
     Answered,
     Asked,
@@ -24,6 +25,7 @@ from broker.words import (
     Lost,
     Publish,
     Said,
+    State,
     Tell,
     TellRoster,
     Tick,
@@ -66,6 +68,7 @@ class BrokerMachine:
     Args:
         the_plan: the whole run.
         run_dir: the run folder, as every process is to know it.
+        origin: a number that no other broker of the run has, to tell their events apart.
         generation: the last good checkpoint's, 0 if there is none.
         resume: processes load that checkpoint before the first spike.
         beat_timeout_s: silence after which a process is lost.
@@ -76,8 +79,9 @@ class BrokerMachine:
         self,
         the_plan: plan.Plan,
         run_dir: str,
-        generation: int = 0,
         *,
+        origin: int,
+        generation: int = 0,
         resume: bool = False,
         beat_timeout_s: float = BEAT_TIMEOUT_S,
     ) -> None:
@@ -90,7 +94,7 @@ class BrokerMachine:
         self._parts[plan.SOURCE] = plan.to_dict(the_plan.source)
         self._conductor = Conductor(the_plan.processes, generation)
         self._requests = Requests()
-        self._fanout = Fanout()
+        self._fanout = Fanout(origin)
         self._ticked: float | None = None
         self._out: list[Order] = []
 

@@ -7,6 +7,7 @@ awaited, so no message is lost to a cancelled receive and nothing ever blocks on
 from __future__ import annotations
 
 import asyncio
+import secrets
 import sys
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -50,9 +51,13 @@ class Server:
         resume: bool = False,
         beat_timeout_s: float = BEAT_TIMEOUT_S,
     ) -> None:
-        generation = manifest.generation(run_dir)
         self._machine = BrokerMachine(
-            the_plan, str(run_dir), generation, resume=resume, beat_timeout_s=beat_timeout_s
+            the_plan,
+            str(run_dir),
+            origin=secrets.randbits(64),
+            generation=manifest.generation(run_dir),
+            resume=resume,
+            beat_timeout_s=beat_timeout_s,
         )
         self._address, self._run_dir, self._run = broker_address, run_dir, the_plan.name
         self._disk = ThreadPoolExecutor(1, "manifest")  # one, so that manifests are written in order

@@ -3,9 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
 from topology.wire import Command, Event, Reply
+
+BROKER = "broker"
+"""Name under which the broker's own events go out."""
+
+VERBS = ("pause", "resume", "eval", "save", "status", "stop")
+"""What a client may ask for."""
+
+DRAIN_S = 10.0
+SAVE_S = 10.0
+EXIT_S = 3.0
+ASK_S = 5.0  # pause, resume, eval
+
+
+class State(Enum):
+    """Where a run stands in its life."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    DRAINING = "draining"
+    SAVING = "saving"
+    LEAVING = "leaving"
+    ENDED = "ended"
+
 
 # --- what happens -------------------------------------------------------------------------------------
 

@@ -24,6 +24,7 @@ from topology import address, feed, wire
 from topology.address import BrokerUnreachable
 
 AGAIN_S = 0.5  # pause before the same command is sent again
+RECONNECT_MS = 20  # at first: a client is often there a moment before its broker
 QUEUE = 10_000  # items that wait for a slow consumer; then the oldest is dropped and counted
 
 
@@ -46,6 +47,7 @@ class Client:
         self._dealer = self._context.socket(zmq.DEALER)
         self._dealer.setsockopt(zmq.IDENTITY, f"client-{secrets.token_hex(8)}".encode())
         self._dealer.setsockopt(zmq.LINGER, 0)
+        self._dealer.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
         self._dealer.setsockopt(zmq.RECONNECT_IVL_MAX, 1000)
         self._dealer.connect(control)
         self._subscriber: zmq.asyncio.Socket | None = None
@@ -122,6 +124,7 @@ class Client:
             # SUB: HWM 10,000; lossy by design.
             self._subscriber = self._context.socket(zmq.SUB)
             self._subscriber.setsockopt(zmq.RCVHWM, QUEUE)
+            self._subscriber.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
             self._subscriber.setsockopt(zmq.RECONNECT_IVL_MAX, 1000)
             self._subscriber.setsockopt(zmq.SUBSCRIBE, b"")
             self._subscriber.connect(self._feed_endpoint)

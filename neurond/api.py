@@ -16,7 +16,7 @@ from topology.spec import Topology
 if TYPE_CHECKING:
     from monitor.view import View
     from neurond.runs import Run
-    from neurond.supervise import Goal
+    from neurond.until import Target
 
 Overrides = Mapping[str, Any] | Iterable[str]
 TopologyLike = str | PathLike[str] | Mapping[str, Any] | Topology
@@ -29,7 +29,7 @@ def run(
     run_dir: str | PathLike[str] | None = None,
     resume: str | PathLike[str] | None = None,
     data_dir: str | PathLike[str] | None = None,
-    until: str | Goal | None = None,
+    until: str | Target | None = None,
     for_s: float | None = None,
     on_view: Callable[[View], None] | None = None,
 ) -> Run:
@@ -86,7 +86,7 @@ async def run_async(
     run_dir: str | PathLike[str] | None = None,
     resume: str | PathLike[str] | None = None,
     data_dir: str | PathLike[str] | None = None,
-    until: str | Goal | None = None,
+    until: str | Target | None = None,
     for_s: float | None = None,
     on_view: Callable[[View], None] | None = None,
     stop: asyncio.Event | None = None,

@@ -93,7 +93,10 @@ class Daemon:
             self._inbox = Inbox(self._context, endpoint)
         except zmq.ZMQError as error:
             raise StartError(f"cannot bind {endpoint}: {error.strerror}") from error
-        try:
+        with contextlib.ExitStack() as stack:
+            stack.callback(self._inbox.release)
+            stack.callback(self._context.term)
+            stack.callback(self._inbox.close)
             self._control = Control(
                 self._context,
                 self._settings.broker,
@@ -101,17 +104,10 @@ class Daemon:
                 self._message,
                 self._unreachable,
             )
+            stack.callback(self._control.close)
+            stack.callback(self._stop_work)
             self._timer = self._loop.call_later(TICK_S, self._tick)
             return await self._exit
-        finally:
-            if self._timer is not None:
-                self._timer.cancel()
-            if self._shell is not None:
-                self._shell.close()
-            self._control.close()
-            self._inbox.close()
-            self._context.term()
-            self._inbox.release()
 
     # --- the broker's messages --------------------------------------------------------------------------
 
@@ -243,6 +239,12 @@ class Daemon:
     def _crash(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         loop.default_exception_handler(context)  # a fault of ours: the traceback belongs into the log
         self._leave(FAILED)
+
+    def _stop_work(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._shell is not None:
+            self._shell.close()
 
     def _leave(self, status: int) -> None:
         if not self._exit.done():

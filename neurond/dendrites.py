@@ -18,6 +18,8 @@ from neurond.optimizers import Synapses, learning_rate
 from neurond.weights import initial_bias, link_weights
 from topology.plan import GroupPlan
 
+_COUNTS = ("stimuli", "version", "updates", "staleness_sum", "staleness_count", "staleness_max")
+
 
 class Dendrites:
     """The weights of a group, and the count of its own updates by which staleness is measured.
@@ -92,7 +94,7 @@ class Dendrites:
 
     def state(self) -> State:
         """Weights as ``w.<pre process>`` and ``b``; beside them what the update rules hold back."""
-        state: State = {"count": np.array([self.stimuli, self.version], np.int64)}
+        state: State = {"count": np.array([getattr(self, name) for name in _COUNTS], np.int64)}
         for name, synapses in self._named():
             state |= synapses.state(name)
         first = f"w.{self._plan.links_in[0].pre}"
@@ -108,7 +110,8 @@ class Dendrites:
         whole = {**state, first: np.hstack([state[first], state["b"]])}
         for name, synapses in self._named():
             synapses.restore(whole, name)
-        self.stimuli, self.version = (int(n) for n in state["count"])
+        for name, n in zip(_COUNTS, state["count"], strict=True):
+            setattr(self, name, int(n))
 
     def _named(self) -> Iterator[tuple[str, Synapses]]:
         for link, synapses in zip(self._plan.links_in, self._links, strict=True):

@@ -39,6 +39,9 @@ from topology.plan import SOURCE, GroupPlan
 
 MOST = 128
 """Stimuli that are fired in one go at most: a larger product gains nothing, and what comes after it waits longer."""
+BULK_SHARE = 32
+"""Closes that nobody awaits leave once for this part of the memory: even in a long chain of groups, each of which
+holds some back, a stimulus is closed well before the memory has come round to it."""
 HINT = "lower the learning rate (optimizer.lr) or the window (source.window)"
 
 COUNTERS = (
@@ -138,7 +141,7 @@ class GroupMachine:
         self._spikes_out = [Outbound(link.post) for link in plan.links_out]
         self._errors_in = [Inbound() for _ in plan.links_out]
         self._ready: Ready | None = None
-        self._closing = Closing(len(plan.links_in))
+        self._closing = Closing(len(plan.links_in), max(1, plan.memory // BULK_SHARE))
         self._errors_width = sum(link.n_pre for link in plan.links_in if link.pre != SOURCE)
         self._diverged = False
         self._seq = 0
@@ -245,6 +248,8 @@ class GroupMachine:
         """Fire for every stimulus that is ready: volleys that waited together go as one."""
         assert self._ready is not None
         ready, self._ready = self._ready, None
+        if self._closing.due:
+            self._send_closes()  # before the product, which takes a while
         memory, n = self.memory, ready.stimuli
         slots, ids, rows = ready.joined()
         a = self._neuron.fire(self.dendrites.sum([x[rows] for x in memory.inputs]))
@@ -360,7 +365,7 @@ class GroupMachine:
                 self._closing.add(k, presentation, ids, awaited)
         self._count["closes"] += len(ids)
         self.memory.forget(slots, ids)
-        if self._closing.bulky:
+        if self._closing.finished(len(ids)):
             self._send_closes()
 
     def _send_closes(self) -> None:
@@ -414,7 +419,7 @@ class GroupMachine:
 
     def state(self) -> State:
         """Weights as ``w.<pre process>`` and ``b``; beside them what the update and link rules hold back."""
-        state = self.dendrites.state()
+        state = self.dendrites.state() | {"counters": np.array(list(self._count.values()), np.int64)}
         for name, rule in self._named_rules():
             state |= {f"{name}/{key}": value for key, value in rule.state().items()}
         return state
@@ -422,6 +427,7 @@ class GroupMachine:
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Take up what `state` gave; ValueError when it belongs to another network."""
         self.dendrites.restore(state)
+        self._count = dict(zip(COUNTERS, map(int, state["counters"]), strict=True))  # a run's figures go on
         for name, rule in self._named_rules():
             start = f"{name}/"
             rule.restore({key[len(start) :]: value for key, value in state.items() if key.startswith(start)})

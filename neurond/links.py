@@ -9,9 +9,6 @@ from numpy.typing import NDArray
 
 from neurond.machine import Send
 
-BULK = 256
-"""Closes that nobody is known to wait for leave when this many have come together, or at the next tick."""
-
 Ids = NDArray[np.int64]
 
 
@@ -82,14 +79,16 @@ def link_counters(received: Inbound, sent: Outbound) -> dict[str, int]:
 class Closing:
     """Closes on their way to the pre groups, gathered so that many leave in one frame.
 
-    Those that somebody awaits leave as soon as the inbox is empty, the others when there are enough of them.
+    Those that somebody awaits leave as soon as the inbox is empty or the group fires, the others when the group has
+    finished `bulk` stimuli of whatever kind since closes last left.
     """
 
-    __slots__ = ("_awaited", "_links", "_waiting")
+    __slots__ = ("_awaited", "_bulk", "_finished", "_links")
 
-    def __init__(self, links: int) -> None:
+    def __init__(self, links: int, bulk: int) -> None:
+        self._bulk = bulk
         self._links: list[dict[tuple[int, bool], list[Ids]]] = [{} for _ in range(links)]
-        self._waiting = 0
+        self._finished = 0
         self._awaited = False
 
     @property
@@ -97,22 +96,21 @@ class Closing:
         """Whether somebody awaits one of them."""
         return self._awaited
 
-    @property
-    def bulky(self) -> bool:
-        """Whether there are enough of them to be worth their frames."""
-        return self._waiting >= BULK
+    def finished(self, stimuli: int) -> bool:
+        """Note that the group has finished so many stimuli; whether it is time for the closes to leave."""
+        self._finished += stimuli
+        return self._finished >= self._bulk
 
     def add(self, link: int, presentation: int, ids: Ids, awaited: bool) -> None:
         """Gather closes for the pre group of one link."""
         if len(ids):
             self._links[link].setdefault((presentation, awaited), []).append(ids)
-            self._waiting += len(ids)
             self._awaited |= awaited
 
     def take(self) -> Iterator[tuple[int, int, bool, Ids]]:
         """All of them, as (link, presentation, awaited, ids in order); then there are none."""
         gathered, self._links = self._links, [{} for _ in self._links]
-        self._waiting, self._awaited = 0, False
+        self._finished, self._awaited = 0, False
         for link, parts in enumerate(gathered):
             for (presentation, awaited), ids in parts.items():
                 yield link, presentation, awaited, np.sort(np.concatenate(ids))

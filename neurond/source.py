@@ -353,16 +353,17 @@ class SourceMachine:
     def state(self) -> State:
         """Where in the run the source stands: enough to go on with every stimulus counted once."""
         again = [*self._flight.unconfirmed(), *self._again]
-        numbers = [self._next, self._count["presented"], self._count["confirmed"]]
         return {
-            "position": np.array(numbers, np.int64),
+            "next": np.array([self._next], np.int64),
+            "counters": np.array(list(self._count.values()), np.int64),
             "again": np.array(again, np.int64),
             "train_s": np.array([self._train_s()]),
         }
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Take up what `state` gave; ValueError when it belongs to other data."""
-        self._next, self._count["presented"], self._count["confirmed"] = (int(n) for n in state["position"])
+        self._next = int(state["next"][0])
+        self._count = dict(zip(COUNTERS, map(int, state["counters"]), strict=True))  # a run's figures go on
         self._again = [int(sample) for sample in state["again"]]
         if self._again and max(self._again) >= self._train:
             raise ValueError("the checkpoint of the source belongs to other data")

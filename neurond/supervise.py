@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from os import PathLike
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from broker.spawn import Exit, Spawner, SpawnError
 from neurond import launch, runs
@@ -24,6 +24,7 @@ from topology.wire import Event, Telemetry
 if TYPE_CHECKING:
     from monitor.client import Client
     from monitor.view import View
+    from neurond.until import Target
     from topology.spec import Topology
 
 BROKER = "broker"
@@ -34,31 +35,13 @@ DOUBT_S = 1.0  # for the broker to say that a process that left was meant to
 GONE_S = 2.0  # for the processes of an ended run to be gone
 
 
-class Goal(Protocol):
-    """What ends a run before its time: a figure of it that is good enough."""
-
-    @property
-    def text(self) -> str:
-        """The goal in words."""
-        ...
-
-    @property
-    def gauge(self) -> str:
-        """Which figure: a gauge of the source."""
-        ...
-
-    def reached(self, figure: float | None) -> bool:
-        """Whether that figure is good enough."""
-        ...
-
-
 async def supervise(
     topology: Topology | None,
     *,
     run_dir: str | PathLike[str] | None = None,
     resume: str | PathLike[str] | None = None,
     data_dir: str | PathLike[str] | None = None,
-    until: Goal | None = None,
+    until: Target | None = None,
     for_s: float | None = None,
     on_view: Callable[[View], None] | None = None,
     stop: asyncio.Event | None = None,
@@ -107,7 +90,7 @@ class _Supervisor:
     def __init__(
         self,
         run: runs.Run,
-        goal: Goal | None,
+        goal: Target | None,
         for_s: float | None,
         on_view: Callable[[View], None] | None,
         stop: asyncio.Event | None,

@@ -3,8 +3,11 @@ from typing import Any
 
 import pytest
 
-from broker.conductor import DRAIN_S, EXIT_S, SAVE_S, Conductor, State
+from broker.conductor import Conductor
 from broker.words import (
+    DRAIN_S,
+    EXIT_S,
+    SAVE_S,
     Action,
     Answer,
     Answered,
@@ -14,6 +17,7 @@ from broker.words import (
     Lost,
     Publish,
     Said,
+    State,
     Tell,
     TellRoster,
     Tick,
