@@ -25,7 +25,8 @@ from topology import plan, wire
 
 TICK_S = 0.1
 BUDGET = 256  # rounds over the sockets before the loop gets its turn
-LAST_WORDS_S = 0.2  # after the end: time for a subscriber that is just connecting
+LAST_WORDS_S = 0.2  # after the end, for those that listen to hear of it
+FIRST_LISTENER_S = 2.0  # after the end, for somebody to listen at all: a run can end before its monitor is up
 
 
 class Server:
@@ -62,6 +63,8 @@ class Server:
         self._address, self._run_dir, self._run = broker_address, run_dir, the_plan.name
         self._disk = ThreadPoolExecutor(1, "manifest")  # one, so that manifests are written in order
         self._pump_due = False
+        self._topics: set[bytes] = set()  # that somebody listens to
+        self._ended = False
 
     async def run(self) -> int:
         """Bind, serve until the run has ended or `leave` is called, and clear up; the exit status.
@@ -137,7 +140,15 @@ class Server:
         return self._machine.telemetry(frames[0])
 
     def _on_subscription(self, frames: list[bytes]) -> Iterable[Order]:
-        return self._machine.subscribed(frames[0][1:]) if frames[0][:1] == b"\x01" else ()
+        kind, topic = frames[0][:1], frames[0][1:]
+        if kind == b"\x00":  # XPUB tells of it when the last subscriber of a topic has gone
+            self._topics.discard(topic)
+        if kind != b"\x01":
+            return ()
+        self._topics.add(topic)
+        if self._ended:
+            self._loop.call_later(LAST_WORDS_S, self.leave, 0)
+        return self._machine.subscribed(topic)
 
     def _tick(self) -> None:
         if self._exit.done():
@@ -161,7 +172,9 @@ class Server:
                 case WriteManifest():
                     self._write(order)
                 case Leave():
-                    self._loop.call_later(LAST_WORDS_S, self.leave, 0)
+                    self._ended = True
+                    pause_s = LAST_WORDS_S if self._topics else FIRST_LISTENER_S
+                    self._loop.call_later(pause_s, self.leave, 0)
 
     def _send(self, route: bytes, message: wire.ControlMessage) -> None:
         try:

@@ -24,7 +24,10 @@ from topology import address, feed, wire
 from topology.address import BrokerUnreachable
 
 AGAIN_S = 0.5  # pause before the same command is sent again
-RECONNECT_MS = 20  # at first: a client is often there a moment before its broker
+RECONNECT_MS, RECONNECT_MAX_MS = (
+    20,
+    160,
+)  # often: a client is there a moment before its broker, and a run may be short
 QUEUE = 10_000  # items that wait for a slow consumer; then the oldest is dropped and counted
 
 
@@ -48,7 +51,7 @@ class Client:
         self._dealer.setsockopt(zmq.IDENTITY, f"client-{secrets.token_hex(8)}".encode())
         self._dealer.setsockopt(zmq.LINGER, 0)
         self._dealer.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
-        self._dealer.setsockopt(zmq.RECONNECT_IVL_MAX, 1000)
+        self._dealer.setsockopt(zmq.RECONNECT_IVL_MAX, RECONNECT_MAX_MS)
         self._dealer.connect(control)
         self._subscriber: zmq.asyncio.Socket | None = None
         self._replies: dict[str, asyncio.Future[wire.Reply]] = {}
@@ -125,7 +128,7 @@ class Client:
             self._subscriber = self._context.socket(zmq.SUB)
             self._subscriber.setsockopt(zmq.RCVHWM, QUEUE)
             self._subscriber.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
-            self._subscriber.setsockopt(zmq.RECONNECT_IVL_MAX, 1000)
+            self._subscriber.setsockopt(zmq.RECONNECT_IVL_MAX, RECONNECT_MAX_MS)
             self._subscriber.setsockopt(zmq.SUBSCRIBE, b"")
             self._subscriber.connect(self._feed_endpoint)
             self._readers.append(asyncio.create_task(self._read_feed(self._subscriber), name="feed"))

@@ -52,7 +52,9 @@ class Control:
         self.drops = 0
         # DEALER: HWM 1000, linger 0.5 s for the last reply, never blocks; a full queue drops and counts.
         self._dealer = context.socket(zmq.DEALER)
-        self._dealer.setsockopt(zmq.IDENTITY, hello.name.encode())
+        # A random part: under one identity a second process would silence the first before it can be refused.
+        self._dealer.setsockopt(zmq.IDENTITY, hello.name.encode() + b"-" + os.urandom(8))
+        self._dealer.setsockopt(zmq.RECONNECT_IVL, 20)
         self._dealer.setsockopt(zmq.LINGER, 500)
         self._dealer.setsockopt(zmq.RECONNECT_IVL_MAX, 2000)
         # PUSH: HWM 16, linger 0, lossy by design: counters are cumulative, so a later report makes up for it.

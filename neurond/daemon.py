@@ -182,9 +182,7 @@ class Daemon:
         elif command.verb == "status":
             self._control.send(wire.Reply(command.id, True, {"telemetry": asdict(self._shell.telemetry())}))
         else:
-            request = Request(command.id, command.verb, command.args)
-            self._shell.perform(self._machine.handle(request, self._loop.time()))
-            self._shell.tick()
+            self._shell.request(Request(command.id, command.verb, command.args))
 
     def _save(self, command: wire.Command) -> wire.Reply:
         from neurond import checkpoint  # late: safetensors is only needed from the first save on
@@ -225,8 +223,8 @@ class Daemon:
             if os.read(sys.stdin.fileno(), 4096):
                 return
         self._loop.remove_reader(sys.stdin.fileno())
+        self._leave(FAILED)  # before a word, for whoever read the log may be gone too
         say(f"{self._settings.name}: whoever started this process is gone; leaving")
-        self._leave(FAILED)
 
     def _unreachable(self) -> None:
         self._fail(StartError(f"no broker answers at {self._settings.broker}; is it running?", UNREACHABLE))
@@ -258,8 +256,9 @@ def default_inbox(broker: str, name: str) -> str:
 
 
 def say(line: str) -> None:
-    """One line for the log."""
-    print(line, file=sys.stderr, flush=True)
+    """One line for the log, if anybody can still read it."""
+    with contextlib.suppress(OSError):
+        print(line, file=sys.stderr, flush=True)
 
 
 def serve(settings: Settings) -> int:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurond.machine import State
+from neurond.machine import State, counters_from
 from neurond.memory import Floats, Memory, Slots
 from neurond.optimizers import Synapses, learning_rate
 from neurond.weights import initial_bias, link_weights
@@ -25,7 +25,7 @@ class Dendrites:
     """The weights of a group, and the count of its own updates by which staleness is measured.
 
     `version` grows by one with every call of `learn` that changed a weight; `stimuli` is the group's own count
-    of taught stimuli, by which the learning rate goes.
+    of taught stimuli, first presentations only, by which the learning rate goes.
     """
 
     def __init__(self, plan: GroupPlan) -> None:
@@ -110,8 +110,8 @@ class Dendrites:
         whole = {**state, first: np.hstack([state[first], state["b"]])}
         for name, synapses in self._named():
             synapses.restore(whole, name)
-        for name, n in zip(_COUNTS, state["count"], strict=True):
-            setattr(self, name, int(n))
+        for name, n in counters_from(_COUNTS, state["count"]).items():
+            setattr(self, name, n)
 
     def _named(self) -> Iterator[tuple[str, Synapses]]:
         for link, synapses in zip(self._plan.links_in, self._links, strict=True):

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 EVALUATION = 1 << 40
 """Ids of evaluation stimuli begin here, so that those of training stimuli stay dense."""
+DOUBLINGS = 3
+"""Each further presentation waits twice as long as the last, but no longer than this many doublings."""
 
 
 class Stimulus:
@@ -110,13 +112,9 @@ class Flight:
         """Samples of the training stimuli that have not been confirmed."""
         return (s.sample for k, s in self._stimuli.items() if not s.confirmed and k < EVALUATION)
 
-    def training(self) -> bool:
-        """Whether any training stimulus is under way."""
-        return any(stimulus < EVALUATION for stimulus in self._stimuli)
-
     def _watch(self, ids: list[int], presentation: int, now: float) -> None:
         self._volleys += 1
-        wait = self._retry_s * 2 ** min(presentation - 1, 3)
+        wait = self._retry_s * 2 ** min(presentation - 1, DOUBLINGS)
         heapq.heappush(self._due, (now + wait, self._volleys, presentation, ids))
 
 

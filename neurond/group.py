@@ -28,9 +28,11 @@ from neurond.machine import (
     State,
     Tell,
     Tick,
+    counters_array,
+    counters_from,
     random_generator,
 )
-from neurond.memory import Flags, Floats, Ids, Memory, Slots
+from neurond.memory import Flags, Floats, Ids, Memory, Slots, as_slice
 from neurond.neurons import make_neuron
 from neurond.readout import Readout
 from neurond.rules import Rule, make_rule
@@ -76,10 +78,10 @@ class Ready:
     ids: list[Ids]
     stimuli: int
 
-    def takes(self, slots: Slots, message: wire.Spikes | wire.Targets) -> bool:
+    def takes(self, message: wire.Spikes | wire.Targets) -> bool:
         """Whether the stimuli of a message may fire together with these."""
         alike = message.presentation == self.presentation and message.teach == self.teach
-        return alike and self.stimuli + len(slots) <= MOST
+        return alike and self.stimuli + len(message.ids) <= MOST
 
     def add(self, slots: Slots, ids: Ids) -> None:
         """Take more stimuli in."""
@@ -87,18 +89,15 @@ class Ready:
         self.ids.append(ids)
         self.stimuli += len(ids)
 
-    def joined(self) -> tuple[Slots, Ids, slice | Slots]:
-        """Slots and ids in the order of the ids, and the slots as a slice if they lie side by side."""
+    def joined(self) -> tuple[Slots, Ids]:
+        """Slots and ids, in the order of the ids."""
         slots, ids = self.slots[0], self.ids[0]
         if len(self.ids) > 1:
             slots, ids = np.concatenate(self.slots), np.concatenate(self.ids)
             if (ids[1:] < ids[:-1]).any():
                 order = np.argsort(ids)
                 slots, ids = slots[order], ids[order]
-        first, last = int(slots[0]), int(slots[-1])
-        if last - first == len(slots) - 1 and (slots[1:] > slots[:-1]).all():
-            return slots, ids, slice(first, last + 1)
-        return slots, ids, slots
+        return slots, ids
 
 
 class GroupMachine:
@@ -231,14 +230,12 @@ class GroupMachine:
     # --- forward ----------------------------------------------------------------------------------------
 
     def _join(self, position: int, message: wire.Spikes | wire.Targets) -> None:
-        memory = self.memory
-        slots, ids = memory.arrive(position, message.ids, message.presentation, message.values)
+        if self._ready is not None and not self._ready.takes(message):
+            self._fire()  # first, for what has come may begin the same stimuli anew
+        slots, ids = self.memory.arrive(position, message.ids, message.presentation, message.values)
         if not len(ids):
             return
         ready = self._ready
-        if ready is not None and not ready.takes(slots, message):
-            self._fire()
-            ready = None
         if ready is None:
             self._ready = Ready(message.presentation, message.teach, [slots], [ids], len(ids))
         else:
@@ -250,8 +247,14 @@ class GroupMachine:
         ready, self._ready = self._ready, None
         if self._closing.due:
             self._send_closes()  # before the product, which takes a while
-        memory, n = self.memory, ready.stimuli
-        slots, ids, rows = ready.joined()
+        memory = self.memory
+        slots, ids = ready.joined()
+        held = memory.holds(slots, ids, ready.presentation)
+        if not held.all():  # the ring came round to them while they waited; they are counted as expired
+            slots, ids = slots[held], ids[held]
+            if not len(ids):
+                return
+        n, rows = len(ids), as_slice(slots)
         a = self._neuron.fire(self.dendrites.sum([x[rows] for x in memory.inputs]))
         if not np.isfinite(a.sum(dtype=np.float64)):
             self._diverge("its activations are no longer finite numbers")
@@ -261,7 +264,7 @@ class GroupMachine:
         if teach:
             memory.activation[rows] = a
             memory.version[rows] = self.dendrites.version
-            self.dendrites.stimuli += n
+            self.dendrites.stimuli += n if presentation == 1 else 0
             self._count_volley(a)
         else:
             self._count["eval_stimuli"] += n
@@ -419,7 +422,10 @@ class GroupMachine:
 
     def state(self) -> State:
         """Weights as ``w.<pre process>`` and ``b``; beside them what the update and link rules hold back."""
-        state = self.dendrites.state() | {"counters": np.array(list(self._count.values()), np.int64)}
+        state = self.dendrites.state() | {"counters": counters_array(self._count)}
+        state["forgotten"] = np.array([self.memory.expired, self.memory.late], np.int64)
+        if self._readout is not None:
+            state |= self._readout.state()
         for name, rule in self._named_rules():
             state |= {f"{name}/{key}": value for key, value in rule.state().items()}
         return state
@@ -427,7 +433,10 @@ class GroupMachine:
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Take up what `state` gave; ValueError when it belongs to another network."""
         self.dendrites.restore(state)
-        self._count = dict(zip(COUNTERS, map(int, state["counters"]), strict=True))  # a run's figures go on
+        self._count = counters_from(COUNTERS, state["counters"])  # a run's figures go on
+        self.memory.expired, self.memory.late = (int(n) for n in state["forgotten"])
+        if self._readout is not None:
+            self._readout.restore(state)
         for name, rule in self._named_rules():
             start = f"{name}/"
             rule.restore({key[len(start) :]: value for key, value in state.items() if key.startswith(start)})

@@ -107,6 +107,18 @@ class Machine(Protocol):
         ...
 
 
+def counters_array(count: Mapping[str, int]) -> NDArray[np.int64]:
+    """Counters as a checkpoint holds them: their values, in the order of their names."""
+    return np.array(list(count.values()), np.int64)
+
+
+def counters_from(names: Sequence[str], values: NDArray[Any]) -> dict[str, int]:
+    """The inverse of `counters_array`; ValueError if the checkpoint counted other things."""
+    if len(values) != len(names):
+        raise ValueError("the checkpoint was written by another version of neurond")
+    return dict(zip(names, map(int, values), strict=True))
+
+
 def random_generator(seed: int, name: str, incarnation: int) -> np.random.Generator:
     """The generator of one process: the same for the same seed, name and incarnation, on any machine."""
     return np.random.default_rng(np.random.SeedSequence([seed, incarnation, *name.encode()]))

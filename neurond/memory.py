@@ -83,7 +83,7 @@ class Memory:
         return (slots, ids) if ready.all() else (slots[ready], ids[ready])
 
     def find(self, ids: Ids, presentation: int) -> tuple[Slots, Flags | None]:
-        """Slots of stimuli that have fired; the flags, if any, say which of `ids` those are. The rest is late."""
+        """Slots of stimuli whose inputs are all there, and which of `ids` those are (None: all); the rest is late."""
         found = list(map(self._slot.get, ids.tolist()))
         known: Flags | None = None
         if None in found:
@@ -100,6 +100,11 @@ class Memory:
         if known is not None:
             self.late += len(ids) - len(slots)
         return slots, known
+
+    def holds(self, slots: Slots, ids: Ids, presentation: int) -> Flags:
+        """Which of these slots still belong to these stimuli, in this presentation."""
+        held: Flags = (self._owner[slots] == ids) & (self._presentation[slots] == presentation)
+        return held
 
     def close(self, post: int, slots: Slots) -> Flags:
         """Note that a post group closed these; returns which of them all post groups have closed now."""
@@ -161,6 +166,13 @@ class Memory:
             self._reset(slots[older], presentation)
             late &= ~older
         return slots, late
+
+
+def as_slice(slots: Slots) -> slice | Slots:
+    """The same slots as a slice, which copies nothing, where they lie side by side."""
+    first, last = int(slots[0]), int(slots[-1])
+    side_by_side = last - first == len(slots) - 1 and bool((slots[1:] > slots[:-1]).all())
+    return slice(first, last + 1) if side_by_side else slots
 
 
 class Seen:

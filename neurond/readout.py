@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from neurond.links import Inbound, Outbound
 from neurond.losses import make_loss
+from neurond.machine import State
 from neurond.memory import Flags, Floats, Ids, Seen
 from neurond.rules import make_rule
 from topology.plan import SOURCE, LossPlan
@@ -16,6 +19,8 @@ SPAN = 1000
 """Stimuli over which the loss is averaged when it is watched."""
 GROWTH = 10.0
 """The loss has grown without bound when its mean is this many times what it was at the start."""
+SMALL = 0.1
+"""A loss that starts below this counts as this, for ten times next to nothing is still nothing."""
 
 
 class Verdict(NamedTuple):
@@ -41,6 +46,15 @@ class Readout:
         self._seen = Seen()
         self._mean = 0.0
         self._first: float | None = None
+
+    def state(self) -> State:
+        """What the watch over the loss knows; the rule's state is kept with those of the links."""
+        return {} if self._first is None else {"loss": np.array([self._first, self._mean])}
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Take up what `state` gave."""
+        if "loss" in state:
+            self._first, self._mean = (float(x) for x in state["loss"])
 
     def fits(self, targets: Floats) -> bool:
         """Whether targets of the right width hold classes that the readout has."""
@@ -68,6 +82,6 @@ class Readout:
         if self._first is None:
             self._first = self._mean = now
         self._mean += min(1.0, len(loss) / SPAN) * (now - self._mean)
-        if self._mean > GROWTH * max(self._first, 0.1):
+        if self._mean > GROWTH * max(self._first, SMALL):
             return f"the loss has grown from {self._first:.3g} to {self._mean:.3g}"
         return None

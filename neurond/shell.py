@@ -20,7 +20,7 @@ from typing import Any
 
 import zmq
 
-from neurond.machine import Action, Answer, Frame, Idle, Machine, Send, Start, Tell, Tick
+from neurond.machine import Action, Answer, Frame, Idle, Machine, Request, Send, Start, Tell, Tick
 from topology import wire
 from topology.address import Lock, bind_lock
 
@@ -133,7 +133,7 @@ class Shell:
         self._urgent: deque[bytes] = deque()
         self._forward: deque[bytes] = deque()
         self._due = False
-        self._flush_due = False
+        self._flushing: asyncio.TimerHandle | None = None
         self._started = False
         self._garbage = 0
         self._lost_with_peers = 0
@@ -162,14 +162,17 @@ class Shell:
                 outbox = self._outboxes.get(action.to)
                 if outbox is None:
                     self._homeless += 1
-                elif not outbox.put(action.frame) and not self._flush_due:
-                    self._flush_due = True
-                    self._loop.call_later(RETRY_S, self._flush)
+                elif not outbox.put(action.frame) and self._flushing is None:
+                    self._flushing = self._loop.call_later(RETRY_S, self._flush)
             elif isinstance(action, Tell):
                 self._tell(action.event)
             else:
                 assert isinstance(action, Answer)
                 self._tell(action.reply)
+
+    def request(self, request: Request) -> None:
+        """Give the machine a command, and perform what follows from it."""
+        self.perform(self._machine.handle(request, time.monotonic()))
 
     def tick(self) -> None:
         """Let the machine look at what has waited too long; to be called a few times a second."""
@@ -195,6 +198,8 @@ class Shell:
     def close(self) -> None:
         """Stop reading and close every socket of this shell."""
         self._loop.remove_reader(self._inbox.FD)
+        if self._flushing is not None:
+            self._flushing.cancel()
         for outbox in self._outboxes.values():
             outbox.close()
 
@@ -239,8 +244,7 @@ class Shell:
                 self._garbage += 1
 
     def _flush(self) -> None:
-        self._flush_due = False
+        self._flushing = None
         done = [outbox.flush() for outbox in self._outboxes.values()]
         if not all(done):
-            self._flush_due = True
-            self._loop.call_later(RETRY_S, self._flush)
+            self._flushing = self._loop.call_later(RETRY_S, self._flush)

@@ -17,7 +17,19 @@ from numpy.typing import NDArray
 from neurond.data import Dataset
 from neurond.flight import EVALUATION, Flight, Score, Trend
 from neurond.links import Inbound, Outbound, link_counters
-from neurond.machine import Action, Answer, Frame, MachineEvent, Request, Start, State, Tell, Tick
+from neurond.machine import (
+    Action,
+    Answer,
+    Frame,
+    MachineEvent,
+    Request,
+    Start,
+    State,
+    Tell,
+    Tick,
+    counters_array,
+    counters_from,
+)
 from topology import wire
 from topology.plan import SOURCE, SourcePlan
 
@@ -71,7 +83,7 @@ class SourceMachine:
         self._flight = Flight(len(plan.links_out), plan.retry_s)
         self._volley = min(plan.volley, plan.window)
         self._one_hot = np.eye(plan.classes, dtype=np.float32)
-        self._next = 0  # training stimuli presented for the first time; also the next id
+        self._next = 0  # training stimuli presented for the first time
         self._again: list[int] = []  # samples that were under way when the run was saved
         self._order: tuple[int, NDArray[np.int64]] = (-1, np.zeros(0, np.int64))
         self._started = self._paused = self._draining = self._finished = False
@@ -212,6 +224,7 @@ class SourceMachine:
             self._evaluation_ids += n
         else:
             samples = self._take(n)
+            n = len(samples)  # fewer where a resumed run's own leftovers end
             first = self._count["presented"]
             self._count["presented"] += n
             self._span = self._span or (now, now)
@@ -355,7 +368,7 @@ class SourceMachine:
         again = [*self._flight.unconfirmed(), *self._again]
         return {
             "next": np.array([self._next], np.int64),
-            "counters": np.array(list(self._count.values()), np.int64),
+            "counters": counters_array(self._count),
             "again": np.array(again, np.int64),
             "train_s": np.array([self._train_s()]),
         }
@@ -363,7 +376,7 @@ class SourceMachine:
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Take up what `state` gave; ValueError when it belongs to other data."""
         self._next = int(state["next"][0])
-        self._count = dict(zip(COUNTERS, map(int, state["counters"]), strict=True))  # a run's figures go on
+        self._count = counters_from(COUNTERS, state["counters"])  # a run's figures go on
         self._again = [int(sample) for sample in state["again"]]
         if self._again and max(self._again) >= self._train:
             raise ValueError("the checkpoint of the source belongs to other data")

@@ -309,6 +309,18 @@ async def test_latecomers_are_brought_up_to_date(run_dir: Path, sockets: str, pl
                 assert [t.seq for t in late.telemetry("source")] == [2]
 
 
+async def test_a_run_that_ended_before_anybody_listened(run_dir: Path, sockets: str, plan: Plan) -> None:
+    """Whoever comes just after the end still hears how it ended, and the broker leaves all the same."""
+    with broker(run_dir, sockets) as child:
+        async with network(sockets, plan) as everyone:
+            await everyone["out"].send(wire.Event("out", "diverged", {"what": "x", "hint": "y"}))
+            await until(lambda: all("exit" in p.told() for p in everyone.values()))
+            await asyncio.sleep(0.5)  # longer than the broker stays once everybody has heard
+            async with listening(sockets) as (_, heard):
+                await until(lambda: heard.events("ended"))
+            assert await child.code() == 0
+
+
 async def test_garbage_is_counted_and_harmless(run_dir: Path, sockets: str, plan: Plan) -> None:
     """Bytes that are no message, on any socket, are counted; the network and its commands go on."""
     with broker(run_dir, sockets):
