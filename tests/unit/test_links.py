@@ -1,0 +1,77 @@
+"""The two ends of a link: order, gaps, duplicates, incarnations; and closes that travel together."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from neurond.links import Closing, Inbound, Outbound
+
+
+def test_frames_in_order_are_accepted_and_nothing_is_counted_as_lost() -> None:
+    """A clean link has no gaps and no duplicates."""
+    inbound = Inbound()
+    assert all(inbound.accept(1, seq) for seq in range(10))
+    assert (inbound.received, inbound.gaps, inbound.duplicates, inbound.fenced) == (10, 0, 0, 0)
+
+
+def test_a_number_that_is_jumped_over_is_a_gap_for_ever() -> None:
+    """A frame that comes after its successor is refused, for it was counted as lost."""
+    inbound = Inbound()
+    assert inbound.accept(1, 0)
+    assert inbound.accept(1, 3)
+    assert inbound.gaps == 2
+    assert not inbound.accept(1, 2)
+    assert not inbound.accept(1, 3)
+    assert (inbound.received, inbound.gaps, inbound.duplicates) == (2, 2, 2)
+
+
+def test_a_lower_incarnation_is_fenced_and_a_higher_one_begins_at_zero() -> None:
+    """Frames of a process that was replaced change nothing; its successor's numbers start anew."""
+    inbound = Inbound()
+    assert inbound.accept(1, 0)
+    assert inbound.accept(2, 0)
+    assert not inbound.accept(1, 1)
+    assert (inbound.received, inbound.gaps, inbound.fenced) == (2, 0, 1)
+
+
+@given(st.lists(st.integers(0, 30), max_size=60))
+def test_received_and_gaps_are_all_that_was_sent_up_to_the_last(order: list[int]) -> None:
+    """Whatever order frames come in, received + gaps = the number after the last accepted one."""
+    inbound = Inbound()
+    accepted = [seq for seq in order if inbound.accept(1, seq)]
+    assert accepted == sorted(set(accepted))
+    assert inbound.received + inbound.gaps == inbound.expected == (max(accepted) + 1 if accepted else 0)
+    assert inbound.received + inbound.duplicates == len(order)
+
+
+def test_outbound_numbers_and_counts() -> None:
+    """Each frame takes the next number, and its bytes are counted once."""
+    outbound = Outbound("h1")
+    assert outbound.send(b"abc").to == "h1"
+    outbound.send(b"de")
+    assert (outbound.sent, outbound.bytes) == (2, 5)
+
+
+def test_closes_leave_together_in_order_and_by_kind() -> None:
+    """Closes of one link, presentation and urgency are one sorted batch; after `take` there are none."""
+    closing = Closing(2, bulk=10)
+    closing.add(0, 1, np.array([5, 9]), awaited=False)
+    closing.add(0, 1, np.array([2]), awaited=False)
+    assert not closing.due
+    closing.add(1, 2, np.array([7]), awaited=True)
+    assert closing.due
+    batches = [(link, shown, awaited, ids.tolist()) for link, shown, awaited, ids in closing.take()]
+    assert batches == [(0, 1, False, [2, 5, 9]), (1, 2, True, [7])]
+    assert not list(closing.take())
+    assert not closing.due
+
+
+def test_closes_are_due_after_a_number_of_finished_stimuli() -> None:
+    """Stimuli whose close went another way count too, so that none is held back for ever longer."""
+    closing = Closing(1, bulk=10)
+    assert not closing.finished(9)
+    assert closing.finished(1)
+    list(closing.take())
+    assert not closing.finished(9)
