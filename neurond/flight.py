@@ -18,10 +18,10 @@ DOUBLINGS = 3
 class Stimulus:
     """One stimulus under way."""
 
-    __slots__ = ("closed", "confirmed", "presentation", "sample", "waits_for_closes")
+    __slots__ = ("closed", "confirmed", "presentation", "row", "waits_for_closes")
 
-    def __init__(self, sample: int) -> None:
-        self.sample = sample
+    def __init__(self, row: int) -> None:
+        self.row = row
         self.presentation = 1
         self.confirmed = False
         self.waits_for_closes = False
@@ -48,11 +48,11 @@ class Flight:
         """Places of the window that are taken."""
         return len(self._stimuli)
 
-    def launch(self, ids: Iterable[int], samples: Iterable[int], now: float) -> None:
+    def launch(self, ids: Iterable[int], rows: Iterable[int], now: float) -> None:
         """New stimuli take their places."""
         known = list(ids)
-        for stimulus, sample in zip(known, samples, strict=True):
-            self._stimuli[stimulus] = Stimulus(sample)
+        for stimulus, row in zip(known, rows, strict=True):
+            self._stimuli[stimulus] = Stimulus(row)
         self._watch(known, 1, now)
 
     def confirm(self, ids: list[int], pending: list[bool]) -> list[bool]:
@@ -85,7 +85,7 @@ class Flight:
         """What has waited too long.
 
         Returns:
-            the stimuli to present again, as ``{presentation: {stimulus: sample}}``, and how many places were
+            the stimuli to present again, as ``{presentation: {stimulus: row}}``, and how many places were
             given back because their confirmed stimulus was not closed in time.
 
         """
@@ -103,14 +103,14 @@ class Flight:
                 else:
                     entry.presentation += 1
                     entry.closed = 0
-                    again.setdefault(entry.presentation, {})[stimulus] = entry.sample
+                    again.setdefault(entry.presentation, {})[stimulus] = entry.row
         for presentation, stimuli in again.items():
             self._watch(list(stimuli), presentation, now)
         return again, unclosed
 
     def unconfirmed(self) -> Iterator[int]:
-        """Samples of the training stimuli that have not been confirmed."""
-        return (s.sample for k, s in self._stimuli.items() if not s.confirmed and k < EVALUATION)
+        """Data rows of the training stimuli that have not been confirmed."""
+        return (s.row for k, s in self._stimuli.items() if not s.confirmed and k < EVALUATION)
 
     def _watch(self, ids: list[int], presentation: int, now: float) -> None:
         self._volleys += 1
@@ -118,19 +118,72 @@ class Flight:
         heapq.heappush(self._due, (now + wait, self._volleys, presentation, ids))
 
 
-@dataclass(slots=True)
-class Score:
-    """Loss and hits of some stimuli, as they come in."""
+class Evaluation:
+    """Passes over the test part, one at a time, beside the training.
 
-    stimuli: int = 0
-    hits: int = 0
-    loss: float = 0.0  # sum
+    Args:
+        rows: rows of the test part; with none there is never a pass.
+
+    """
+
+    def __init__(self, rows: int) -> None:
+        self.result: tuple[float, float] | None = None  # accuracy and mean loss of the last whole pass
+        self.stimuli = -1  # training stimuli that counted when the last pass began
+        self._rows = rows
+        self._next_row = rows
+        self._next_id = EVALUATION
+        self._seen = self._hits = 0
+        self._loss = 0.0
+        self._under_way = False
+        self._asked = False
+
+    def ask(self) -> None:
+        """Let a pass begin as soon as none is under way."""
+        self._asked = True
+
+    def begin(self, stimuli: int) -> None:
+        """Begin a pass; `stimuli` is how many training stimuli have counted."""
+        if self._rows:
+            self._under_way, self._asked = True, False
+            self.stimuli = stimuli
+            self._next_row = self._seen = self._hits = 0
+            self._loss = 0.0
+
+    def cancel(self) -> None:
+        """Forget a pass that is asked for; present nothing more of one that is under way."""
+        self._asked = False
+        self._next_row = self._rows
+
+    @property
+    def due(self) -> bool:
+        """Whether a pass was asked for and may begin."""
+        return self._asked and not self._under_way
+
+    @property
+    def left(self) -> int:
+        """Rows that the pass has yet to present."""
+        return self._rows - self._next_row
+
+    def take(self, n: int) -> tuple[int, NDArray[np.int64]]:
+        """The next n rows of the pass, and the id of the first."""
+        first, rows = self._next_id, np.arange(self._next_row, self._next_row + n)
+        self._next_id += n
+        self._next_row += n
+        return first, rows
 
     def add(self, loss: NDArray[np.float32], hit: NDArray[np.bool_]) -> None:
-        """Take some stimuli in; both arrays have an entry a stimulus."""
-        self.stimuli += len(loss)
-        self.hits += int(hit.sum())
-        self.loss += float(loss.sum(dtype=np.float64))
+        """Take in what the readout said of some rows; both arrays have an entry a row."""
+        self._seen += len(loss)
+        self._hits += int(hit.sum())
+        self._loss += float(loss.sum(dtype=np.float64))
+
+    def complete(self) -> bool:
+        """Whether the pass has just come to its end; `result` is its outcome then."""
+        if not self._under_way or self._seen < self._rows:
+            return False
+        self._under_way = False
+        self.result = (self._hits / self._rows, self._loss / self._rows)
+        return True
 
 
 @dataclass(slots=True)

@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import zmq
@@ -182,7 +183,6 @@ class Shell:
         """The machine's counters, with what only the shell knows."""
         seen = self._machine.telemetry(time.monotonic())
         usage = resource.getrusage(resource.RUSAGE_SELF)
-        unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss: bytes on macOS, KiB elsewhere
         drops = sum(o.drops for o in self._outboxes.values()) + self._lost_with_peers + self._homeless
         counters = seen.counters | {
             "outbox_drops": drops,
@@ -190,7 +190,7 @@ class Shell:
         }
         gauges = seen.gauges | {
             "cpu_s": usage.ru_utime + usage.ru_stime,
-            "rss_mb": usage.ru_maxrss * unit / 2**20,
+            "rss_mb": resident_bytes() / 2**20,
             "queue": float(len(self._urgent) + len(self._forward)),
         }
         return replace(seen, counters=counters, gauges=gauges)
@@ -248,3 +248,16 @@ class Shell:
         done = [outbox.flush() for outbox in self._outboxes.values()]
         if not all(done):
             self._flushing = self._loop.call_later(RETRY_S, self._flush)
+
+
+def resident_bytes() -> int:
+    """Memory of this process: as it is now where the kernel tells, else the most that it ever was.
+
+    The peak is inherited from whoever started the process, so it is only the second choice.
+    """
+    try:
+        pages = int(Path("/proc/self/statm").read_bytes().split()[1])
+    except OSError:
+        unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss: bytes on macOS, KiB elsewhere
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    return pages * resource.getpagesize()

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurond.data import Dataset
-from neurond.flight import EVALUATION, Flight, Score, Trend
+from neurond.flight import EVALUATION, Evaluation, Flight, Trend
 from neurond.links import Inbound, Outbound, link_counters
 from neurond.machine import (
     Action,
@@ -56,8 +56,9 @@ class SourceMachine:
         data: the stimuli; training and test part.
         incarnation: marks every frame; peers refuse frames of a lower one.
 
-    Verbs: ``pause``, ``resume``, ``eval`` (an evaluation pass now, beside the training) and ``drain`` (present
-    nothing new; what is under way comes home, then a last evaluation unless ``evaluate`` is false).
+    Verbs: ``pause`` and ``resume`` (of the training), ``eval`` (an evaluation pass now, beside the training) and
+    ``drain`` (present nothing new; what is under way comes home, then a last evaluation unless ``evaluate`` is
+    false).
 
     Invariants: at most `window` stimuli are under way; each training stimulus is counted once, however often it
     was presented.
@@ -84,17 +85,12 @@ class SourceMachine:
         self._volley = min(plan.volley, plan.window)
         self._one_hot = np.eye(plan.classes, dtype=np.float32)
         self._next = 0  # training stimuli presented for the first time
-        self._again: list[int] = []  # samples that were under way when the run was saved
+        self._again: list[int] = []  # rows that were under way when the run was saved
         self._order: tuple[int, NDArray[np.int64]] = (-1, np.zeros(0, np.int64))
         self._started = self._paused = self._draining = self._finished = False
         self._last_evaluation = True  # whether one is still to be made when the training is over
-        self._evaluation: Score | None = None
-        self._evaluation_next = self._test
-        self._evaluation_asked = False
-        self._evaluation_turn = False
-        self._evaluation_ids = EVALUATION
-        self._evaluated_at = -1
-        self._result: tuple[float, float] | None = None  # accuracy and loss of the last evaluation
+        self._evaluation = Evaluation(self._test)
+        self._evaluation_turn = False  # volleys of training and evaluation take turns
         self._trend = Trend()
         self._span: tuple[float, float] | None = None  # `now` of the first and the last training event
         self._before_s = 0.0  # seconds of training before this start
@@ -142,8 +138,7 @@ class SourceMachine:
         self.progress += len(loss)
         if not message.teach:
             self._count["eval_stimuli"] += len(loss)
-            if self._evaluation is not None:
-                self._evaluation.add(loss, hit)
+            self._evaluation.add(loss, hit)
             return
         before = self._count["confirmed"]
         self._count["confirmed"] = after = before + len(loss)
@@ -153,7 +148,7 @@ class SourceMachine:
             self._tell("epoch", epoch=after // self._train, stimuli=after)
         every = self.plan.eval_every or self._train
         if after // every > before // every and after < self._total:
-            self._evaluation_asked = True
+            self._evaluation.ask()
 
     def _request(self, request: Request) -> None:
         if request.verb == "pause":
@@ -161,12 +156,11 @@ class SourceMachine:
         elif request.verb == "resume":
             self._paused = False
         elif request.verb == "eval":
-            self._evaluation_asked = True
+            self._evaluation.ask()
         elif request.verb == "drain":
-            self._draining, self._paused, self._evaluation_asked = True, False, False
-            if not request.args.get("evaluate", True):
-                self._last_evaluation = False
-                self._evaluation_next = self._test
+            self._draining, self._paused = True, False
+            self._last_evaluation = bool(request.args.get("evaluate", True))
+            self._evaluation.cancel()
         else:
             self._out.append(Answer(wire.Reply(request.id, False, error=f"the source cannot {request.verb}")))
             return
@@ -178,63 +172,58 @@ class SourceMachine:
         """Fill the window, and notice when an evaluation or the whole run has come to its end."""
         if not self._started or self._finished:
             return
-        self._close_evaluation()
-        while not self._paused and self._present(now):
+        self._note_evaluation()
+        while self._present(now):
             pass
         if self._exhausted() and not len(self._flight):
-            self._close_evaluation()
-            if self._last_evaluation and self._evaluated_at != self._count["confirmed"] and self._test:
-                self._begin_evaluation()
+            confirmed = self._count["confirmed"]
+            if self._last_evaluation and self._test and self._evaluation.stimuli != confirmed:
+                self._evaluation.begin(confirmed)
                 self._present(now)
             else:
                 self._finished = True
-                accuracy, loss = self._result or (None, None)
-                self._tell(
-                    "finished",
-                    stimuli=self._count["confirmed"],
-                    train_s=self._train_s(),
-                    test_accuracy=accuracy,
-                    test_loss=loss,
-                )
+                accuracy, loss = self._evaluation.result or (None, None)
+                outcome = {"test_accuracy": accuracy, "test_loss": loss}
+                self._tell("finished", stimuli=confirmed, train_s=self._train_s(), **outcome)
+
+    def _note_evaluation(self) -> None:
+        if self._evaluation.complete():
+            assert self._evaluation.result is not None
+            accuracy, loss = self._evaluation.result
+            self._tell("evaluated", stimuli=self._evaluation.stimuli, test_accuracy=accuracy, test_loss=loss)
 
     def _exhausted(self) -> bool:
         return self._draining or (self._next >= self._total and not self._again)
 
     def _present(self, now: float) -> bool:
         """Send one volley, of training or evaluation stimuli, if there is one and the window has room."""
-        if self._evaluation_asked and self._evaluation is None and not self._draining:
-            self._evaluation_asked = False
-            self._begin_evaluation()
-        evaluating = self._evaluation_next < self._test
-        training = not self._exhausted()
-        if evaluating and (self._evaluation_turn or not training):
-            n = min(self._volley, self._test - self._evaluation_next)
-        elif training:
-            evaluating = False
-            n = min(self._volley, self._total - self._next + len(self._again))
-        else:
+        evaluation = self._evaluation
+        if evaluation.due and not self._draining:
+            evaluation.begin(self._count["confirmed"])
+        training = not self._paused and not self._exhausted()
+        evaluating = evaluation.left > 0 and (self._evaluation_turn or not training)
+        if not evaluating and not training:
             return False
+        left = evaluation.left if evaluating else self._total - self._next + len(self._again)
+        n = min(self._volley, left)
         if len(self._flight) + n > self._window():
             return False
         self._evaluation_turn = not evaluating
         if evaluating:
-            samples = np.arange(self._evaluation_next, self._evaluation_next + n)
-            first = self._evaluation_ids
-            self._evaluation_next += n
-            self._evaluation_ids += n
+            first, rows = evaluation.take(n)
         else:
-            samples = self._take(n)
-            n = len(samples)  # fewer where a resumed run's own leftovers end
+            rows = self._take(n)
+            n = len(rows)  # fewer where a resumed run's own leftovers end
             first = self._count["presented"]
             self._count["presented"] += n
             self._span = self._span or (now, now)
         ids = np.arange(first, first + n)
-        self._flight.launch(ids.tolist(), samples.tolist(), now)
-        self._send(ids, samples, 1, teach=not evaluating)
+        self._flight.launch(ids.tolist(), rows.tolist(), now)
+        self._send(ids, rows, 1, teach=not evaluating)
         return True
 
     def _take(self, n: int) -> NDArray[np.int64]:
-        """The next n samples of the run: what a saved run had under way first, then each epoch's own order."""
+        """The next n rows of the run: what a saved run had under way first, then each epoch's own order."""
         if self._again:
             taken, self._again = self._again[:n], self._again[n:]
             return np.array(taken, np.int64)
@@ -250,10 +239,10 @@ class SourceMachine:
             n -= len(part)
         return np.concatenate(parts)
 
-    def _send(self, ids: NDArray[np.int64], samples: NDArray[np.int64], presentation: int, teach: bool) -> None:
+    def _send(self, ids: NDArray[np.int64], rows: NDArray[np.int64], presentation: int, teach: bool) -> None:
         data, count = self._data, self._count
-        x = (data.x_train if teach else data.x_test)[samples]
-        y = (data.y_train if teach else data.y_test)[samples]
+        x = (data.x_train if teach else data.x_test)[rows]
+        y = (data.y_train if teach else data.y_test)[rows]
         frames = []
         for link, outbound in zip(self.plan.links_out, self._spikes_out, strict=True):
             head = (link.index, self.incarnation, outbound.sent, presentation, teach, ids)
@@ -287,33 +276,14 @@ class SourceMachine:
                 ids = sorted(s for s in stimuli if (s < EVALUATION) == teach)
                 for at in range(0, len(ids), self._volley):
                     part = ids[at : at + self._volley]
-                    samples = np.array([stimuli[s] for s in part], np.int64)
+                    rows = np.array([stimuli[s] for s in part], np.int64)
                     self._count["represented"] += len(part)
-                    self._send(np.array(part, np.int64), samples, presentation, teach)
+                    self._send(np.array(part, np.int64), rows, presentation, teach)
 
     def _window(self) -> int:
         """Stimuli that may be under way: the window opens gradually, for errors are large when all is new."""
         share = min(1.0, self._count["confirmed"] / self.plan.opening) if self.plan.opening else 1.0
         return self._volley + int(share * (self.plan.window - self._volley))
-
-    # --- evaluating -------------------------------------------------------------------------------------
-
-    def _begin_evaluation(self) -> None:
-        if self._test:
-            self._evaluation = Score()
-            self._evaluation_next = 0
-            self._evaluated_at = self._count["confirmed"]
-
-    def _close_evaluation(self) -> None:
-        score = self._evaluation
-        if score is None or self._evaluation_next < self._test:
-            return
-        if score.stimuli < self._test:
-            return
-        self._evaluation = None
-        self._result = (score.hits / score.stimuli, score.loss / score.stimuli)
-        accuracy, loss = self._result
-        self._tell("evaluated", stimuli=self._evaluated_at, test_accuracy=accuracy, test_loss=loss)
 
     # --- what is seen from outside ----------------------------------------------------------------------
 
@@ -338,8 +308,9 @@ class SourceMachine:
         }
         if self._trend.stimuli:
             gauges |= {"loss": self._trend.loss, "train_accuracy": self._trend.accuracy}
-        if self._result is not None:
-            gauges |= {"test_accuracy": self._result[0], "test_loss": self._result[1]}
+        if self._evaluation.result is not None:
+            accuracy, test_loss = self._evaluation.result
+            gauges |= {"test_accuracy": accuracy, "test_loss": test_loss}
         if train_s:
             gauges["stimuli_per_s"] = confirmed / train_s
         links = {

@@ -3,12 +3,10 @@
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-DEADLINE_S = 60.0
+from tests.waiting import DEADLINE_S
+
 ROOT = Path(__file__).parents[1]
 NEUROND = [sys.executable, "-m", "neurond"]
 
@@ -30,13 +28,3 @@ def neurond(folder: Path, *arguments: str, **more: str) -> subprocess.CompletedP
         timeout=DEADLINE_S,
         check=False,
     )
-
-
-def until(condition: Callable[[], Any], what: str) -> Any:
-    """Poll until the condition is truthy, and return it; fail when the deadline has passed."""
-    deadline = time.monotonic() + DEADLINE_S
-    while time.monotonic() < deadline:
-        if found := condition():
-            return found
-        time.sleep(0.02)
-    raise AssertionError(f"not within {DEADLINE_S:g} s: {what}")

@@ -42,7 +42,7 @@ class Twin:
         self.neuron = {g.group: g.neuron for g in plan.groups}
         self.order = list(dict.fromkeys(g.group for g in plan.groups))
         self.w: dict[str, dict[str, Matrix]] = {}
-        self.b = {name: np.zeros(n, dtype) for name, n in self.size.items()}
+        self.b: dict[str, Matrix] = {name: np.zeros(n, dtype) for name, n in self.size.items()}
         for g in plan.groups:
             for link in g.links_in:
                 initial = initial_weights(

@@ -19,15 +19,15 @@ import pytest
 import zmq
 import zmq.asyncio
 
+from broker.server import LAST_WORDS_S
 from monitor.client import Client
 from neurond import data, runs
+from tests.waiting import DEADLINE_S, comes
 from topology import address, wire
 from topology.address import BrokerUnreachable
 from topology.load import load
 from topology.plan import Plan
 from topology.resolve import DataShape, resolve
-
-DEADLINE_S = 20.0  # of anything that is waited for; nothing is expected to take so long
 
 
 @pytest.fixture
@@ -202,15 +202,8 @@ async def network(at: str, plan: Plan) -> AsyncIterator[dict[str, Peer]]:
         everyone = {name: make(name) for name in plan.processes}
         for pid, peer in enumerate(everyone.values(), 1):
             await peer.hello(pid)
-        await until(lambda: all(p.of(wire.Roster) for p in everyone.values()))
+        await comes(lambda: all(p.of(wire.Roster) for p in everyone.values()), "everybody has the roster")
         yield everyone
-
-
-async def until(condition: Callable[[], Any]) -> None:
-    """Wait for a condition, not for ever."""
-    async with asyncio.timeout(DEADLINE_S):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 class Listener:
@@ -258,7 +251,7 @@ async def test_life_of_a_run(run_dir: Path, sockets: str, plan: Plan) -> None:
             assert roster.peers == {n: (f"ipc:///nowhere/{n}", 1) for n in plan.processes}
 
             await source.report(source.telemetry(seq=1, confirmed=12))
-            await until(lambda: heard.telemetry("source"))
+            await comes(lambda: heard.telemetry("source"), "telemetry of the source")
             assert heard.telemetry("source")[0].counters == {"confirmed": 12}
 
             saved = await client.command("save")
@@ -269,7 +262,7 @@ async def test_life_of_a_run(run_dir: Path, sockets: str, plan: Plan) -> None:
             assert manifest["files"]["out"] == {"file": "1/out.safetensors", "sha256": "0"}
 
             assert (await client.command("stop")).ok
-            await until(lambda: heard.events("ended"))
+            await comes(lambda: heard.events("ended"), "the end of the run")
             (ended,) = heard.events("ended")
             assert ended.data["why"] == "stopped"
             assert ended.data["generation"] == 2
@@ -298,10 +291,10 @@ async def test_latecomers_are_brought_up_to_date(run_dir: Path, sockets: str, pl
             peer = everyone["source"]
             for seq in range(3):
                 await peer.report(peer.telemetry(seq=seq))
-            await until(lambda: [t.seq for t in first.telemetry("source")[-1:]] == [2])
+            await comes(lambda: [t.seq for t in first.telemetry("source")[-1:]] == [2], "the last telemetry")
             async with listening(sockets) as (_, late):
                 await peer.send(wire.Event("source", "evaluated", {"test_accuracy": 1.0}))
-                await until(lambda: late.events("evaluated") and first.events("evaluated"))
+                await comes(lambda: late.events("evaluated") and first.events("evaluated"), "the evaluation, at both")
                 for heard in (first, late):
                     assert len(heard.events("joined")) == len(plan.processes)
                     assert len(heard.events("running")) == 1
@@ -314,10 +307,10 @@ async def test_a_run_that_ended_before_anybody_listened(run_dir: Path, sockets: 
     with broker(run_dir, sockets) as child:
         async with network(sockets, plan) as everyone:
             await everyone["out"].send(wire.Event("out", "diverged", {"what": "x", "hint": "y"}))
-            await until(lambda: all("exit" in p.told() for p in everyone.values()))
-            await asyncio.sleep(0.5)  # longer than the broker stays once everybody has heard
+            await comes(lambda: all("exit" in p.told() for p in everyone.values()), "everybody is told to exit")
+            await asyncio.sleep(2 * LAST_WORDS_S)  # longer than the broker stays once everybody has heard
             async with listening(sockets) as (_, heard):
-                await until(lambda: heard.events("ended"))
+                await comes(lambda: heard.events("ended"), "the end of the run")
             assert await child.code() == 0
 
 
@@ -338,9 +331,10 @@ async def test_garbage_is_counted_and_harmless(run_dir: Path, sockets: str, plan
             async def errors() -> int:
                 return int((await client.command("status")).data["wire_errors"])
 
-            async with asyncio.timeout(DEADLINE_S):
-                while await errors() < 13:
-                    await asyncio.sleep(0.01)
+            async def all_counted() -> bool:
+                return await errors() >= 13
+
+            await comes(all_counted, "every piece of garbage is counted")
             assert await errors() == 13
             assert (await client.command("pause")).ok
 
@@ -351,11 +345,11 @@ async def test_a_name_is_held_once(run_dir: Path, sockets: str, plan: Plan) -> N
         async with network(sockets, plan) as everyone, peers(sockets) as make, Client(sockets) as client:
             second = make("hidden")
             await second.hello(pid=4711)
-            await until(lambda: second.of(wire.Refused))
+            await comes(lambda: second.of(wire.Refused), "a refusal")
             assert second.of(wire.Refused)[0].why.startswith("name 'hidden' is taken by pid 2")
             stranger = make("h9")
             await stranger.hello()
-            await until(lambda: stranger.of(wire.Refused))
+            await comes(lambda: stranger.of(wire.Refused), "a refusal")
             assert "no process 'h9'" in stranger.of(wire.Refused)[0].why
             assert (await client.command("status", "hidden")).ok
             assert everyone["hidden"].told() == ["status"]
@@ -366,13 +360,13 @@ async def test_a_silent_process_is_lost_and_comes_back(run_dir: Path, sockets: s
     with broker(run_dir, sockets, "--beat-timeout", "0.4"):
         async with listening(sockets) as (_, heard), network(sockets, plan) as everyone:
             peer = everyone["hidden"]
-            await until(lambda: heard.events("running") and peer.beaten)
+            await comes(lambda: heard.events("running") and peer.beaten, "a running network and a beat")
             peer.beats = False
-            await until(lambda: heard.events("lost"))
+            await comes(lambda: heard.events("lost"), "the loss of a process")
             assert heard.events("lost")[0].data == {"process": "hidden", "why": "no beat for 0.4 s"}
             rosters = len(peer.of(wire.Roster))
             peer.beats = True
-            await until(lambda: len(peer.of(wire.Roster)) > rosters)
+            await comes(lambda: len(peer.of(wire.Roster)) > rosters, "a new roster")
             assert peer.of(wire.Roster)[-1].peers["hidden"] == ("ipc:///nowhere/hidden", 1)
 
 
@@ -381,18 +375,18 @@ async def test_a_successor_resumes_from_the_checkpoint(run_dir: Path, sockets: s
     with broker(run_dir, sockets, "--beat-timeout", "0.4"):
         async with network(sockets, plan) as everyone, peers(sockets) as make, listening(sockets) as (c, heard):
             assert (await c.command("save")).ok
-            await until(lambda: everyone["hidden"].beaten)
+            await comes(lambda: everyone["hidden"].beaten, "a beat")
             everyone["hidden"].beats = False
-            await until(lambda: heard.events("lost"))
+            await comes(lambda: heard.events("lost"), "the loss of a process")
             successor = make("hidden")
             await successor.hello(pid=4711)
-            await until(lambda: successor.of(wire.Roster))
+            await comes(lambda: successor.of(wire.Roster), "the successor's roster")
             (welcome,) = successor.of(wire.Welcome)
             assert (welcome.incarnation, welcome.resume) == (2, True)
             old = everyone["hidden"]
             await successor.report(old.telemetry(incarnation=1, seq=50))
             await successor.report(successor.telemetry(seq=1))
-            await until(lambda: heard.telemetry("hidden"))
+            await comes(lambda: heard.telemetry("hidden"), "telemetry of the successor")
             assert [t.incarnation for t in heard.telemetry("hidden")] == [2]
 
 
@@ -403,9 +397,9 @@ async def test_a_retry_is_done_once(run_dir: Path, sockets: str, plan: Plan) -> 
             client = make("a client")
             for _ in range(3):
                 await client.send(wire.Command("x1", "save"))
-            await until(lambda: client.of(wire.Reply))
+            await comes(lambda: client.of(wire.Reply), "the first answer")
             await client.send(wire.Command("x1", "save"))
-            await until(lambda: len(client.of(wire.Reply)) == 2)
+            await comes(lambda: len(client.of(wire.Reply)) == 2, "the second answer")
             assert client.of(wire.Reply)[0] == client.of(wire.Reply)[1]
             assert everyone["hidden"].told() == ["save"]
 
@@ -415,23 +409,25 @@ async def test_a_broker_started_anew(run_dir: Path, sockets: str, plan: Plan) ->
     with broker(run_dir, sockets) as first:
         async with listening(sockets) as (client, heard), network(sockets, plan) as everyone:
             assert (await client.command("status")).data["state"] == "running"
-            await until(lambda: heard.events("running"))
+            await comes(lambda: heard.events("running"), "a running network")
             first.process.kill()
             await first.code()
             with broker(run_dir, sockets):
                 for peer in everyone.values():
                     peer.got.clear()
-                async with asyncio.timeout(DEADLINE_S):
-                    while not all(p.of(wire.Roster) for p in everyone.values()):
-                        for pid, peer in enumerate(everyone.values(), 1):
-                            await peer.hello(pid, incarnation=5)  # again: one may have gone to the dead one
-                        await asyncio.sleep(0.05)
+
+                async def registered() -> bool:
+                    for pid, peer in enumerate(everyone.values(), 1):
+                        await peer.hello(pid, incarnation=5)  # again: one may have gone to the dead one
+                    return all(p.of(wire.Roster) for p in everyone.values())
+
+                await comes(registered, "everybody is registered anew")
                 assert {p.incarnation for p in everyone.values()} == {5}
                 status = (await client.command("status", timeout_s=DEADLINE_S)).data
                 assert status["state"] == "running"
-                await until(lambda: len(heard.events("running")) == 2)
+                await comes(lambda: len(heard.events("running")) == 2, "a running network again")
                 await everyone["source"].send(wire.Event("source", "diverged", {"what": "x", "hint": "y"}))
-                await until(lambda: heard.events("ended"))
+                await comes(lambda: heard.events("ended"), "the end of the run")
                 assert heard.events("ended")[0].data["message"] == "x"
 
 

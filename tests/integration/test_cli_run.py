@@ -18,7 +18,8 @@ from xml.etree import ElementTree
 import psutil
 import pytest
 
-from tests.command import DEADLINE_S, NEUROND, environment, neurond, until
+from tests.command import NEUROND, environment, neurond
+from tests.waiting import DEADLINE_S, until
 from topology.load import load as load_topology
 
 pytestmark = pytest.mark.timeout(120)

@@ -20,9 +20,9 @@ import neurond
 from monitor.view import View
 from neurond import data
 from neurond.errors import Diverged, Interrupted, ProcessLost, RunError, TargetNotReached
+from tests.waiting import DEADLINE_S, comes
 
 ROOT = Path(__file__).parents[2]
-DEADLINE_S = 30.0
 LONG = {"source.epochs": 100_000}  # a run that only ends when it is made to
 
 WATCHER = """
@@ -224,9 +224,7 @@ async def test_killed_supervisor(tmp_path: Path, scratch: Path) -> None:
     assert len(children) == 4
     process.kill()
     await process.communicate()
-    async with asyncio.timeout(DEADLINE_S):
-        while any(_alive(c) for c in children) or list(scratch.rglob("*")):
-            await asyncio.sleep(0.02)
+    await comes(lambda: not any(_alive(c) for c in children) and not list(scratch.rglob("*")), "all is gone")
 
 
 def _alive(process: psutil.Process) -> bool:
