@@ -40,6 +40,7 @@ class Control:
         on_unreachable: Callable[[], None],
         patience_s: float = 30.0,
     ) -> None:
+        control, telemetry = address.control(broker), address.telemetry_in(broker)  # refused before any socket is
         self._loop = asyncio.get_running_loop()
         self._hello = hello
         self._on_message = on_message
@@ -63,8 +64,8 @@ class Control:
         self._telemetry.setsockopt(zmq.LINGER, 0)
         # PAIR of libzmq's own: tells when the connection to the broker is lost.
         self._monitor = self._dealer.get_monitor_socket(zmq.EVENT_DISCONNECTED)
-        self._dealer.connect(address.control(broker))
-        self._telemetry.connect(address.telemetry_in(broker))
+        self._dealer.connect(control)
+        self._telemetry.connect(telemetry)
         self._dealer_fd = int(self._dealer.getsockopt(zmq.FD))
         self._monitor_fd = int(self._monitor.getsockopt(zmq.FD))
         self._loop.add_reader(self._dealer_fd, self._drain)

@@ -9,7 +9,7 @@ same, with the loss in the place of its post group.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,7 @@ from neurond.machine import (
     Frame,
     Idle,
     MachineEvent,
+    Peers,
     Request,
     State,
     Tell,
@@ -161,6 +162,10 @@ class GroupMachine:
                 self._send_closes()
         elif isinstance(event, Tick):
             self._send_closes()
+        elif isinstance(event, Peers):
+            for peer, inbound in self._hears():
+                if peer in event.incarnations:
+                    inbound.meet(event.incarnations[peer])
         elif isinstance(event, Request):
             out.append(Answer(wire.Reply(event.id, False, error=f"a group cannot {event.verb}")))
         return out
@@ -220,6 +225,15 @@ class GroupMachine:
         if known is not None:
             e, closed = e[known], closed[known]
         self._backward(position, slots, ids, message.presentation, e, closed)
+
+    def _hears(self) -> Iterator[tuple[str, Inbound]]:
+        """Every process that sends to this one, with the end that receives it."""
+        for link, inbound in zip(self.plan.links_in, self._spikes_in, strict=True):
+            yield link.pre, inbound
+        for link, inbound in zip(self.plan.links_out, self._errors_in, strict=True):
+            yield link.post, inbound
+        if self._readout is not None:
+            yield SOURCE, self._readout.targets_in
 
     def _check(self, ids: Ids, values: Floats | None, width: int) -> None:
         if values is not None and values.shape[1] != width:

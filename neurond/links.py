@@ -8,6 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurond.machine import Send
+from topology.wire import WireError
+
+RESYNC = 64
+"""Frames in a row by which a sender that seemed to repeat itself is believed."""
+MAX_JUMP = 1 << 20
+"""Frames that can be lost in one go; a larger jump is not believed at all."""
 
 Ids = NDArray[np.int64]
 
@@ -30,14 +36,17 @@ class Outbound:
 
 
 class Inbound:
-    """The receiving end of one direction of a link: order, gaps, duplicates and old incarnations.
+    """The receiving end of one direction of a link: order, gaps, duplicates and other incarnations.
 
-    Frames are taken in order within one incarnation of the sender. A number that was jumped over is a gap for
-    ever: if that frame still comes, it is a late duplicate and is dropped, so that at any time
-    sent = received + gaps + in flight.
+    Frames are taken in order within one incarnation of the sender. A number that was jumped over is a gap: if
+    that frame still comes, it is a late duplicate and is dropped, so that at any time
+    received + gaps = the number after the last frame taken, and sent = received + gaps + in flight.
+
+    A jump that was false (a damaged header) would make a duplicate of every true frame after it. So when
+    `RESYNC` frames in a row come in order from within a gap, the jump is taken back.
     """
 
-    __slots__ = ("duplicates", "expected", "fenced", "gaps", "incarnation", "received")
+    __slots__ = ("_behind", "_last", "_told", "duplicates", "expected", "fenced", "gaps", "incarnation", "received")
 
     def __init__(self) -> None:
         self.incarnation = 0
@@ -46,22 +55,43 @@ class Inbound:
         self.gaps = 0
         self.duplicates = 0
         self.fenced = 0
+        self._told = False
+        self._behind = 0  # frames in a row that came in order, but behind the expected one
+        self._last = -1  # number of the last of them
+
+    def meet(self, incarnation: int) -> None:
+        """The roster says who the sender is: no other incarnation is heard from now on."""
+        self._told = True
+        if incarnation != self.incarnation:
+            self.incarnation = incarnation
+            self.expected = 0
 
     def accept(self, incarnation: int, seq: int) -> bool:
-        """True if this frame is the next to be handled; all others are counted and are to be dropped."""
+        """True if this frame is the next to be handled; all others are counted and are to be dropped.
+
+        Raises WireError for a number so far ahead that no link has lost so much.
+        """
         if incarnation != self.incarnation:
-            if incarnation < self.incarnation:
+            if self._told or incarnation < self.incarnation:
                 self.fenced += 1
                 return False
             self.incarnation = incarnation
             self.expected = 0
-        if seq < self.expected:
+        if seq - self.expected > MAX_JUMP:
+            raise WireError(f"frame {seq} where {self.expected} is expected")
+        if seq < self.expected and not self._false_jump(seq):
             self.duplicates += 1
             return False
         self.gaps += seq - self.expected
         self.expected = seq + 1
         self.received += 1
+        self._behind = 0
         return True
+
+    def _false_jump(self, seq: int) -> bool:
+        self._behind = self._behind + 1 if seq == self._last + 1 else 1
+        self._last = seq
+        return self._behind >= RESYNC and self.gaps >= self.expected - seq
 
 
 def link_counters(received: Inbound, sent: Outbound) -> dict[str, int]:

@@ -30,6 +30,13 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True)
+class Peers:
+    """Who is alive, by the broker's roster: process name -> incarnation. No other incarnation is to be heard."""
+
+    incarnations: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
 class Start:
     """Every process of the plan can be reached: spikes may flow."""
 
@@ -53,7 +60,7 @@ class Request:
     args: Mapping[str, Any] = field(default_factory=dict)
 
 
-MachineEvent = Frame | Start | Idle | Tick | Request
+MachineEvent = Frame | Peers | Start | Idle | Tick | Request
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from typing import Any
 
 import zmq
 
-from neurond.machine import Action, Answer, Frame, Idle, Machine, Request, Send, Start, Tell, Tick
+from neurond.machine import Action, Answer, Frame, Idle, Machine, Peers, Request, Send, Start, Tell, Tick
 from topology import wire
 from topology.address import Lock, bind_lock
 
@@ -152,6 +152,8 @@ class Shell:
                 self._lost_with_peers += known.drops + len(known.waiting)
                 known.close()
             self._outboxes[name] = Outbox(self._context, endpoint)
+        incarnations = {name: incarnation for name, (_, incarnation) in roster.peers.items()}
+        self.perform(self._machine.handle(Peers(incarnations), time.monotonic()))
         if roster.complete and not self._started:
             self._started = True
             self.perform(self._machine.handle(Start(), time.monotonic()))

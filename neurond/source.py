@@ -8,7 +8,7 @@ closed it; with a window of one this is plain stochastic gradient descent.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from neurond.machine import (
     Answer,
     Frame,
     MachineEvent,
+    Peers,
     Request,
     Start,
     State,
@@ -107,6 +108,10 @@ class SourceMachine:
             self._frame(event.data, now)
         elif isinstance(event, Tick):
             self._retry(now)
+        elif isinstance(event, Peers):
+            for peer, inbound in self._hears():
+                if peer in event.incarnations:
+                    inbound.meet(event.incarnations[peer])
         elif isinstance(event, Start):
             self._started = True
         elif isinstance(event, Request):
@@ -129,6 +134,12 @@ class SourceMachine:
                 raise wire.WireError("neither a confirmation nor a close of a link of the source")
         except wire.WireError:
             self._count["wire_errors"] += 1
+
+    def _hears(self) -> Iterator[tuple[str, Inbound]]:
+        """Every process that sends to this one, with the end that receives it."""
+        for link, inbound in zip(self.plan.links_out, self._closes_in, strict=True):
+            yield link.post, inbound
+        yield self.plan.readout, self._confirms_in
 
     def _confirmed(self, message: wire.Confirms, now: float) -> None:
         counts = np.array(self._flight.confirm(message.ids.tolist(), message.pending.tolist()), np.bool_)

@@ -15,7 +15,7 @@ import numpy as np
 
 from neurond.data import Dataset
 from neurond.group import GroupMachine
-from neurond.machine import Action, Frame, Idle, Machine, Send, Start, Tell, Tick
+from neurond.machine import Action, Frame, Idle, Machine, Peers, Send, Start, Tell, Tick
 from neurond.source import SourceMachine
 from topology import wire
 from topology.plan import SOURCE, Plan
@@ -81,7 +81,9 @@ class Network:
 
     def run(self, limit_s: float = 600.0, confirmed: int | None = None) -> None:
         """Run until the source has finished and nothing is under way, or until so many stimuli are confirmed."""
+        peers = Peers({name: machine.incarnation for name, machine in self.machines.items()})
         for name, machine in self.machines.items():
+            self._perform(name, machine.handle(peers, self.now))
             self._perform(name, machine.handle(Start(), self.now))
         tick = TICK_S
         while not self.finished or self._heap:

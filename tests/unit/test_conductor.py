@@ -6,8 +6,10 @@ import pytest
 from broker.conductor import Conductor
 from broker.words import (
     DRAIN_S,
-    EXIT_S,
+    MANIFEST_S,
+    SAVE_EVERY_S,
     SAVE_S,
+    STOP_S,
     Action,
     Answer,
     Answered,
@@ -76,6 +78,11 @@ class Network:
         for _ in range(round(seconds * 10)):
             self.now += 0.1
             self.feed(Tick())
+
+    def answer_save(self, *names: str) -> None:
+        """These muted processes answer the last save after all."""
+        saves = {a.name: a.command.id for a in self.done if isinstance(a, Tell) and a.command.verb == "save"}
+        self.feed(*(Answered(name, Reply(saves[name], True, {"file": f"1/{name}.safetensors"})) for name in names))
 
     def ask(self, verb: str, target: str = "", id: str = "q", **args: Any) -> Reply | None:
         """What a client is told, at once or later; None while it waits."""
@@ -147,26 +154,75 @@ def test_whole_life(running: Network) -> None:
 
 
 def test_an_epoch_is_saved(running: Network) -> None:
-    """Each epoch's end makes a checkpoint of the next generation, and training goes on."""
+    """The end of a long epoch makes a checkpoint of the next generation, and training goes on."""
     for _ in range(3):
+        running.wait(SAVE_EVERY_S + 0.1)
         running.feed(Said(Event("source", "epoch", {"epoch": 1})))
     assert running.manifests() == [1, 2, 3]
     assert running.conductor.state is State.RUNNING
     assert [e["generation"] for e in running.events("saved")] == [1, 2, 3]
 
 
+def test_short_epochs_are_not_all_saved(network: Network) -> None:
+    """However short the epochs, their ends save once in `SAVE_EVERY_S`, counted from the start of the training."""
+    network.now = 1000.0  # the others took their time to register
+    network.start()
+    for _ in range(35):
+        network.wait(1.0)
+        network.feed(Said(Event("source", "epoch")))
+    assert network.manifests() == [1, 2, 3]
+    network.feed(Said(Event("source", "finished")))
+    assert network.ended["generation"] == 4
+
+
+def test_a_client_saves_when_it_wants_to(running: Network) -> None:
+    """A client's save is made at once, and the next epoch's end need not save again."""
+    running.wait(SAVE_EVERY_S - 1)
+    running.ask("save")
+    running.wait(2.0)
+    running.feed(Said(Event("source", "epoch")))
+    assert running.manifests() == [1]
+    running.wait(SAVE_EVERY_S)
+    running.feed(Said(Event("source", "epoch")))
+    assert running.manifests() == [1, 2]
+
+
+def test_an_epoch_does_not_save_over_a_save(running: Network) -> None:
+    """An epoch that ends while processes still save starts no other save."""
+    running.muted.add(("h1", "save"))
+    running.ask("save")
+    running.now = SAVE_EVERY_S  # the next would be due, and nobody has looked at the deadline yet
+    running.feed(Said(Event("source", "epoch")))
+    assert running.told("save") == list(NAMES)
+
+
+def test_an_epoch_does_not_save_while_the_disk_is_busy(running: Network) -> None:
+    """An epoch that ends while a manifest is being written starts no other save; the next one does."""
+    running.muted.add(("h1", "save"))
+    running.disk = None
+    running.ask("save")
+    running.wait(SAVE_S - 0.5)
+    running.answer_save("h1")
+    assert running.manifests() == [1]
+    running.wait(MANIFEST_S - 1)
+    running.feed(Said(Event("source", "epoch")))
+    assert running.told("save") == list(NAMES)
+    running.feed(Written(1), Said(Event("source", "epoch")))
+    assert running.told("save") == list(NAMES) * 2
+
+
 def test_resumed_generations_go_on() -> None:
     """A run that goes on from generation 7 saves 8 next."""
     network = Network(generation=7)
     network.start()
-    network.feed(Said(Event("source", "epoch")))
+    network.ask("save")
     assert network.manifests() == [8]
 
 
 @pytest.mark.parametrize("fault", ["refuses", "silent", "disk", "dead disk", "lost"])
 def test_failed_save_keeps_the_last_good_one(running: Network, fault: str) -> None:
     """Unless every process saved and the manifest is on disk, the checkpoint before stays the last good one."""
-    running.feed(Said(Event("source", "epoch")))
+    running.ask("save", id="good")
     if fault == "refuses":
         running.refusing["h1", "save"] = "no space left"
     elif fault == "silent" or fault == "lost":
@@ -221,16 +277,28 @@ def test_stop_always_ends(running: Network, verb: str) -> None:
     """Whatever a process does not answer, a run that was told to stop ends within the deadlines' sum."""
     running.muted |= {(name, verb) for name in NAMES}
     running.ask("stop")
-    running.wait(DRAIN_S + SAVE_S + EXIT_S + 0.5)
+    running.wait(STOP_S + 0.5)
     assert running.ended["why"] == "stopped"
 
 
 def test_stop_when_every_process_is_deaf(running: Network) -> None:
-    """Even if nobody answers anything, a stop ends within the sum of the three deadlines, and says who failed."""
+    """Even if nobody answers anything, a stop ends within its time, and says who failed."""
     running.muted |= {(name, verb) for name in NAMES for verb in ("drain", "save", "exit")}
     running.ask("stop")
-    running.wait(DRAIN_S + SAVE_S + EXIT_S + 0.5)
+    running.wait(STOP_S + 0.5)
     assert running.ended["errors"] == dict.fromkeys(NAMES, "no answer to exit")
+
+
+def test_stop_when_everything_takes_as_long_as_it_may(running: Network) -> None:
+    """A drain, a save, a disk and an exit that all use up their time end within that of a stop."""
+    running.muted |= {("source", "drain"), *((name, verb) for name in NAMES for verb in ("save", "exit"))}
+    running.disk = None
+    running.ask("stop")
+    running.wait(DRAIN_S + SAVE_S - 0.5)
+    running.answer_save(*NAMES)
+    assert running.manifests() == [1]
+    running.wait(STOP_S - running.now + 0.5)
+    assert running.ended["save_error"] == "broker: the disk did not answer"
 
 
 def test_stop_without_a_source(running: Network) -> None:
@@ -254,7 +322,7 @@ def test_second_stop(running: Network) -> None:
 
 def test_divergence_saves_nothing(running: Network) -> None:
     """A diverged run ends without a save, with the hint, and a save under way is dropped and answered."""
-    running.feed(Said(Event("source", "epoch")))
+    running.ask("save", id="good")
     running.muted.add(("h1", "save"))
     assert running.ask("save", id="s") is None
     running.feed(Said(Event("out", "diverged", {"what": "the loss grew", "hint": "lower it", "why": "x"})))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neurond.links import Closing, Inbound, Outbound
+from neurond.links import RESYNC, Closing, Inbound, Outbound
+from topology.wire import WireError
 
 
 def test_frames_in_order_are_accepted_and_nothing_is_counted_as_lost() -> None:
@@ -44,6 +46,46 @@ def test_received_and_gaps_are_all_that_was_sent_up_to_the_last(order: list[int]
     assert accepted == sorted(set(accepted))
     assert inbound.received + inbound.gaps == inbound.expected == (max(accepted) + 1 if accepted else 0)
     assert inbound.received + inbound.duplicates == len(order)
+
+
+def test_only_the_incarnation_of_the_roster_is_heard() -> None:
+    """Once the roster has spoken, a higher incarnation is as strange as a lower one; before, it is taken up."""
+    inbound = Inbound()
+    assert inbound.accept(999, 5)  # nobody has said who the sender is
+    inbound.meet(1)
+    assert not inbound.accept(999, 6)
+    assert inbound.accept(1, 0)
+    inbound.meet(1)
+    assert inbound.accept(1, 1)
+    assert inbound.fenced == 1
+
+
+def test_a_jump_that_no_link_can_make_is_refused() -> None:
+    """A number far ahead is not a gap but a damaged header, and costs nothing but itself."""
+    inbound = Inbound()
+    assert inbound.accept(1, 0)
+    with pytest.raises(WireError):
+        inbound.accept(1, 2**40)
+    assert inbound.accept(1, 1)
+    assert inbound.gaps == 0
+
+
+def test_a_false_jump_is_taken_back() -> None:
+    """After a forged number within bounds the true frames are heard again, and the books balance."""
+    inbound = Inbound()
+    assert inbound.accept(1, 0)
+    assert inbound.accept(1, 50_000)
+    taken = [seq for seq in range(1, 200) if inbound.accept(1, seq)]
+    assert taken == list(range(RESYNC, 200))
+    assert inbound.received + inbound.gaps == inbound.expected == 200
+
+
+def test_a_replay_of_old_frames_is_never_taken() -> None:
+    """Frames that were handled once stay duplicates, however many of them come in a row."""
+    inbound = Inbound()
+    assert all(inbound.accept(1, seq) for seq in range(500))
+    assert not any(inbound.accept(1, seq) for seq in range(500))
+    assert inbound.duplicates == 500
 
 
 def test_outbound_numbers_and_counts() -> None:

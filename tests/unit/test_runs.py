@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from broker import manifest
 from neurond import checkpoint, data, runs
 from neurond.errors import RunError
 from neurond.weights import initial_bias, link_weights
@@ -36,11 +37,8 @@ def save(path: Path, plan: Plan) -> dict[str, dict[str, Any]]:
         state["b"] = rng.normal(size=initial_bias(group).shape).astype(np.float32)
         states[group.name] = state
         extra = {"count": np.array([1, 2]), "b/m": state["b"], f"w.{group.links_in[0].pre}/pending": state["b"]}
-        entry = checkpoint.write(path / "checkpoints" / "3" / f"{group.name}.safetensors", {**state, **extra})
-        files[group.name] = {**entry, "file": f"3/{entry['file']}"}
-    (path / "checkpoints" / "manifest.json").write_text(
-        json.dumps({"version": 1, "run": plan.name, "generation": 3, "files": files})
-    )
+        files[group.name] = checkpoint.write(path, "3", group.name, {**state, **extra})
+    manifest.write(path, plan.name, 3, files)
     return states
 
 
@@ -163,15 +161,15 @@ def test_predict(run: runs.Run) -> None:
         ("delete", r"cannot read .*3/out.safetensors: No such file or directory"),
         ("garbage", r"3/out.safetensors is damaged"),
         ("manifest", r"manifest.json is damaged"),
-        ("entry", r"manifest.json is damaged: 'out'"),
-        ("none", r"has no checkpoint; a run saves one each epoch and at its end"),
+        ("entry", r"manifest.json is damaged: it names no file of 'out'"),
+        ("none", r"has no checkpoint; a run saves one while it trains and at its end"),
     ],
 )
 def test_damaged_checkpoints(run: runs.Run, damage: str, expected: str) -> None:
     """A checkpoint that is not what was saved is refused in one line that names the file."""
-    manifest = run.path / "checkpoints" / "manifest.json"
+    named = run.path / "checkpoints" / "manifest.json"
     file = run.path / "checkpoints" / "3" / "out.safetensors"
-    entries = json.loads(manifest.read_text())
+    entries = json.loads(named.read_text())
     if damage == "flip":
         content = bytearray(file.read_bytes())
         content[-1] ^= 1
@@ -181,17 +179,29 @@ def test_damaged_checkpoints(run: runs.Run, damage: str, expected: str) -> None:
     elif damage == "garbage":
         file.write_bytes(b"no tensors")
         entries["files"]["out"]["sha256"] = hashlib.sha256(b"no tensors").hexdigest()
-        manifest.write_text(json.dumps(entries))
+        named.write_text(json.dumps(entries))
     elif damage == "manifest":
-        manifest.write_text("{")
+        named.write_text("{")
     elif damage == "entry":
         del entries["files"]["out"]
-        manifest.write_text(json.dumps(entries))
+        named.write_text(json.dumps(entries))
     else:
-        manifest.unlink()
+        named.unlink()
     with pytest.raises(RunError, match=expected) as error:
         _ = run.weights
     assert "\n" not in str(error.value)
+
+
+def test_a_run_to_go_on_from(run: runs.Run) -> None:
+    """A run is gone on from where it has a checkpoint that can be read, and refused in words where it has not."""
+    assert runs.open_saved(run.path).plan == run.plan
+    named = run.path / "checkpoints" / "manifest.json"
+    named.write_text("{")
+    with pytest.raises(RunError, match=r"manifest.json is damaged"):
+        runs.open_saved(run.path)
+    named.unlink()
+    with pytest.raises(RunError, match="has no checkpoint"):
+        runs.open_saved(run.path)
 
 
 @pytest.mark.parametrize(

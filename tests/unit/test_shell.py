@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import zmq
 
-from neurond.machine import Action, Frame, MachineEvent, Send, Start
+from neurond.machine import Action, Frame, MachineEvent, Peers, Send, Start
 from neurond.shell import OUTBOX, Inbox, Outbox, Shell, resident_bytes
 from topology import wire
 from topology.wire import Closes, Roster, Telemetry
@@ -120,7 +120,7 @@ async def test_a_complete_roster_starts_the_machine_once_and_frames_flow(context
     shell = Shell(context, inbox, machine, lambda _: None)
     machine.answers = [Send("peer", closes(1)), Send("stranger", closes(2))]
     shell.meet(Roster({"peer": (peer.endpoint, 1)}, complete=False))
-    assert not machine.events
+    assert machine.events == [Peers({"peer": 1})]
     shell.meet(Roster({"peer": (peer.endpoint, 1), "recorder": (inbox.endpoint, 1)}, complete=True))
     shell.meet(Roster({"peer": (peer.endpoint, 1)}, complete=True))
     assert [e for e in machine.events if isinstance(e, Start)] == [Start()]
