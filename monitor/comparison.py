@@ -49,7 +49,10 @@ class Comparison:
 def outcome(summary: Mapping[str, Any]) -> list[str]:
     """The result of a run in words: how well and how fast, then what helped and what hindered."""
     s = summary
-    first = [f"test accuracy {percent(s['test_accuracy'], 2)}"]
+    if s["test_accuracy"] is None and s["test_loss"] is not None:  # a regression
+        first = [f"test loss {s['test_loss']:.4g}"]
+    else:
+        first = [f"test accuracy {percent(s['test_accuracy'], 2)}"]
     if s["stimuli"] is not None and s["train_s"] is not None:
         first.append(f"{s['stimuli']:,} stimuli in {s['train_s']:.1f} s ({_count(s['stimuli_per_s'])}/s)")
     second = [f"staleness {number(s['staleness_mean'], 1)}"]

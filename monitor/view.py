@@ -106,6 +106,9 @@ class View:
             for last in e.data.get("telemetry") or ():
                 self._hear(last if isinstance(last, Telemetry) else Telemetry(**last))
             self.ended = True
+            for process in self._processes.values():
+                if process.state == "running":
+                    process.state = "finished"
 
     def _test(self, gauges: Mapping[str, float]) -> None:
         """Remember the latest evaluation; a point of its curve when it changed."""

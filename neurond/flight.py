@@ -129,6 +129,7 @@ class Evaluation:
     def __init__(self, rows: int) -> None:
         self.result: tuple[float, float] | None = None  # accuracy and mean loss of the last whole pass
         self.stimuli = -1  # training stimuli that counted when the last pass began
+        self.still = False  # whether the weights stood still throughout it
         self._rows = rows
         self._next_row = rows
         self._next_id = EVALUATION
@@ -141,11 +142,11 @@ class Evaluation:
         """Let a pass begin as soon as none is under way."""
         self._asked = True
 
-    def begin(self, stimuli: int) -> None:
-        """Begin a pass; `stimuli` is how many training stimuli have counted."""
+    def begin(self, stimuli: int, still: bool = False) -> None:
+        """Begin a pass; `stimuli` is how many training stimuli have counted, `still` whether none are under way."""
         if self._rows:
             self._under_way, self._asked = True, False
-            self.stimuli = stimuli
+            self.stimuli, self.still = stimuli, still
             self._next_row = self._seen = self._hits = 0
             self._loss = 0.0
 

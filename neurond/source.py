@@ -189,19 +189,23 @@ class SourceMachine:
         if self._exhausted() and not len(self._flight):
             confirmed = self._count["confirmed"]
             if self._last_evaluation and self._test and self._evaluation.stimuli != confirmed:
-                self._evaluation.begin(confirmed)
+                self._evaluation.begin(confirmed, still=True)
                 self._present(now)
             else:
                 self._finished = True
-                accuracy, loss = self._evaluation.result or (None, None)
-                outcome = {"test_accuracy": accuracy, "test_loss": loss}
-                self._tell("finished", stimuli=confirmed, train_s=self._train_s(), **outcome)
+                self._tell("finished", stimuli=confirmed, train_s=self._train_s(), **self._outcome())
 
     def _note_evaluation(self) -> None:
         if self._evaluation.complete():
-            assert self._evaluation.result is not None
-            accuracy, loss = self._evaluation.result
-            self._tell("evaluated", stimuli=self._evaluation.stimuli, test_accuracy=accuracy, test_loss=loss)
+            e = self._evaluation
+            self._tell("evaluated", stimuli=e.stimuli, still=e.still, **self._outcome())
+
+    def _outcome(self) -> dict[str, float]:
+        """Figures of the last whole evaluation; of a regression there is a loss, and no accuracy."""
+        if self._evaluation.result is None:
+            return {}
+        accuracy, loss = self._evaluation.result
+        return {"test_accuracy": accuracy, "test_loss": loss} if self.plan.classes else {"test_loss": loss}
 
     def _exhausted(self) -> bool:
         return self._draining or (self._next >= self._total and not self._again)
@@ -209,8 +213,8 @@ class SourceMachine:
     def _present(self, now: float) -> bool:
         """Send one volley, of training or evaluation stimuli, if there is one and the window has room."""
         evaluation = self._evaluation
-        if evaluation.due and not self._draining:
-            evaluation.begin(self._count["confirmed"])
+        if evaluation.due and not self._draining and (not self._paused or not len(self._flight)):
+            evaluation.begin(self._count["confirmed"], still=self._paused)
         training = not self._paused and not self._exhausted()
         evaluating = evaluation.left > 0 and (self._evaluation_turn or not training)
         if not evaluating and not training:
@@ -318,10 +322,10 @@ class SourceMachine:
             "paused": float(self._paused),
         }
         if self._trend.stimuli:
-            gauges |= {"loss": self._trend.loss, "train_accuracy": self._trend.accuracy}
-        if self._evaluation.result is not None:
-            accuracy, test_loss = self._evaluation.result
-            gauges |= {"test_accuracy": accuracy, "test_loss": test_loss}
+            gauges["loss"] = self._trend.loss
+            if self.plan.classes:
+                gauges["train_accuracy"] = self._trend.accuracy
+        gauges |= self._outcome()
         if train_s:
             gauges["stimuli_per_s"] = confirmed / train_s
         links = {
