@@ -13,15 +13,14 @@ from pathlib import Path
 
 from broker.registry import BEAT_TIMEOUT_S
 from broker.server import Server, say
-from topology import address
+from broker.sockets import Sockets, bound
+from topology import address, exits
 from topology.plan import Plan, plan_from_dict
-
-OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 
 def serve(
     the_plan: Plan,
-    broker_address: str,
+    sockets: Sockets,
     run_dir: Path,
     *,
     resume: bool = False,
@@ -31,20 +30,20 @@ def serve(
     """Run one broker to the end of its run, on uvloop where there is one; the exit status.
 
     Ctrl-C stops the run in good order, a second one leaves at once, as SIGTERM does. A tethered broker leaves
-    when its standard input ends, for then whoever started it is gone.
+    when its standard input ends, for then whoever started it is gone. Raises CheckpointError if the manifest of
+    `run_dir` cannot be used.
     """
 
     async def main() -> int:
-        server = Server(the_plan, broker_address, run_dir, resume=resume, beat_timeout_s=beat_timeout_s)
         loop = asyncio.get_running_loop()
         running = loop.create_task(server.run())
-        await asyncio.sleep(0)  # the server has bound, or failed to
+        await asyncio.sleep(0)  # now it can be told to stop
         interrupted = False
 
         def interrupt() -> None:
             nonlocal interrupted
             if interrupted:
-                server.leave(INTERRUPTED)
+                server.leave(exits.INTERRUPTED)
             else:
                 interrupted = True
                 say("broker: stopping; once more to leave at once")
@@ -57,26 +56,19 @@ def serve(
                 gone = True
             if gone:
                 loop.remove_reader(sys.stdin.fileno())
-                server.leave(FAILED)
+                server.leave(exits.FAILED)
                 say("broker: whoever started this process is gone; leaving")
 
-        if not running.done():
-            loop.add_signal_handler(signal.SIGINT, interrupt)
-            loop.add_signal_handler(signal.SIGTERM, server.leave, OK)
-            if tethered:
-                loop.add_reader(sys.stdin.fileno(), tether)
+        loop.add_signal_handler(signal.SIGINT, interrupt)
+        loop.add_signal_handler(signal.SIGTERM, server.leave, exits.OK)
+        if tethered:
+            loop.add_reader(sys.stdin.fileno(), tether)
         status = await running
-        return INTERRUPTED if interrupted else status
+        return exits.INTERRUPTED if interrupted else status
 
-    try:
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            return runner.run(main())
-    except address.AddressError as error:
-        say(f"broker: {error}")
-        return error.exit_code
-    except ValueError as error:
-        say(f"broker: {error}")
-        return FAILED
+    server = Server(the_plan, sockets, run_dir, resume=resume, beat_timeout_s=beat_timeout_s)
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        return runner.run(main())
 
 
 def read_plan(path: Path) -> Plan:
@@ -109,10 +101,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     o = parser.parse_args(arguments)
     try:
         the_plan = read_plan(o.plan)
-    except ValueError as error:
+        with bound(o.address) as sockets:
+            return serve(
+                the_plan, sockets, o.run_dir, resume=o.resume, beat_timeout_s=o.beat_timeout, tethered=o.tethered
+            )
+    except address.AddressError as error:
         say(f"broker: {error}")
-        return FAILED
-    return serve(the_plan, o.address, o.run_dir, resume=o.resume, beat_timeout_s=o.beat_timeout, tethered=o.tethered)
+        return error.exit_code
+    except ValueError as error:  # the plan, or the manifest
+        say(f"broker: {error}")
+        return exits.FAILED
 
 
 if __name__ == "__main__":

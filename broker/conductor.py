@@ -2,7 +2,7 @@
 
 Events go in, actions come out, in the order in which they are to be done; ``now`` is the broker's own clock
 in seconds. Everything that is asked of processes is a `Round` with a deadline, so whatever they do or fail to
-do, a run that was told to stop ends within the sum of the deadlines.
+do, a run that was told to stop ends within the sum of the deadlines (`STOP_S`).
 
     waiting    processes register                             a stop ends the run
     running    all of them have, once; the source presents    a process that comes back is taken in again
@@ -23,6 +23,8 @@ from broker.words import (
     BROKER,
     DRAIN_S,
     EXIT_S,
+    MANIFEST_S,
+    SAVE_EVERY_S,
     SAVE_S,
     VERBS,
     Action,
@@ -64,6 +66,7 @@ class Conductor:
         self._missing = self._names
         self._alive: set[str] = set()
         self._asked_generation = generation
+        self._save_due = 0.0  # an epoch that ends earlier is not saved
         self._rounds: dict[str, Round] = {}
         self._writing: dict[int, Round] = {}
         self._drain_deadline = 0.0
@@ -81,7 +84,7 @@ class Conductor:
             return out
         match happening:
             case Joined():
-                self._joined(happening)
+                self._joined(happening, now)
             case Lost(name, why):
                 self._lost(name, why, now)
             case Said(event):
@@ -99,13 +102,14 @@ class Conductor:
 
     # --- processes come, speak and go -----------------------------------------------------------------
 
-    def _joined(self, joined: Joined) -> None:
+    def _joined(self, joined: Joined, now: float) -> None:
         self._alive.add(joined.name)
         self._missing = joined.missing
         data = {"process": joined.name, "incarnation": joined.incarnation, "pid": joined.pid}
         self._publish("joined", **data)
         if self.state is State.WAITING and not self._missing:
             self.state = State.RUNNING
+            self._save_due = now + SAVE_EVERY_S
             self._publish("running", processes=list(self._names))
         if self.state is not State.WAITING:
             self._out.append(TellRoster())
@@ -137,7 +141,8 @@ class Conductor:
             message, hint = event.data.get("what", "the numbers grew without bound"), event.data.get("hint", "")
             self._end("diverged", now, process=event.name, message=str(message), hint=str(hint))
         elif event.name == SOURCE and event.kind == "epoch" and self.state is State.RUNNING:
-            self._save("", SAVE_S, now)
+            if now >= self._save_due and not self._saving:
+                self._save("", SAVE_S, now)
         elif (event.name, event.kind) == (SOURCE, "finished") and self.state in _ACTIVE:
             self._save_last(now)
 
@@ -188,7 +193,13 @@ class Conductor:
 
     # --- checkpoints ----------------------------------------------------------------------------------
 
+    @property
+    def _saving(self) -> bool:
+        """A save is under way, at the processes or at the disk."""
+        return bool(self._writing) or any(round.verb == "save" for round in self._rounds.values())
+
     def _save(self, client: str, within_s: float, now: float) -> None:
+        self._save_due = now + SAVE_EVERY_S
         self._asked_generation += 1
         args = {"generation": self._asked_generation, "folder": str(self._asked_generation)}
         self._ask("save", set(self._names), within_s, now, self._saved, args, client, self._asked_generation)
@@ -205,8 +216,7 @@ class Conductor:
             self._save_is_over(round, now)
         else:
             self._writing[round.generation] = round
-            # The deadline now watches the disk.
-            round.deadline = now + SAVE_S
+            round.deadline = now + MANIFEST_S
             self._out.append(WriteManifest(round.generation, round.data))
 
     def _written(self, generation: int, error: str, now: float) -> None:

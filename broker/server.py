@@ -19,9 +19,9 @@ import zmq
 from broker import manifest
 from broker.machine import Broadcast, BrokerMachine, Order, Say, Send
 from broker.registry import BEAT_TIMEOUT_S
-from broker.sockets import Socket, Sockets, bound
+from broker.sockets import Socket, Sockets
 from broker.words import Leave, WriteManifest
-from topology import plan, wire
+from topology import exits, plan, wire
 
 TICK_S = 0.1
 BUDGET = 256  # rounds over the sockets before the loop gets its turn
@@ -30,23 +30,23 @@ FIRST_LISTENER_S = 2.0  # after the end, for somebody to listen at all: a run ca
 
 
 class Server:
-    """One broker, from bind to the end of its run.
+    """One broker, to the end of its run.
 
     Args:
         the_plan: the whole run.
-        broker_address: where to bind, as in `topology.address`.
+        sockets: what it is bound to.
         run_dir: the run folder, as every process is to know it.
         resume: processes load the last checkpoint before the first spike.
         beat_timeout_s: silence after which a process is lost.
 
-    Raises ValueError if the manifest of `run_dir` cannot be read.
+    Raises CheckpointError if the manifest of `run_dir` cannot be used.
 
     """
 
     def __init__(
         self,
         the_plan: plan.Plan,
-        broker_address: str,
+        sockets: Sockets,
         run_dir: Path,
         *,
         resume: bool = False,
@@ -60,26 +60,24 @@ class Server:
             resume=resume,
             beat_timeout_s=beat_timeout_s,
         )
-        self._address, self._run_dir, self._run = broker_address, run_dir, the_plan.name
+        self._sockets, self._run_dir, self._run = sockets, run_dir, the_plan.name
         self._disk = ThreadPoolExecutor(1, "manifest")  # one, so that manifests are written in order
         self._pump_due = False
         self._topics: set[bytes] = set()  # that somebody listens to
         self._ended = False
 
     async def run(self) -> int:
-        """Bind, serve until the run has ended or `leave` is called, and clear up; the exit status.
-
-        Raises AddressError if an endpoint cannot be bound.
-        """
+        """Serve until the run has ended or `leave` is called, and close the sockets; the exit status."""
         self._loop = asyncio.get_running_loop()
         self._exit: asyncio.Future[int] = self._loop.create_future()
         with ExitStack() as stack:
             stack.callback(self._disk.shutdown, wait=False)
-            self._watch(stack.enter_context(bound(self._address)), stack)
+            stack.callback(self._sockets.close)
+            self._watch(stack)
             self._timer = self._loop.call_later(TICK_S, self._tick)
             stack.callback(lambda: self._timer.cancel())
             missing = ", ".join(self._machine.registry.missing)
-            say(f"broker: {self._run} at {self._address}, waiting for {missing}")
+            say(f"broker: {self._run} at {self._sockets.address}, waiting for {missing}")
             self._pump()
             return await self._exit
 
@@ -94,12 +92,11 @@ class Server:
 
     # --- what comes in --------------------------------------------------------------------------------
 
-    def _watch(self, sockets: Sockets, stack: ExitStack) -> None:
-        self._sockets = sockets
+    def _watch(self, stack: ExitStack) -> None:
         self._handlers: tuple[tuple[Socket, Callable[[list[bytes]], Iterable[Order]]], ...] = (
-            (sockets.control, self._on_control),
-            (sockets.telemetry_in, self._on_telemetry),
-            (sockets.telemetry_out, self._on_subscription),
+            (self._sockets.control, self._on_control),
+            (self._sockets.telemetry_in, self._on_telemetry),
+            (self._sockets.telemetry_out, self._on_subscription),
         )
         for socket, _ in self._handlers:
             self._loop.add_reader(socket.FD, self._pump)
@@ -147,7 +144,7 @@ class Server:
             return ()
         self._topics.add(topic)
         if self._ended:
-            self._loop.call_later(LAST_WORDS_S, self.leave, 0)
+            self._loop.call_later(LAST_WORDS_S, self.leave, exits.OK)
         return self._machine.subscribed(topic)
 
     def _tick(self) -> None:
@@ -174,7 +171,7 @@ class Server:
                 case Leave():
                     self._ended = True
                     pause_s = LAST_WORDS_S if self._topics else FIRST_LISTENER_S
-                    self._loop.call_later(pause_s, self.leave, 0)
+                    self._loop.call_later(pause_s, self.leave, exits.OK)
 
     def _send(self, route: bytes, message: wire.ControlMessage) -> None:
         try:

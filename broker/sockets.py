@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
@@ -18,16 +18,18 @@ Socket = zmq.Socket[bytes]
 
 @dataclass(frozen=True, slots=True)
 class Sockets:
-    """What a broker is bound to."""
+    """What a broker is bound to. `close` does so, once; whoever serves them closes them within its loop."""
 
+    address: str
     control: Socket
     telemetry_in: Socket
     telemetry_out: Socket
+    close: Callable[[], None]
 
 
 @contextmanager
 def bound(broker_address: str) -> Iterator[Sockets]:
-    """The sockets at a broker address, closed at the end.
+    """The sockets at a broker address, closed at the end if they are not yet.
 
     Raises AddressInUse, or AddressError where it cannot be bound for another reason.
     """
@@ -58,7 +60,7 @@ def bound(broker_address: str) -> Iterator[Sockets]:
         for socket, endpoint in zip(sockets, endpoints, strict=True):
             socket.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE)
             _bind(socket, endpoint)
-        yield Sockets(*sockets)
+        yield Sockets(broker_address, *sockets, stack.close)
 
 
 def _bind(socket: Socket, endpoint: str) -> None:

@@ -15,11 +15,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-ONE_THREAD = dict.fromkeys(
-    ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"), "1"
-)
-"""Many processes of many threads each would fight for the cores."""
-
 TAIL_BYTES = 16_384  # of a log, read to show its last lines
 
 
@@ -58,7 +53,7 @@ class Spawner:
         self.exits: asyncio.Queue[Exit] = asyncio.Queue()
         """Every process that ended, in the order in which they did, whether it was stopped or not."""
         self._logs = logs
-        self._environment = {**(os.environ if environment is None else environment), **ONE_THREAD}
+        self._environment = dict(os.environ if environment is None else environment)
         self._processes: dict[str, asyncio.subprocess.Process] = {}
         self._waiters: dict[str, asyncio.Task[None]] = {}
 

@@ -14,10 +14,16 @@ BROKER = "broker"
 VERBS = ("pause", "resume", "eval", "save", "status", "stop")
 """What a client may ask for."""
 
+SAVE_EVERY_S = 10.0  # at least, between a save and the next that an epoch's end asks for
+
+# Deadlines.
 DRAIN_S = 10.0
-SAVE_S = 10.0
+SAVE_S = 10.0  # for the processes to save
+MANIFEST_S = 10.0  # for the disk to take the manifest
 EXIT_S = 3.0
 ASK_S = 5.0  # pause, resume, eval
+STOP_S = DRAIN_S + SAVE_S + MANIFEST_S + EXIT_S
+"""Within this a run that is told to stop has ended, whatever its processes and its disk do."""
 
 
 class State(Enum):

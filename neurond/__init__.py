@@ -10,7 +10,8 @@ From Python, in a script or a notebook:
 Where things are:
 
     api.py          run, run_async
-    supervise.py    a whole run on this machine; runs.py its folder, environment.py where it ran
+    supervise.py    a whole run on this machine; launch.py what it starts from
+    runs.py         the folder of a run; environment.py where it ran
     daemon.py       one process; shell.py and control.py its sockets
     group.py, source.py, readout.py, machine.py, flight.py, links.py, memory.py    what a process decides (pure)
     neurons.py, losses.py, rules.py, optimizers.py, weights.py, forward.py         the numerics

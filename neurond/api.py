@@ -41,7 +41,7 @@ def run(
     Args:
         topology_or_name: a topology file, the name of a ready network ("digits"), a mapping laid out as the
             file is, or a Topology; None goes on with the one of `resume`.
-        overrides: ``{"groups.h1.optimizer.lr": 0.02}`` or ``["groups.h1.optimizer.lr=0.02"]``.
+        overrides: of values in it, ``{"groups.h1.optimizer.lr": 0.02}`` or ``["groups.h1.optimizer.lr=0.02"]``.
         run_dir: the run's folder; by default a new one under ``runs/`` (or `NEUROND_RUNS`).
         resume: an earlier run's folder, gone on from and written to.
         data_dir: where data sets are looked for first.
@@ -98,9 +98,8 @@ async def run_async(
         from neurond.until import parse_target
 
         until = parse_target(until)
-    topology = None if topology_or_name is None else _topology(topology_or_name, overrides)
     return await supervise(
-        topology,
+        _topology(topology_or_name, overrides, resume),
         run_dir=run_dir,
         resume=resume,
         data_dir=data_dir,
@@ -111,8 +110,17 @@ async def run_async(
     )
 
 
-def _topology(given: TopologyLike, overrides: Overrides) -> Topology:
+def _topology(
+    given: TopologyLike | None, overrides: Overrides, resume: str | PathLike[str] | None
+) -> Topology | None:
+    """What to train; None for exactly what `resume` trained."""
     settings = _settings(overrides)
+    if given is None:
+        if resume is None or not settings:
+            return None
+        from neurond.runs import open_run
+
+        return load(open_run(resume).path / "topology.yaml", settings, env={})
     if isinstance(given, str | PathLike):
         return load(given, settings)
     topology = given if isinstance(given, Topology) else from_dict(given)

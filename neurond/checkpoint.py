@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,12 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from topology import checkpoints
+from topology.files import write_whole
 
-def write(path: Path, state: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
-    """Write `state` to `path`, which appears whole or not at all.
+
+def write(run_dir: Path, generation_folder: str, process: str, state: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
+    """Write the state of `process` into a folder of the run's checkpoints, whole or not at all.
 
     Returns:
-        what the manifest says of the file: ``file`` (its name), ``sha256`` and ``bytes``.
+        what the manifest says of the file: ``file`` (relative to the checkpoints), ``sha256`` and ``bytes``.
 
     Raises:
         OSError: the folder cannot be written or the disk is full; no part of the file is left behind.
@@ -25,27 +27,22 @@ def write(path: Path, state: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
     from safetensors.numpy import save  # only a save needs it, and daemons start without it
 
     content = save({name: np.ascontiguousarray(array) for name, array in state.items()})
+    file = checkpoints.file_name(generation_folder, process)
+    path = checkpoints.folder(run_dir) / file
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".part")
-    try:
-        with partial.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except OSError:
-        partial.unlink(missing_ok=True)
-        raise
-    return {"file": path.name, "sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+    write_whole(path, content)
+    return {"file": file, "sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
 
 
-def read(path: Path) -> dict[str, NDArray[Any]]:
-    """What `write` wrote; OSError if it cannot be read, ValueError if it is not such a file."""
+def read(run_dir: Path, manifest: checkpoints.Manifest, process: str) -> dict[str, NDArray[Any]]:
+    """What `write` wrote, checked against the manifest; CheckpointError if it is not that."""
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
+    content = checkpoints.read_part(run_dir, manifest, process)
     try:
-        state: dict[str, NDArray[Any]] = load(path.read_bytes())
+        state: dict[str, NDArray[Any]] = load(content)
     except SafetensorError as error:
-        raise ValueError(f"{path} is not a checkpoint: {error}") from error
+        path = checkpoints.folder(run_dir) / manifest.files[process].file
+        raise checkpoints.CheckpointError(f"{path} is damaged: {error}") from error
     return state

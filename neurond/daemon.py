@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 
-for _variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"):
-    os.environ.setdefault(_variable, "1")  # before numpy loads: many processes of many threads fight for cores
+from topology.threads import blas_threads
+
+os.environ |= blas_threads(os.environ)  # before NumPy loads
 
 import argparse
 import asyncio
 import contextlib
-import json
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -27,13 +27,11 @@ import zmq
 from neurond.control import Control, hello
 from neurond.machine import Machine, Request
 from neurond.shell import Inbox, Shell
-from topology import address, wire
+from topology import address, checkpoints, exits, wire
 from topology.plan import SOURCE, group_from_dict, source_from_dict
 
 TICK_S = 0.25
 REPORT_TICKS = 2  # a beat and a report every so many ticks
-
-OK, FAILED, BAD_DATA, UNREACHABLE, INTERRUPTED = 0, 1, 3, 4, 130
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +57,11 @@ class Settings:
 
 
 class StartError(Exception):
-    """The process cannot start or go on; `code` is its exit status, the message one line for a person."""
+    """The process cannot start or go on; the message is one line for a person."""
 
-    def __init__(self, message: str, code: int = FAILED) -> None:
+    def __init__(self, message: str, exit_code: int = exits.FAILED) -> None:
         super().__init__(message)
-        self.code = code
+        self.exit_code = exit_code
 
 
 class Daemon:
@@ -84,7 +82,7 @@ class Daemon:
     async def run(self) -> int:
         """Register, work until told to leave, and close everything; returns the exit status."""
         self._loop.set_exception_handler(self._crash)
-        for number, status in ((signal.SIGTERM, OK), (signal.SIGINT, INTERRUPTED)):
+        for number, status in ((signal.SIGTERM, exits.OK), (signal.SIGINT, exits.INTERRUPTED)):
             self._loop.add_signal_handler(number, self._leave, status)
         if self._settings.tethered:
             self._loop.add_reader(sys.stdin.fileno(), self._tether)
@@ -153,9 +151,10 @@ class Daemon:
             try:
                 examples = data.load(p.data, data_dir=folder, label=p.label, test=p.test)
             except data.DataError as error:
-                raise StartError(str(error), BAD_DATA) from error
+                raise StartError(str(error), exits.INVALID) from error
             if examples.x_train.shape[1] != p.features:
-                raise StartError(f"{p.data} has {examples.x_train.shape[1]} features, not {p.features}", BAD_DATA)
+                what = f"{p.data} has {examples.x_train.shape[1]} features, not {p.features}"
+                raise StartError(what, exits.INVALID)
             return SourceMachine(p, examples, incarnation)
         except (KeyError, TypeError) as error:
             raise StartError(f"the broker sent a plan of another version ({error})") from error
@@ -163,13 +162,11 @@ class Daemon:
     def _restore(self, machine: Machine) -> None:
         from neurond import checkpoint  # only a resumed run needs it
 
-        folder = self._run_dir / "checkpoints"
         try:
-            manifest = json.loads((folder / "manifest.json").read_text())
-            path = folder / manifest["files"][self._settings.name]["file"]
-            machine.restore(checkpoint.read(path))
-        except (OSError, ValueError, KeyError) as error:
-            raise StartError(f"cannot resume {self._settings.name} from {folder}: {error}") from error
+            manifest = checkpoints.read_manifest(self._run_dir)
+            machine.restore(checkpoint.read(self._run_dir, manifest, self._settings.name))
+        except (ValueError, KeyError) as error:  # ours, or the state of another network
+            raise StartError(f"cannot resume {self._settings.name} from {self._run_dir}: {error}") from error
 
     def _command(self, command: wire.Command) -> None:
         if self._machine is None or self._shell is None:
@@ -178,7 +175,7 @@ class Daemon:
             self._control.send(self._save(command))
         elif command.verb == "exit":
             self._control.send(wire.Reply(command.id, True, {"telemetry": asdict(self._shell.telemetry())}))
-            self._leave(OK)
+            self._leave(exits.OK)
         elif command.verb == "status":
             self._control.send(wire.Reply(command.id, True, {"telemetry": asdict(self._shell.telemetry())}))
         else:
@@ -189,12 +186,12 @@ class Daemon:
 
         assert self._machine is not None
         folder = str(command.args.get("folder", ""))
-        path = self._run_dir / "checkpoints" / folder / f"{self._settings.name}.safetensors"
         try:
-            saved = checkpoint.write(path, self._machine.state())
+            saved = checkpoint.write(self._run_dir, folder, self._settings.name, self._machine.state())
         except OSError as error:
-            return wire.Reply(command.id, False, error=f"cannot save {path}: {error.strerror}")
-        return wire.Reply(command.id, True, saved | {"file": f"{folder}/{saved['file']}"})
+            where = checkpoints.folder(self._run_dir) / folder
+            return wire.Reply(command.id, False, error=f"cannot save to {where}: {error.strerror}")
+        return wire.Reply(command.id, True, saved)
 
     # --- time, trouble and the end ----------------------------------------------------------------------
 
@@ -223,20 +220,21 @@ class Daemon:
             if os.read(sys.stdin.fileno(), 4096):
                 return
         self._loop.remove_reader(sys.stdin.fileno())
-        self._leave(FAILED)  # before a word, for whoever read the log may be gone too
+        self._leave(exits.FAILED)  # before a word, for whoever read the log may be gone too
         say(f"{self._settings.name}: whoever started this process is gone; leaving")
 
     def _unreachable(self) -> None:
-        self._fail(StartError(f"no broker answers at {self._settings.broker}; is it running?", UNREACHABLE))
+        what = f"no broker answers at {self._settings.broker}; is it running?"
+        self._fail(StartError(what, exits.UNREACHABLE))
 
     def _fail(self, error: StartError) -> None:
         say(f"neurond: {error}")
-        self._control.send(wire.Event(self._settings.name, "failed", {"why": str(error), "exit": error.code}))
-        self._leave(error.code)
+        self._control.send(wire.Event(self._settings.name, "failed", {"why": str(error), "exit": error.exit_code}))
+        self._leave(error.exit_code)
 
     def _crash(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         loop.default_exception_handler(context)  # a fault of ours: the traceback belongs into the log
-        self._leave(FAILED)
+        self._leave(exits.FAILED)
 
     def _stop_work(self) -> None:
         if self._timer is not None:
@@ -272,7 +270,7 @@ def serve(settings: Settings) -> int:
             return runner.run(main())
     except (StartError, address.AddressError) as error:
         say(f"neurond: {error}")
-        return error.code if isinstance(error, StartError) else error.exit_code
+        return error.exit_code
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

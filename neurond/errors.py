@@ -6,8 +6,9 @@ these say what went wrong with a run.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from topology import exits
 from topology.address import AddressError, AddressInUse, BrokerUnreachable
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ __all__ = [
 class NeurondError(Exception):
     """A run failed; `exit_code` is what the command line exits with."""
 
-    exit_code = 1
+    exit_code = exits.FAILED
 
 
 class RunError(NeurondError):
@@ -49,7 +50,7 @@ class Diverged(NeurondError):
 class ProcessLost(NeurondError):
     """A process died or fell silent. `lines` are the last ones of its log, and part of the message."""
 
-    exit_code = 5
+    exit_code = exits.LOST
 
     def __init__(self, process: str, why: str, lines: list[str] | None = None, log: str = "") -> None:
         self.process, self.why, self.lines, self.log = process, why, lines or [], log
@@ -60,7 +61,7 @@ class ProcessLost(NeurondError):
 class TargetNotReached(NeurondError):
     """The run is over, and what `until` asked for was not reached; `run` is complete all the same."""
 
-    exit_code = 6
+    exit_code = exits.MISSED
 
     def __init__(self, message: str, run: Run) -> None:
         self.run = run
@@ -70,14 +71,8 @@ class TargetNotReached(NeurondError):
 class Interrupted(NeurondError):
     """The user stopped the run; it was drained and saved, and `run` holds what there is."""
 
-    exit_code = 130
+    exit_code = exits.INTERRUPTED
 
     def __init__(self, message: str, run: Run | None = None, saved: bool = False) -> None:
         self.run, self.saved = run, saved
         super().__init__(message)
-
-
-def exit_code(error: BaseException) -> int:
-    """The exit code for any exception of ours; 1 for others."""
-    code: Any = getattr(error, "exit_code", 1)
-    return code if isinstance(code, int) else 1

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from neurond import runs
-from neurond.errors import RunError
 from topology import address
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ def prepare(
     from neurond import data  # NumPy
     from topology.resolve import DataShape, resolve
 
-    earlier = None if resume is None else runs.open_run(resume)
+    earlier = None if resume is None else runs.open_saved(resume)
     if topology is None:
         if earlier is None:
             raise ValueError("neither a topology nor a run to resume")
@@ -39,8 +38,6 @@ def prepare(
     fitted = DataShape(shape.features, shape.classes, shape.targets, shape.train, shape.test)
     plan = resolve(topology, fitted, text(data_dir))
     path = earlier.path if earlier is not None else runs.create(topology.name, run_dir)
-    if earlier is not None and not (path / "checkpoints" / "manifest.json").is_file():
-        raise RunError(f"{path} has no checkpoint to go on from")
     return runs.Run(path, plan), topology
 
 

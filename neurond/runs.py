@@ -3,7 +3,7 @@
 topology.yaml     as resolved, with every default       plan.json          what the processes were told
 metrics.jsonl     a row every half second               summary.json       the run in one object
 environment.json  where it ran                          logs/              of each process
-checkpoints/      manifest.json and one file a process (broker/manifest.py, neurond/checkpoint.py)
+checkpoints/      manifest.json and one file a process (topology/checkpoints.py)
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from neurond.errors import RunError
+from topology import checkpoints
+from topology.files import write_whole
 from topology.plan import Plan, plan_from_dict, to_dict
 
 if TYPE_CHECKING:
@@ -80,16 +82,9 @@ def held(path: Path) -> Iterator[None]:
 
 def write_text(path: Path, text: str) -> None:
     """Write a file that appears whole or not at all; RunError if it cannot be."""
-    partial = path.with_name(path.name + ".part")
     try:
-        with partial.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
+        write_whole(path, text.encode())
     except OSError as error:
-        with suppress(OSError):
-            partial.unlink()
         raise RunError(f"cannot write {path}: {_why(error)}") from error
 
 
@@ -225,41 +220,33 @@ def open_run(path: str | os.PathLike[str]) -> Run:
         raise RunError(f"{file} is damaged or of another version: {error}") from error
 
 
+def open_saved(path: str | os.PathLike[str]) -> Run:
+    """The run in a folder, to be gone on from; RunError if there is none, or no checkpoint of it."""
+    run = open_run(path)
+    try:
+        checkpoints.read_manifest(run.path)
+    except checkpoints.CheckpointError as error:
+        raise RunError(str(error)) from error
+    return run
+
+
 def load_weights(run: Run) -> dict[str, dict[str, NDArray[Any]]]:
     """Weights and bias of each group process in the last checkpoint, as `neurond.forward` takes them.
 
     Raises RunError if there is no checkpoint, or if a file of it is missing or not the one that was saved.
     """
-    folder = run.path / "checkpoints"
-    manifest = folder / "manifest.json"
-    if not manifest.is_file():
-        raise RunError(f"{run.path} has no checkpoint; a run saves one each epoch and at its end")
-    try:
-        files = json.loads(_read(manifest))["files"]
-        entries = {g.name: (str(files[g.name]["file"]), str(files[g.name]["sha256"])) for g in run.plan.groups}
-    except (ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{manifest} is damaged: {error}") from error
-    return {name: _weights(folder / file, sha256) for name, (file, sha256) in entries.items()}
-
-
-def _weights(path: Path, sha256: str) -> dict[str, NDArray[Any]]:
-    import hashlib
-
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
+    from neurond import checkpoint  # NumPy
 
     try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise RunError(f"cannot read {path}: {_why(error)}") from error
-    if hashlib.sha256(content).hexdigest() != sha256:
-        raise RunError(f"{path} is damaged: it is not the file that was saved (SHA-256 differs)")
-    try:
-        state = load(content)
-    except SafetensorError as error:
-        raise RunError(f"{path} is damaged: {error}") from error
+        manifest = checkpoints.read_manifest(run.path)
+        states = {g.name: checkpoint.read(run.path, manifest, g.name) for g in run.plan.groups}
+    except checkpoints.CheckpointError as error:
+        raise RunError(str(error)) from error
     # What follows a slash belongs to the learning rules, not to the network.
-    return {name: array for name, array in state.items() if name == "b" or _is_weight(name)}
+    return {
+        process: {name: array for name, array in state.items() if name == "b" or _is_weight(name)}
+        for process, state in states.items()
+    }
 
 
 def _is_weight(name: str) -> bool:

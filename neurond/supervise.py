@@ -16,9 +16,11 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from broker.spawn import Exit, Spawner, SpawnError
+from broker.words import BROKER
+from broker.words import STOP_S as BROKER_STOP_S
 from neurond import launch, runs
 from neurond.errors import Diverged, Interrupted, ProcessLost, RunError, TargetNotReached
-from topology import address
+from topology import address, exits
 from topology.wire import Event, Telemetry
 
 if TYPE_CHECKING:
@@ -27,10 +29,9 @@ if TYPE_CHECKING:
     from neurond.until import Target
     from topology.spec import Topology
 
-BROKER = "broker"
 ROW_S = 0.5  # between rows of metrics.jsonl
 START_S = 30.0  # for all processes to register
-STOP_S = 25.0  # for a stop to be carried out: a little more than the broker's own deadlines together
+STOP_S = BROKER_STOP_S + 2.0  # for a stop to be carried out, and for us to hear of it
 DOUBT_S = 1.0  # for the broker to say that a process that left was meant to
 GONE_S = 2.0  # for the processes of an ended run to be gone
 
@@ -260,7 +261,7 @@ class _Supervisor:
         await client.command("stop", timeout_s=STOP_S)
 
     def _died(self, exit: Exit) -> Exception:
-        if exit.code == _BAD_DATA and (why := self._failures.get(exit.name)):
+        if exit.code == exits.INVALID and (why := self._failures.get(exit.name)):
             from neurond.data import DataError
 
             return DataError(why)
@@ -297,9 +298,6 @@ class _Supervisor:
             figure = self._view.gauge(self._goal.gauge)
             was = "never measured" if figure is None else f"{figure:.4g}"
             raise TargetNotReached(f"{self._goal.text} was not reached: {self._goal.gauge} is {was}", run)
-
-
-_BAD_DATA = 3
 
 
 def _unsaved(ended: Mapping[str, Any]) -> str:

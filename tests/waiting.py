@@ -5,35 +5,40 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
-DEADLINE_S = 60.0  # of anything that is waited for; nothing is expected to take so long
+import psutil
+
+DEADLINE_S = 30.0  # of anything that is waited for; nothing is expected to take so long
 PAUSE_S = 0.01
 
 
 def until(condition: Callable[[], Any], what: str) -> Any:
     """Poll until the condition is truthy, and return it; fail when the deadline has passed."""
-    for pause_s in _pauses(what):
-        if found := condition():
-            return found
-        time.sleep(pause_s)
-    raise AssertionError
+    deadline = time.monotonic() + DEADLINE_S
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"not within {DEADLINE_S:g} s: {what}"
+        time.sleep(PAUSE_S)
+    return found
 
 
 async def comes(condition: Callable[[], Any], what: str) -> Any:
-    """`until` for a running loop; the condition may be a coroutine function."""
-    for pause_s in _pauses(what):
-        found = condition()
-        if found := await found if inspect.isawaitable(found) else found:
-            return found
-        await asyncio.sleep(pause_s)
-    raise AssertionError
-
-
-def _pauses(what: str) -> Iterator[float]:
-    """A pause after each look at the condition; AssertionError when there is no time for another."""
+    """`until` in a running loop; the condition may be a coroutine function."""
     deadline = time.monotonic() + DEADLINE_S
-    while time.monotonic() < deadline:
-        yield PAUSE_S
-    raise AssertionError(f"not within {DEADLINE_S:g} s: {what}")
+    while not (found := await _value(condition())):
+        assert time.monotonic() < deadline, f"not within {DEADLINE_S:g} s: {what}"
+        await asyncio.sleep(PAUSE_S)
+    return found
+
+
+async def _value(found: Any) -> Any:
+    return await found if inspect.isawaitable(found) else found
+
+
+def gone(process: psutil.Process) -> bool:
+    """A process has ended, though perhaps nobody has asked how."""
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True

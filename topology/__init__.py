@@ -14,6 +14,8 @@
     write.py    Topology -> YAML text; JSON Schema
     plan.py     what each process is told
     wire.py     every message
+    address.py  where sockets are; exits.py exit codes; threads.py threads of a process' BLAS
+    files.py    files that appear whole; checkpoints.py where a run's checkpoints are, and the last good one
     zoo/        ready networks
 
 Functions are imported from their modules (`from topology.load import load`); the classes that everyone names

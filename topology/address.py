@@ -18,6 +18,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from topology import exits
+
 DEFAULT_PORT = 5570
 DEFAULT = f"tcp://127.0.0.1:{DEFAULT_PORT}"
 FOLDER_PREFIX = "neurond-"
@@ -30,19 +32,19 @@ _PLANES = ("control", "telemetry-in", "telemetry-out")
 class AddressError(ValueError):
     """An address that the user gave cannot be used; the message is one line for them."""
 
-    exit_code = 2
+    exit_code = exits.USAGE
 
 
 class AddressInUse(AddressError):  # noqa: N818 (a fact, and said so to the user)
     """Another live process is bound there."""
 
-    exit_code = 1
+    exit_code = exits.FAILED
 
 
 class BrokerUnreachable(ConnectionError):  # noqa: N818 (likewise)
     """Nobody answers at the broker's address."""
 
-    exit_code = 4
+    exit_code = exits.UNREACHABLE
 
 
 def control(address: str) -> str:

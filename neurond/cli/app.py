@@ -1,7 +1,6 @@
 """The command `neurond`: the one place where an exception becomes a line and an exit code.
 
-Exit codes: 0 ok, 1 runtime failure, 2 usage, 3 invalid topology or data, 4 broker unreachable, 5 a process was
-lost, 6 target not reached, 130 interrupted. Exceptions that know theirs carry it as `exit_code`.
+Exit codes are those of `topology.exits`; exceptions that know theirs carry it as `exit_code`.
 """
 
 from __future__ import annotations
@@ -12,8 +11,8 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from neurond.cli.output import say
+from topology import exits
 
-FAILED, USAGE, INVALID, INTERRUPTED = 1, 2, 3, 130
 DAEMONS = ("broker", "source", "group")
 
 
@@ -46,31 +45,31 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
             traceback.print_exc()
         line, code = explain(error)
         say(line)
-    sys.exit(code if isinstance(code, int) else 0)
+    sys.exit(code if isinstance(code, int) else exits.OK)
 
 
 def explain(error: BaseException) -> tuple[str, int]:
     """The words for the user, one line where one will do, and the exit code of an exception."""
     if isinstance(error, KeyboardInterrupt):
-        return "neurond: interrupted", INTERRUPTED
+        return "neurond: interrupted", exits.INTERRUPTED
     if hasattr(error, "format_message"):  # a usage error of typer; the class has moved between its versions
         context = getattr(error, "ctx", None)
         command = context.command_path if context is not None else "neurond"
         message = str(error.format_message()).rstrip(".")
-        return f"{command}: {message}. Try '{command} --help'.", USAGE
+        return f"{command}: {message}. Try '{command} --help'.", exits.USAGE
     from neurond.data.dataset import DataError  # late: brings NumPy, and only errors need it
     from topology.errors import TopologyError
 
     if isinstance(error, TopologyError):
-        return str(error), INVALID  # file:line:column in front, as editors like it
+        return str(error), exits.INVALID  # file:line:column in front, as editors like it
     if isinstance(error, DataError):
-        return f"neurond: {error}", INVALID
+        return f"neurond: {error}", exits.INVALID
     code = getattr(error, "exit_code", None)
     if isinstance(code, int):
         return f"neurond: {error}", code
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
-        return f"neurond: {where}{error.strerror or error}", FAILED
+        return f"neurond: {where}{error.strerror or error}", exits.FAILED
     first = (str(error).strip() or "no message").splitlines()[0]
     hint = "a fault of neurond's own; NEUROND_DEBUG=1 shows where"
-    return f"neurond: {type(error).__name__}: {first} ({hint})", FAILED
+    return f"neurond: {type(error).__name__}: {first} ({hint})", exits.FAILED

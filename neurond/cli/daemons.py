@@ -101,22 +101,23 @@ def _serve(name: str, options: argparse.Namespace) -> int:
 
 
 def _conduct(options: argparse.Namespace) -> int:
-    address.control(options.address)  # before a run folder is made
     from broker.__main__ import serve
+    from broker.sockets import bound
     from neurond import runs
     from neurond.cli.topologies import planned
     from topology.write import dump
 
-    earlier = None if options.resume is None else runs.open_run(options.resume)
+    earlier = None if options.resume is None else runs.open_saved(options.resume)
     file = options.file or str(earlier.path / "topology.yaml") if earlier else options.file
     transport: Literal["ipc", "tcp"] = "ipc" if address.folder(options.address) else "tcp"
     data_dir = None if options.data_dir is None else Path(options.data_dir)
     topology, plan = planned(file, options.overrides, data_dir, transport)
-    folder = earlier.path if earlier else runs.create(topology.name, options.run)
-    with runs.held(folder):
-        runs.write_text(folder / "topology.yaml", dump(topology))
-        runs.write_plan(folder, plan)
-        return serve(plan, options.address, folder.absolute(), resume=earlier is not None)
+    with bound(options.address) as sockets:  # first: a broker that cannot serve makes no run folder
+        folder = earlier.path if earlier else runs.create(topology.name, options.run)
+        with runs.held(folder):
+            runs.write_text(folder / "topology.yaml", dump(topology))
+            runs.write_plan(folder, plan)
+            return serve(plan, sockets, folder.absolute(), resume=earlier is not None)
 
 
 VERBS: dict[str, Callable[[Sequence[str]], int]] = {"broker": broker, "source": source, "group": group}

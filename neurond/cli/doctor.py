@@ -14,6 +14,8 @@ import typer
 
 from neurond.cli.output import out, out_json, say, suggest
 from neurond.cli.topologies import DataDir
+from topology import exits
+from topology.threads import blas_threads
 
 PACKAGES = [
     "numpy",
@@ -27,7 +29,6 @@ PACKAGES = [
     "rich",
     "typer",
 ]
-BLAS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 OPTIONAL = frozenset({"uvloop"})
 MIN_PYTHON = (3, 11)
 MIN_FREE_MB = 200
@@ -66,7 +67,7 @@ def doctor(
     broken = sum(f.state == "broken" for f in found)
     if broken:
         say(f"{broken} broken; put that right first")
-        raise typer.Exit(1)
+        raise typer.Exit(exits.FAILED)
     suggest("neurond run digits")
 
 
@@ -157,10 +158,10 @@ def _cores() -> Iterator[Finding]:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     many = "" if cores > 1 else "; processes will take turns, so a run is no faster than one process"
     yield Finding("cores", "ok" if cores > 1 else "note", f"{cores}{many}")
-    named = {k: os.environ[k] for k in BLAS if k in os.environ}
-    more = {k: v for k, v in named.items() if v != "1"}
+    more = {k: v for k, v in blas_threads(os.environ).items() if v != "1"}
     if more:
-        yield Finding("BLAS", "note", f"{', '.join(f'{k}={v}' for k, v in more.items())}; a run sets 1 a process")
+        words = f"{', '.join(f'{k}={v}' for k, v in more.items())} as you have set; 1 a process is fastest"
+        yield Finding("BLAS", "note", words)
     else:
         yield Finding("BLAS", "ok", "one thread a process")
 

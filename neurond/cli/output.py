@@ -7,6 +7,8 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
+from topology import exits
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
 class WrongUse(ValueError):  # noqa: N818 (a fact, and said so to the user)
     """The command was called in a way that cannot be meant; the message is one line for the user."""
 
-    exit_code = 2
+    exit_code = exits.USAGE
 
 
 def out(text: str) -> None:
@@ -27,7 +29,7 @@ def out(text: str) -> None:
         sys.stdout.flush()
     except BrokenPipeError:
         _to_nowhere(sys.stdout.fileno())
-        raise SystemExit(0) from None
+        raise SystemExit(exits.OK) from None
 
 
 def out_json(data: Any) -> None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from monitor.progress import Progress
     from monitor.view import View
     from neurond.runs import Run
-    from topology.spec import Topology
 
 PICTURE_EVERY_S = 0.5
 
@@ -53,15 +51,28 @@ def run(
 ) -> None:
     """Train a network as processes on this machine, and show it."""
     target, for_s = _wanted(until, for_)
-    overrides = [*(set_ or ()), *([] if seed is None else [f"seed={seed}"])]
-    topology = _topology(file, resume, run_dir, overrides)
+    _check_start(file, resume, run_dir)
     display = _Display(quiet=quiet, picture=svg is not None)
+    from neurond.api import run_async
     from neurond.errors import Interrupted, TargetNotReached
+
+    def work(stop: asyncio.Event) -> Coroutine[Any, Any, Run]:
+        return run_async(
+            file,
+            [*(set_ or ()), *([] if seed is None else [f"seed={seed}"])],
+            run_dir=run_dir,
+            resume=resume,
+            data_dir=data_dir,
+            until=target,
+            for_s=for_s,
+            on_view=display,
+            stop=stop,
+        )
 
     finished: Run | None = None
     try:
         with display:
-            finished = asyncio.run(_supervised(topology, display, run_dir, resume, data_dir, target, for_s))
+            finished = asyncio.run(_stoppable(work, display.say))
     except (Interrupted, TargetNotReached) as error:
         finished = error.run  # there is a summary all the same; `main` says the rest
         raise
@@ -84,35 +95,17 @@ def _wanted(until: str | None, for_: str | None) -> tuple[Target | None, float |
         raise WrongUse(str(error)) from None
 
 
-def _topology(file: str | None, resume: Path | None, run_dir: Path | None, overrides: list[str]) -> Topology | None:
-    """What to train; None for exactly what `resume` trained."""
-    from topology.load import load, zoo
-
+def _check_start(file: str | None, resume: Path | None, run_dir: Path | None) -> None:
     if resume is not None and run_dir is not None:
         raise WrongUse(f"a resumed run goes on in its own folder, {resume}; leave out --run")
-    if file is not None:
-        return load(file, overrides, os.environ)
-    if resume is None:
+    if file is None and resume is None:
+        from topology.load import zoo
+
         raise WrongUse(f"what should be run? Name a topology file, or one of {', '.join(zoo())}")
-    if not overrides:
-        return None
-    from neurond.runs import open_run
-
-    return load(open_run(resume).path / "topology.yaml", overrides, {})
 
 
-async def _supervised(
-    topology: Topology | None,
-    display: _Display,
-    run_dir: Path | None,
-    resume: Path | None,
-    data_dir: Path | None,
-    target: Target | None,
-    for_s: float | None,
-) -> Run:
+async def _stoppable(work: Callable[[asyncio.Event], Coroutine[Any, Any, Run]], say_so: Callable[[str], None]) -> Run:
     """The run. The first Ctrl-C or SIGTERM stops it in good order, the second one at once."""
-    from neurond.supervise import supervise
-
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     task = asyncio.current_task()
@@ -123,21 +116,12 @@ async def _supervised(
             task.cancel()
         else:
             stop.set()
-            display.say("stopping and saving; Ctrl-C once more to leave at once")
+            say_so("stopping and saving; Ctrl-C once more to leave at once")
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, interrupt)
     try:
-        return await supervise(
-            topology,
-            run_dir=run_dir,
-            resume=resume,
-            data_dir=data_dir,
-            until=target,
-            for_s=for_s,
-            on_view=display,
-            stop=stop,
-        )
+        return await work(stop)
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
 

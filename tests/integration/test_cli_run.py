@@ -18,8 +18,8 @@ from xml.etree import ElementTree
 import psutil
 import pytest
 
-from tests.command import NEUROND, environment, neurond
-from tests.waiting import DEADLINE_S, until
+from tests.command import DEADLINE_S, NEUROND, environment, neurond
+from tests.waiting import until
 from topology.load import load as load_topology
 
 pytestmark = pytest.mark.timeout(120)
@@ -230,6 +230,18 @@ def free_port() -> int:
         s.bind(("127.0.0.1", 0))
         port: int = s.getsockname()[1]
     return port if port < 65000 else free_port()
+
+
+def test_a_broker_whose_port_is_taken(tmp_path: Path) -> None:
+    """A broker that cannot listen is one line and 1, and makes no run folder."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        at = f"tcp://127.0.0.1:{taken.getsockname()[1]}"
+        done = neurond(tmp_path, "broker", "xor", "--address", at)
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [f"neurond: address in use: {at}"]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_processes_one_by_one(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from broker.spawn import Exit, Spawner, SpawnError
-from tests.waiting import DEADLINE_S, comes
+from tests.waiting import DEADLINE_S, comes, gone
 
 SLEEPS = "import sys; print('up', flush=True); sys.stdin.read()"
 STUBBORN = "import signal, time; signal.signal(15, signal.SIG_IGN); print('up', flush=True); time.sleep(600)"
@@ -31,14 +31,6 @@ async def says(spawner: Spawner, name: str) -> list[str]:
     """The log of a child, once there is something in it."""
     lines: list[str] = await comes(lambda: spawner.last_lines(name), f"the first words of {name}")
     return lines
-
-
-def gone(process: psutil.Process) -> bool:
-    """It has ended, though perhaps nobody has asked how."""
-    try:
-        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
 
 
 async def next_exit(spawner: Spawner) -> Exit:

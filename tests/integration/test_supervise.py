@@ -20,7 +20,7 @@ import neurond
 from monitor.view import View
 from neurond import data
 from neurond.errors import Diverged, Interrupted, ProcessLost, RunError, TargetNotReached
-from tests.waiting import DEADLINE_S, comes
+from tests.waiting import DEADLINE_S, comes, gone
 
 ROOT = Path(__file__).parents[2]
 LONG = {"source.epochs": 100_000}  # a run that only ends when it is made to
@@ -92,10 +92,21 @@ async def test_resume(tmp_path: Path) -> None:
     """A run that is gone on from counts on from where it was saved, in the same folder."""
     first = await neurond.run_async("xor", {"source.epochs": 2}, run_dir=tmp_path)
     before = first.summary
-    again = await neurond.run_async("xor", {"source.epochs": 4}, resume=tmp_path)
+    again = await neurond.run_async(overrides={"source.epochs": 4}, resume=tmp_path)
     assert again.path == tmp_path
     assert again.summary["stimuli"] == 2 * before["stimuli"]
     assert again.summary["generation"] > before["generation"]
+
+
+async def test_resume_from_a_damaged_file(tmp_path: Path) -> None:
+    """A process whose part of the checkpoint is not what was saved says so and does not start from it."""
+    run = await neurond.run_async("xor", {"source.epochs": 1}, run_dir=tmp_path)
+    file = tmp_path / "checkpoints" / str(run.summary["generation"]) / "hidden.safetensors"
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(ProcessLost, match=r"'hidden' was lost: .*hidden.safetensors is damaged: it is not the file"):
+        await neurond.run_async("xor", {"source.epochs": 2}, resume=tmp_path)
 
 
 async def test_a_target_ends_the_run(tmp_path: Path) -> None:
@@ -224,14 +235,7 @@ async def test_killed_supervisor(tmp_path: Path, scratch: Path) -> None:
     assert len(children) == 4
     process.kill()
     await process.communicate()
-    await comes(lambda: not any(_alive(c) for c in children) and not list(scratch.rglob("*")), "all is gone")
-
-
-def _alive(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
+    await comes(lambda: all(gone(c) for c in children) and not list(scratch.rglob("*")), "all is gone")
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from neurond.cli.output import WrongUse
 from neurond.data.dataset import DataError
 from topology.address import AddressInUse, BrokerUnreachable
 from topology.load import load, loads
+from topology.threads import BLAS
 from topology.write import dump
 
 
@@ -223,6 +224,21 @@ def test_doctor_finds_what_is_broken(neurond, monkeypatch: pytest.MonkeyPatch) -
     assert said.code == 1
     assert "missing: no-such-package" in said.out
     assert "next:" not in said.err
+
+
+def test_doctor_tells_of_threads(neurond, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the user has set for BLAS is said as the processes of a run will have it; without it all is well."""
+    for name in BLAS:
+        monkeypatch.delenv(name, raising=False)
+    assert {"what": "BLAS", "state": "ok", "words": "one thread a process"} in json.loads(
+        neurond("doctor", "--json").out
+    )
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    monkeypatch.setenv("MKL_NUM_THREADS", "1")
+    (finding,) = (f for f in json.loads(neurond("doctor", "--json").out) if f["what"] == "BLAS")
+    assert finding["state"] == "note"
+    for name in BLAS:
+        assert (f"{name}=3" in finding["words"]) is (name != "MKL_NUM_THREADS")
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish", "powershell"])
