@@ -31,6 +31,7 @@ from topology import address, checkpoints, exits, wire
 from topology.plan import SOURCE, group_from_dict, source_from_dict
 
 TICK_S = 0.25
+PATIENT_S = 2.0  # without an answer from the broker, before a word is said about it
 REPORT_TICKS = 2  # a beat and a report every so many ticks
 
 
@@ -95,17 +96,23 @@ class Daemon:
             stack.callback(self._inbox.release)
             stack.callback(self._context.term)
             stack.callback(self._inbox.close)
-            self._control = Control(
-                self._context,
-                self._settings.broker,
-                hello(self._settings.name, self._role, self._reachable(self._inbox.endpoint)),
-                self._message,
-                self._unreachable,
-            )
+            introduction = hello(self._settings.name, self._role, self._reachable(self._inbox.endpoint))
+            try:
+                self._control = Control(
+                    self._context, self._settings.broker, introduction, self._message, self._unreachable
+                )
+            except zmq.ZMQError as error:
+                self._context.destroy(linger=0)
+                raise StartError(f"cannot connect to {self._settings.broker}: {error.strerror}") from error
+            self._loop.call_later(PATIENT_S, self._still_waiting)
             stack.callback(self._control.close)
             stack.callback(self._stop_work)
             self._timer = self._loop.call_later(TICK_S, self._tick)
             return await self._exit
+
+    def _still_waiting(self) -> None:
+        if self._machine is None and not self._exit.done():
+            say(f"{self._settings.name}: no answer from {self._settings.broker} yet; still trying")
 
     # --- the broker's messages --------------------------------------------------------------------------
 

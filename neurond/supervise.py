@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from os import PathLike
@@ -20,18 +20,20 @@ from broker.words import BROKER
 from broker.words import STOP_S as BROKER_STOP_S
 from neurond import launch, runs
 from neurond.errors import Diverged, Interrupted, ProcessLost, RunError, TargetNotReached
+from neurond.until import Check, Target
 from topology import address, exits
 from topology.wire import Event, Telemetry
 
 if TYPE_CHECKING:
     from monitor.client import Client
     from monitor.view import View
-    from neurond.until import Target
     from topology.spec import Topology
 
 ROW_S = 0.5  # between rows of metrics.jsonl
 START_S = 30.0  # for all processes to register
 STOP_S = BROKER_STOP_S + 2.0  # for a stop to be carried out, and for us to hear of it
+TICK_S = 0.25
+SILENCE_S = 5.0  # the broker passes on telemetry twice a second for each process
 DOUBT_S = 1.0  # for the broker to say that a process that left was meant to
 GONE_S = 2.0  # for the processes of an ended run to be gone
 
@@ -99,7 +101,8 @@ class _Supervisor:
         from monitor.view import View
 
         self._run = run
-        self._goal, self._for_s, self._on_view, self._stop = goal, for_s, on_view, stop
+        self._for_s, self._on_view, self._stop = for_s, on_view, stop
+        self._check = None if goal is None else Check(goal)
         self._loop = asyncio.get_running_loop()
         self._inbox: asyncio.Queue[Telemetry | Event | Exit | _Stop | _Tick] = asyncio.Queue()
         self._view = View(run.plan.processes, run.plan.name, str(run.path))
@@ -109,9 +112,10 @@ class _Supervisor:
         self._started = self._loop.time()
         self._running_since: float | None = None
         self._row_due = 0.0
-        self._reached = False
+        self._heard = 0.0  # when the broker last said anything
         self._interrupted = False
         self._stopping: asyncio.Task[None] | None = None
+        self._asking: asyncio.Task[None] | None = None
         self._stop_deadline = float("inf")
         self._leaving = False
         self._doubts: dict[str, tuple[Exit, float]] = {}  # left without being lost, so far: until when to wait
@@ -162,7 +166,7 @@ class _Supervisor:
 
         async def ticks() -> None:
             while True:
-                await asyncio.sleep(0.1)
+                await asyncio.sleep(TICK_S)
                 self._inbox.put_nowait(_Tick())
 
         async def stop() -> None:
@@ -174,7 +178,7 @@ class _Supervisor:
         try:
             yield
         finally:
-            tasks += [self._stopping] if self._stopping is not None else []
+            tasks += [task for task in (self._stopping, self._asking) if task is not None]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -187,11 +191,16 @@ class _Supervisor:
             now = self._loop.time()
             match item:
                 case Telemetry():
+                    self._heard = now
                     self._view.update(item, now)
                     self._show(client)
                 case Event():
+                    self._heard = now
                     self._view.update(item, now)
                     self._happened(item, now)
+                    if item.kind == "evaluated" and self._check is not None:
+                        figure, still = item.data.get(self._check.goal.gauge), bool(item.data.get("still"))
+                        self._act(self._check.evaluated(figure, still), client, now)
                     self._show(client)
                 case Exit():
                     self._exited(item, now)
@@ -237,6 +246,8 @@ class _Supervisor:
             raise self._lost(late, f"it did not register within {START_S:g} s")
         if now >= self._stop_deadline:
             raise self._lost(BROKER, f"it did not end the run within {STOP_S:g} s of being told to")
+        if self._running_since is not None and now - self._heard > SILENCE_S:
+            raise self._lost(BROKER, f"it hangs: not a word from it for {SILENCE_S:g} s")
         if self._running_since is not None and self._for_s is not None and now - self._running_since >= self._for_s:
             self._ask_to_stop(client, now)
         if now >= self._row_due and self._view.stimuli is not None:
@@ -245,26 +256,35 @@ class _Supervisor:
         self._show(client)
 
     def _show(self, client: Client) -> None:
-        if self._goal is not None and not self._reached and self._goal.reached(self._view.gauge(self._goal.gauge)):
-            self._reached = True
-            self._ask_to_stop(client, self._loop.time())
+        if self._check is not None:
+            step = self._check.look(self._view.gauge(self._check.goal.gauge))
+            self._act(step, client, self._loop.time())
         if self._on_view is not None:
             self._on_view(self._view)
 
-    def _ask_to_stop(self, client: Client, now: float) -> None:
+    def _act(self, step: str, client: Client, now: float) -> None:
+        if step == "stop":
+            self._ask_to_stop(client, now, evaluate=False)  # what was measured is the network that is saved
+        elif step and self._stopping is None:
+            verbs = ("pause", "eval") if step == "check" else (step,)
+            self._asking = asyncio.create_task(self._ask(client, verbs))
+
+    def _ask_to_stop(self, client: Client, now: float, evaluate: bool = True) -> None:
         if self._stopping is None:
             self._stop_deadline = now + STOP_S
-            self._stopping = asyncio.create_task(self._send_stop(client))
+            self._stopping = asyncio.create_task(self._ask(client, ("stop",), evaluate=evaluate))
 
     @staticmethod
-    async def _send_stop(client: Client) -> None:
-        await client.command("stop", timeout_s=STOP_S)
+    async def _ask(client: Client, verbs: Sequence[str], **args: Any) -> None:
+        for verb in verbs:
+            await client.command(verb, timeout_s=STOP_S, **args)
 
     def _died(self, exit: Exit) -> Exception:
-        if exit.code == exits.INVALID and (why := self._failures.get(exit.name)):
+        if exit.code == exits.INVALID:
             from neurond.data import DataError
 
-            return DataError(why)
+            last = "".join(self._spawner.last_lines(exit.name, 1)).removeprefix("neurond: ")
+            return DataError(self._failures.get(exit.name) or last)
         how = exit.how + (f", {self._failures[exit.name]}" if exit.name in self._failures else "")
         return self._lost(exit.name, how)
 
@@ -276,14 +296,16 @@ class _Supervisor:
     def _conclude(self) -> None:
         """Write the summary, and raise what the user must know of."""
         assert self._ended is not None
-        run, ended = self._run, self._ended
+        run, ended, check = self._run, self._ended, self._check
+        if check is not None:
+            check.ended(self._view.gauge(check.goal.gauge))
         summary: Mapping[str, Any] = {
             **self._view.summary(),
             "why": "interrupted" if self._interrupted else ended["why"],
             "generation": ended["generation"],
             "save_error": ended.get("save_error"),
-            "until": None if self._goal is None else self._goal.text,
-            "reached": None if self._goal is None else self._reached,
+            "until": None if check is None else check.goal.text,
+            "reached": None if check is None else check.reached,
         }
         runs.write_json(run.path / "summary.json", summary)
         if ended["why"] == "diverged":
@@ -294,10 +316,10 @@ class _Supervisor:
             raise Interrupted(f"interrupted, {kept}", run, saved)
         if not saved:
             raise RunError(f"the run ended but was not saved: {_unsaved(ended)}")
-        if self._goal is not None and not self._reached:
-            figure = self._view.gauge(self._goal.gauge)
+        if check is not None and not check.reached:
+            figure = self._view.gauge(check.goal.gauge)
             was = "never measured" if figure is None else f"{figure:.4g}"
-            raise TargetNotReached(f"{self._goal.text} was not reached: {self._goal.gauge} is {was}", run)
+            raise TargetNotReached(f"{check.goal.text} was not reached: {check.goal.gauge} is {was}", run)
 
 
 def _unsaved(ended: Mapping[str, Any]) -> str:

@@ -42,6 +42,42 @@ class Target:
         return figure is not None and OPERATORS[self.sign](figure, self.value)
 
 
+class Check:
+    """Whether a goal is met by the network that will be saved, and not only by one that went on changing.
+
+    A figure of held-out data that looks good during the training is measured once more while the weights stand
+    still. `look` and `evaluated` return what is to be done: ``check`` (pause, and evaluate), ``resume``, ``stop``,
+    or nothing.
+    """
+
+    def __init__(self, goal: Target) -> None:
+        self.goal = goal
+        self.reached = False
+        self._checking = False
+
+    def look(self, figure: float | None) -> str:
+        """Take in the figure as it is during the training."""
+        if self.reached or self._checking or not self.goal.reached(figure):
+            return ""
+        if self.goal.gauge.startswith("test"):
+            self._checking = True
+            return "check"
+        self.reached = True
+        return "stop"
+
+    def evaluated(self, figure: float | None, still: bool) -> str:
+        """Take in what an evaluation found; `still`: no training stimulus was under way meanwhile."""
+        if not self._checking or not still:
+            return ""
+        self._checking = False
+        self.reached = self.goal.reached(figure)
+        return "stop" if self.reached else "resume"
+
+    def ended(self, figure: float | None) -> None:
+        """The run has ended by itself; its last evaluation decides."""
+        self.reached = self.reached or self.goal.reached(figure)
+
+
 def parse_target(text: str) -> Target:
     """``acc>=0.97``, ``acc>97%``, ``loss<=0.1`` as a Target; ValueError with one line if it is none."""
     match = _TARGET.fullmatch(text)

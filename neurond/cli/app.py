@@ -24,6 +24,9 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if sys.stdout is None or sys.stderr is None:  # closed by the caller: there is nobody to tell
+        nowhere = open(os.devnull, "w")  # noqa: SIM115, PTH123 - for as long as the process lasts
+        sys.stdout, sys.stderr = sys.stdout or nowhere, sys.stderr or nowhere
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal that knows only ASCII is no reason to fail

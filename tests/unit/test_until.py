@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from neurond.until import METRICS, OPERATORS, Target, parse_for, parse_target
+from neurond.until import METRICS, OPERATORS, Check, Target, parse_for, parse_target
 
 
 @pytest.mark.parametrize(
@@ -82,3 +82,35 @@ def test_other_durations_are_refused_with_a_hint(text: str, says: str) -> None:
     """A number without a unit, or no duration at all, is refused with the way to write it."""
     with pytest.raises(ValueError, match=re.escape(says)):
         parse_for(text)
+
+
+def test_a_goal_on_held_out_data_is_checked_on_a_still_network() -> None:
+    """A good figure during training pauses it; only the same network, measured at rest, ends the run."""
+    check = Check(parse_target("acc>=0.9"))
+    assert check.look(None) == check.look(0.85) == ""
+    assert check.look(0.91) == "check"
+    assert check.look(0.92) == ""  # one check at a time
+    assert check.evaluated(0.95, still=False) == ""  # an evaluation that was already under way
+    assert check.evaluated(0.89, still=True) == "resume"
+    assert not check.reached
+    assert check.look(0.93) == "check"
+    assert check.evaluated(0.9, still=True) == "stop"
+    assert check.reached
+    assert check.look(0.95) == ""
+
+
+def test_a_goal_on_training_figures_ends_the_run_at_once() -> None:
+    """The running mean of the training loss is what it is; nothing is measured again."""
+    check = Check(parse_target("train_loss<=0.1"))
+    assert check.look(0.2) == ""
+    assert check.look(0.1) == "stop"
+    assert check.reached
+
+
+def test_the_last_evaluation_decides_where_a_run_ends_by_itself() -> None:
+    """A run that ends before its check came back has reached the goal if its final figure says so."""
+    for figure, reached in ((0.95, True), (0.85, False), (None, False)):
+        check = Check(parse_target("acc>=0.9"))
+        check.look(0.91)
+        check.ended(figure)
+        assert check.reached is reached
