@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from neurond import runs
+from neurond.errors import RunError
 from topology import address
 
 if TYPE_CHECKING:
@@ -37,6 +38,10 @@ def prepare(
     shape = data.describe(source.data, data_dir=text(data_dir), label=source.label, test=source.test)
     fitted = DataShape(shape.features, shape.classes, shape.targets, shape.train, shape.test)
     plan = resolve(topology, fitted, text(data_dir))
+    total = round(plan.source.epochs * shape.train)
+    if earlier is not None and (done := earlier.summary.get("stimuli") or 0) >= total:
+        more = f"{2 * plan.source.epochs:g}"
+        raise RunError(f"{earlier.path} is finished, {done:,} of {total:,} stimuli; add --set source.epochs={more}")
     path = earlier.path if earlier is not None else runs.create(topology.name, run_dir)
     return runs.Run(path, plan), topology
 

@@ -85,7 +85,7 @@ def run(
             if as_json:
                 out_json(summary)
     if not quiet:
-        suggest(f"neurond predict {finished.path} FILE")
+        suggest(f"neurond eval {finished.path}")
 
 
 def _wanted(until: str | None, for_: str | None) -> tuple[Target | None, float | None]:

@@ -62,7 +62,7 @@ def test_words_go_to_stderr(finished: tuple[Path, dict[str, Any], str]) -> None:
     """Without a terminal: plain lines, the comparison with dense, and the next command, all on stderr."""
     _, summary, said = finished
     assert f"weight updates: {summary['updates']:,} of {summary['updates_dense']:,}, saved" in said
-    assert said.strip().splitlines()[-1] == f"next: neurond predict {summary['run']} FILE"
+    assert said.strip().splitlines()[-1] == f"next: neurond eval {summary['run']}"
     assert "\x1b" not in said
 
 
