@@ -34,16 +34,18 @@ def learning_rate(plan: OptimizerPlan, stimuli: int) -> float:
     """The learning rate after this many stimuli of the group.
 
     `constant`, or to zero over `plan.horizon` stimuli: `linear`, or `cosine` (Loshchilov and Hutter 2017,
-    SGDR, arXiv:1608.03983, equation 5, one cycle). Zero after the horizon; a horizon of 0 is constant.
+    SGDR, arXiv:1608.03983, equation 5, one cycle). Zero after the horizon; a horizon of 0 is constant. Over the
+    first `plan.warmup` stimuli it rises in proportion from zero (Goyal et al. 2017, arXiv:1706.02677, section 2.2).
     """
     if plan.schedule not in ("constant", "linear", "cosine"):
         raise ValueError(f"unknown schedule {plan.schedule!r}: one of constant, linear, cosine")
+    lr = plan.lr * min(1.0, stimuli / plan.warmup) if plan.warmup else plan.lr
     if plan.schedule == "constant" or plan.horizon <= 0:
-        return plan.lr
+        return lr
     progress = min(max(stimuli, 0) / plan.horizon, 1.0)
     if plan.schedule == "linear":
-        return plan.lr * (1.0 - progress)
-    return plan.lr * 0.5 * (1.0 + math.cos(math.pi * progress))
+        return lr * (1.0 - progress)
+    return lr * 0.5 * (1.0 + math.cos(math.pi * progress))
 
 
 class Synapses:

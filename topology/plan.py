@@ -40,6 +40,7 @@ class OptimizerPlan:
     epsilon: float = 1e-8
     schedule: str = "constant"  # constant | linear | cosine: lr over the group's own count of stimuli
     horizon: int = 0  # stimuli over which the schedule runs; 0 is unknown, then lr is constant
+    warmup: int = 0  # stimuli over which lr rises from nothing at the start
 
 
 @dataclass(frozen=True, slots=True)

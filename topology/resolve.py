@@ -217,6 +217,7 @@ def _optimizer(topology: Topology, group: Group, train: int) -> OptimizerPlan:
         epsilon=optimizer.epsilon,
         schedule=optimizer.schedule,
         horizon=round(source.epochs * train),
+        warmup=optimizer.warmup,
     )
 
 

@@ -84,6 +84,8 @@ class Optimizer(Section):
     """adagrad, rmsprop and adam: keeps the step finite."""
     schedule: Literal["constant", "linear", "cosine"] = "constant"
     """The learning rate over the run: the same, or down to 0 at the end."""
+    warmup: Stimuli = 0
+    """Stimuli over which the learning rate rises from 0 at the start, when errors are large and news is old."""
 
     only: ClassVar = {
         "momentum": ("kind", ("momentum",)),
@@ -139,7 +141,7 @@ class GroupDefaults(Section):
     staleness_decay: Amount = 0.0
     """A gradient counts 1 / (1 + staleness_decay * staleness); 0 leaves it as it is."""
     memory: Annotated[int, Field(ge=2, le=1 << 24)] | None = None
-    """Stimuli remembered at most, a power of two; not given, at least four windows."""
+    """Stimuli remembered at most, a power of two; not given, at least 16 windows."""
 
     only: ClassVar = {"slope": ("neuron", ("leaky_relu",))}
 

@@ -315,5 +315,7 @@ def test_schedules() -> None:
         plan = OptimizerPlan(lr=0.1, schedule=schedule, horizon=100)
         np.testing.assert_allclose([learning_rate(plan, n) for n in points], rates, atol=1e-12)
         assert learning_rate(OptimizerPlan(lr=0.1, schedule=schedule, horizon=0), 1000) == 0.1
+    warm = OptimizerPlan(lr=0.1, schedule="linear", horizon=100, warmup=50)
+    np.testing.assert_allclose([learning_rate(warm, n) for n in points], [0.0, 0.0375, 0.05, 0.0, 0.0], atol=1e-12)
     with pytest.raises(ValueError, match="unknown schedule 'step'"):
         learning_rate(OptimizerPlan(schedule="step"), 0)
