@@ -280,13 +280,17 @@ class _Supervisor:
             await client.command(verb, timeout_s=STOP_S, **args)
 
     def _died(self, exit: Exit) -> Exception:
+        why = self._failures.get(exit.name) or self._last_word(exit.name)
         if exit.code == exits.INVALID:
             from neurond.data import DataError
 
-            last = "".join(self._spawner.last_lines(exit.name, 1)).removeprefix("neurond: ")
-            return DataError(self._failures.get(exit.name) or last)
-        how = exit.how + (f", {self._failures[exit.name]}" if exit.name in self._failures else "")
-        return self._lost(exit.name, how)
+            return DataError(why)
+        return self._lost(exit.name, f"{exit.how}, {why}" if why else exit.how)
+
+    def _last_word(self, name: str) -> str:
+        """What a process said of itself at its end: its exit may be known before its message has come."""
+        last = "".join(self._spawner.last_lines(name, 1))
+        return last.removeprefix("neurond: ") if last.startswith("neurond: ") else ""
 
     def _lost(self, name: str, why: str) -> ProcessLost:
         return ProcessLost(name, why, self._spawner.last_lines(name), str(self._spawner.log(name)))
