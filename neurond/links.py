@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from neurond.machine import Send
 from topology.wire import WireError
 
-RESYNC = 64
-"""Frames in a row by which a sender that seemed to repeat itself is believed."""
+RESYNC = 4
+"""Frames in a row by which a sender that seemed to repeat itself is believed: few, for a stalled window sends few."""
 MAX_JUMP = 1 << 20
 """Frames that can be lost in one go; a larger jump is not believed at all."""
 
