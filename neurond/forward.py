@@ -34,8 +34,7 @@ def forward(plan: Plan, weights: Weights, x: ArrayLike) -> Floats:
     if x.ndim != 2 or x.shape[1] != plan.source.features:
         raise ValueError(f"expected stimuli of {plan.source.features} features, got an array {x.shape}")
     readout = plan.group(plan.source.readout)
-    for group in plan.groups:
-        _check(group, weights.get(group.name, {}))
+    check_weights(plan, weights)
     neurons = plan.source.features + sum(group.size for group in plan.groups)
     chunk = max(1, _BYTES // (4 * neurons))
     out = np.empty((len(x), readout.size), np.float32)
@@ -56,6 +55,12 @@ def _chunk(plan: Plan, weights: Weights, x: Floats) -> dict[str, Floats]:
             z += pre @ own[f"w.{link.pre}"].T
         activations[group.name] = make_neuron(group.neuron, group.slope).fire(z)
     return activations
+
+
+def check_weights(plan: Plan, weights: Weights) -> None:
+    """Raise ValueError unless every group of the plan has its weights and its bias, in the plan's shapes."""
+    for group in plan.groups:
+        _check(group, weights.get(group.name, {}))
 
 
 def _check(group: GroupPlan, own: Mapping[str, NDArray[Any]]) -> None:

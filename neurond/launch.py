@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from neurond import runs
 from neurond.errors import RunError
-from topology import address
+from topology import address, checkpoints
 
 if TYPE_CHECKING:
+    from neurond.machine import Machine
+    from topology.plan import Plan
+    from topology.resolve import DataShape
     from topology.spec import Topology
 
 
@@ -26,24 +30,73 @@ def prepare(
 
     Arguments and errors are those of `supervise`.
     """
-    from neurond import data  # NumPy
-    from topology.resolve import DataShape, resolve
-
     earlier = None if resume is None else runs.open_saved(resume)
     if topology is None:
         if earlier is None:
             raise ValueError("neither a topology nor a run to resume")
         topology = earlier.topology
-    source = topology.source
-    shape = data.describe(source.data, data_dir=text(data_dir), label=source.label, test=source.test)
-    fitted = DataShape(shape.features, shape.classes, shape.targets, shape.train, shape.test)
-    plan = resolve(topology, fitted, text(data_dir))
+    plan, shape = planned(topology, text(data_dir))
     total = round(plan.source.epochs * shape.train)
     if earlier is not None and (done := earlier.summary.get("stimuli") or 0) >= total:
         more = f"{2 * plan.source.epochs:g}"
         raise RunError(f"{earlier.path} is finished, {done:,} of {total:,} stimuli; add --set source.epochs={more}")
+    if earlier is not None:
+        check_saved(earlier.path, plan, shape)
     path = earlier.path if earlier is not None else runs.create(topology.name, run_dir)
     return runs.Run(path, plan), topology
+
+
+def planned(
+    topology: Topology, data_dir: str | None, transport: Literal["ipc", "tcp"] = "ipc"
+) -> tuple[Plan, DataShape]:
+    """The plan of a topology, checked against its data, and the data's shape. Raises TopologyError, DataError."""
+    from neurond.data import describe  # NumPy
+    from topology.resolve import DataShape, resolve
+
+    source = topology.source
+    d = describe(source.data, data_dir=data_dir, label=source.label, test=source.test)
+    shape = DataShape(d.features, d.classes, d.targets, d.train, d.test)
+    return resolve(topology, shape, data_dir, transport), shape
+
+
+def check_saved(run_dir: Path, plan: Plan, shape: DataShape) -> None:
+    """Raise RunError unless every process of `plan` can go on from its part of the last checkpoint.
+
+    Each part is taken up here, by the machine that is to go on with it, so that nothing is started for what
+    cannot be.
+    """
+    from neurond import checkpoint
+
+    name = ""
+    try:
+        manifest = checkpoints.read_manifest(run_dir)
+        for machine in _machines(plan, shape):
+            name = machine.name
+            machine.restore(checkpoint.read(run_dir, manifest, name))
+    except checkpoints.CheckpointError as error:
+        raise RunError(str(error)) from error
+    except (ValueError, KeyError, IndexError) as error:
+        what = f"it has no {error}" if isinstance(error, KeyError) else str(error)
+        hint = "leave out what was changed, or --resume"
+        raise RunError(f"{run_dir}: {name!r} cannot go on from the last checkpoint: {what}; {hint}") from error
+
+
+def _machines(plan: Plan, shape: DataShape) -> Iterator[Machine]:
+    """The machine of each process, one after the other; the source's stimuli are blank, and take no memory."""
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from neurond.data import Dataset
+    from neurond.group import GroupMachine
+    from neurond.source import SourceMachine
+
+    def blank(n: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+        return np.broadcast_to(np.uint8(0), (n, shape.features)), np.broadcast_to(np.int64(0), n)
+
+    stimuli = Dataset(*blank(shape.train), *blank(shape.test), 1.0, ())
+    yield SourceMachine(plan.source, stimuli)
+    for group in plan.groups:
+        yield GroupMachine(group)
 
 
 def commands(run: runs.Run, broker_address: str, resume: bool, data_dir: str | None) -> dict[str, list[str]]:

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+PLAN_VERSION = 1
+
 SOURCE = "source"
 """Name of the process that feeds stimuli, and of the links' first `pre`."""
 
@@ -186,7 +188,9 @@ def source_from_dict(d: Mapping[str, Any]) -> SourcePlan:
 
 
 def plan_from_dict(d: Mapping[str, Any]) -> Plan:
-    """The inverse of `to_dict` for a whole plan."""
+    """The inverse of `to_dict` for a whole plan; ValueError for a plan of another version."""
+    if d["version"] != PLAN_VERSION:
+        raise ValueError(f"version {d['version']!r} is not {PLAN_VERSION}")
     return Plan(
         version=d["version"],
         name=d["name"],

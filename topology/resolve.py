@@ -13,6 +13,7 @@ from topology.check import check_structure
 from topology.errors import Marks, Problem, TopologyError
 from topology.graph import graph_of, shard_names, shards
 from topology.plan import (
+    PLAN_VERSION,
     SOURCE,
     GroupPlan,
     LinkPlan,
@@ -26,8 +27,6 @@ from topology.plan import (
 
 if TYPE_CHECKING:
     from topology.spec import Group, Notify, Topology
-
-PLAN_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)

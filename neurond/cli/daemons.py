@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from neurond.cli.output import WrongUse
@@ -103,15 +102,19 @@ def _serve(name: str, options: argparse.Namespace) -> int:
 def _conduct(options: argparse.Namespace) -> int:
     from broker.__main__ import serve
     from broker.sockets import bound
-    from neurond import runs
-    from neurond.cli.topologies import planned
+    from neurond import launch, runs
+    from topology.load import load
     from topology.write import dump
 
     earlier = None if options.resume is None else runs.open_saved(options.resume)
-    file = options.file or str(earlier.path / "topology.yaml") if earlier else options.file
+    if options.file is None and earlier is not None:
+        topology = load(earlier.path / "topology.yaml", options.overrides, env={})
+    else:
+        topology = load(options.file, options.overrides)
     transport: Literal["ipc", "tcp"] = "ipc" if address.folder(options.address) else "tcp"
-    data_dir = None if options.data_dir is None else Path(options.data_dir)
-    topology, plan = planned(file, options.overrides, data_dir, transport)
+    plan, shape = launch.planned(topology, options.data_dir, transport)
+    if earlier is not None:
+        launch.check_saved(earlier.path, plan, shape)
     with bound(options.address) as sockets:  # first: a broker that cannot serve makes no run folder
         folder = earlier.path if earlier else runs.create(topology.name, options.run)
         with runs.held(folder):

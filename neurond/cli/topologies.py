@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,7 +13,6 @@ from neurond.cli.output import WrongUse, out, say, suggest
 
 if TYPE_CHECKING:
     from topology.plan import Plan
-    from topology.spec import Topology
 
 File = Annotated[
     str, typer.Argument(metavar="FILE", help="A topology file, or the name of a ready network, such as digits.")
@@ -62,19 +61,12 @@ links:                         # spikes go along them, gradient notifications ba
 """
 
 
-def planned(
-    file: str, overrides: list[str] | None, data_dir: Path | None, transport: Literal["ipc", "tcp"] = "ipc"
-) -> tuple[Topology, Plan]:
-    """The topology of a verb's arguments and its plan, checked against its data. Raises what `main` explains."""
-    from neurond.data import describe
+def plan_of(file: str, overrides: list[str] | None, data_dir: Path | None) -> Plan:
+    """The plan of a verb's arguments, checked against its data. Raises what `main` explains."""
+    from neurond.launch import planned, text
     from topology.load import load
-    from topology.resolve import DataShape, resolve
 
-    topology = load(file, overrides or (), os.environ)
-    source = topology.source
-    d = describe(source.data, data_dir=data_dir, label=source.label, test=source.test)
-    shape = DataShape(d.features, d.classes, d.targets, d.train, d.test)
-    return topology, resolve(topology, shape, None if data_dir is None else str(data_dir), transport)
+    return planned(load(file, overrides or (), os.environ), text(data_dir))[0]
 
 
 def check(
@@ -88,7 +80,7 @@ def check(
     problems: TopologyError | None = None
     for file in files:
         try:
-            _, plan = planned(file, set_, data_dir)
+            plan = plan_of(file, set_, data_dir)
         except TopologyError as error:
             if problems is not None:
                 say(str(problems))  # all files are checked; the last error is said by `main`, with the exit code

@@ -99,14 +99,16 @@ async def test_resume(tmp_path: Path) -> None:
 
 
 async def test_resume_from_a_damaged_file(tmp_path: Path) -> None:
-    """A process whose part of the checkpoint is not what was saved says so and does not start from it."""
+    """A checkpoint that is not what was saved is found before anything is started, and nothing is written."""
     run = await neurond.run_async("xor", {"source.epochs": 1}, run_dir=tmp_path)
     file = tmp_path / "checkpoints" / str(run.summary["generation"]) / "hidden.safetensors"
     content = bytearray(file.read_bytes())
     content[-1] ^= 1
     file.write_bytes(content)
-    with pytest.raises(ProcessLost, match=r"'hidden' was lost: .*hidden.safetensors is damaged: it is not the file"):
+    logs = {path: path.stat().st_mtime_ns for path in (tmp_path / "logs").iterdir()}
+    with pytest.raises(RunError, match=r"hidden.safetensors is damaged: it is not the file"):
         await neurond.run_async("xor", {"source.epochs": 2}, resume=tmp_path)
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "logs").iterdir()} == logs
 
 
 async def test_a_target_ends_the_run(tmp_path: Path) -> None:

@@ -1,0 +1,127 @@
+"""What a run starts from, and what is refused before any process is started."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from broker import manifest
+from neurond import checkpoint, data, launch, runs
+from neurond.errors import RunError
+from neurond.group import GroupMachine
+from neurond.source import SourceMachine
+from topology.load import load
+from topology.write import dump
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    """The folder of a run that was saved as generation 3 before it had trained."""
+    topology = load("xor")
+    run, _ = launch.prepare(topology, tmp_path / "run", None, None)
+    runs.write_plan(run.path, run.plan)
+    runs.write_text(run.path / "topology.yaml", dump(topology))
+    machines = [SourceMachine(run.plan.source, data.load("xor")), *map(GroupMachine, run.plan.groups)]
+    files = {m.name: checkpoint.write(run.path, "3", m.name, m.state()) for m in machines}
+    manifest.write(run.path, run.plan.name, 3, files)
+    return run.path
+
+
+def test_a_sound_checkpoint_is_gone_on_from(saved: Path) -> None:
+    """A run is gone on from in its own folder; a later generation that a crash left half-written is no trouble."""
+    half = saved / "checkpoints" / "4"
+    half.mkdir()
+    shutil.copy(saved / "checkpoints" / "3" / "hidden.safetensors", half)
+    (half / "out.safetensors.part").write_bytes(b"half")
+    run, topology = launch.prepare(None, None, saved, None)
+    assert run.path == saved
+    assert topology == load("xor")
+
+
+def damage_source(run: Path) -> None:
+    """Cut the source's file short."""
+    file = run / "checkpoints" / "3" / "source.safetensors"
+    file.write_bytes(file.read_bytes()[:-8])
+
+
+def lose_group(run: Path) -> None:
+    """Remove a group's file."""
+    (run / "checkpoints" / "3" / "hidden.safetensors").unlink()
+
+
+def lose_generation(run: Path) -> None:
+    """Remove all of the generation that the manifest names."""
+    shutil.rmtree(run / "checkpoints" / "3")
+
+
+def forget_source(run: Path) -> None:
+    """Take the source from the manifest."""
+    file = run / "checkpoints" / "manifest.json"
+    entries = json.loads(file.read_text())
+    del entries["files"]["source"]
+    file.write_text(json.dumps(entries))
+
+
+def edit_plan(group: int, key: str, value: object) -> Callable[[Path], None]:
+    """Change a value of a group of the plan."""
+
+    def edit(run: Path) -> None:
+        file = run / "plan.json"
+        plan = json.loads(file.read_text())
+        plan["groups"][group][key] = value
+        file.write_text(json.dumps(plan))
+
+    return edit
+
+
+def edit_topology(old: str, new: str) -> Callable[[Path], None]:
+    """Change the text of the topology."""
+
+    def edit(run: Path) -> None:
+        file = run / "topology.yaml"
+        text = file.read_text()
+        assert old in text
+        file.write_text(text.replace(old, new))
+
+    return edit
+
+
+@pytest.mark.parametrize(
+    ("damage", "expected"),
+    [
+        (damage_source, r"3/source.safetensors is damaged: it is not the file that was saved \(SHA-256 differs\)$"),
+        (lose_group, r"cannot read .*3/hidden.safetensors: No such file or directory$"),
+        (lose_generation, r"cannot read .*3/hidden.safetensors: No such file or directory$"),
+        (forget_source, r"manifest.json is damaged: it names no file of 'source'$"),
+        (
+            edit_plan(0, "size", "many"),
+            r"plan.json is damaged or of another version: .*groups\[0\].size cannot be 'many'",
+        ),
+        (
+            edit_plan(0, "size", 17),
+            r"plan.json and the last checkpoint are of different networks: 'w.source' of 'hidden'",
+        ),
+        (
+            edit_plan(0, "name", "out"),
+            r"plan.json is damaged or of another version: 'out' is fed by 'hidden', which is",
+        ),
+        (edit_plan(1, "loss", None), r"plan.json is damaged or of another version: 'out' is no readout$"),
+        (edit_topology("size: 16", "size: 17"), r"'hidden' cannot go on from the last checkpoint: .*shape \(16, 3\)"),
+        (
+            edit_topology("kind: sgd", "kind: momentum"),
+            r"'hidden' cannot go on .*: the checkpoint has no 'w.source/velocity'",
+        ),
+    ],
+)
+def test_what_cannot_be_gone_on_from(saved: Path, damage: Callable[[Path], None], expected: str) -> None:
+    """A damaged file, manifest, plan or topology is one line before anything is started, and changes nothing."""
+    damage(saved)
+    before = {path: path.stat().st_mtime_ns for path in saved.rglob("*")}
+    with pytest.raises(RunError, match=expected) as error:
+        launch.prepare(None, None, saved, None)
+    assert "\n" not in str(error.value)
+    assert {path: path.stat().st_mtime_ns for path in saved.rglob("*")} == before
