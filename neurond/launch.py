@@ -15,8 +15,7 @@ from topology import address, checkpoints
 
 if TYPE_CHECKING:
     from neurond.machine import Machine
-    from topology.plan import Plan
-    from topology.resolve import DataShape
+    from topology.plan import DataShape, Plan
     from topology.spec import Topology
 
 
@@ -35,7 +34,9 @@ def prepare(
         if earlier is None:
             raise ValueError("neither a topology nor a run to resume")
         topology = earlier.topology
-    plan, shape = planned(topology, text(data_dir))
+    if data_dir is None and earlier is not None:
+        data_dir = earlier.plan.source.data_dir
+    topology, plan, shape = planned(topology, text(data_dir))
     total = round(plan.source.epochs * shape.train)
     if earlier is not None and (done := earlier.summary.get("stimuli") or 0) >= total:
         more = f"{2 * plan.source.epochs:g}"
@@ -48,15 +49,21 @@ def prepare(
 
 def planned(
     topology: Topology, data_dir: str | None, transport: Literal["ipc", "tcp"] = "ipc"
-) -> tuple[Plan, DataShape]:
-    """The plan of a topology, checked against its data, and the data's shape. Raises TopologyError, DataError."""
-    from neurond.data import describe  # NumPy
-    from topology.resolve import DataShape, resolve
+) -> tuple[Topology, Plan, DataShape]:
+    """A topology with the whole path of its data, its plan, checked against the data, and the data's shape.
+
+    Raises TopologyError, DataError.
+    """
+    from neurond.data import absolute, describe  # NumPy
+    from topology.resolve import resolve
 
     source = topology.source
-    d = describe(source.data, data_dir=data_dir, label=source.label, test=source.test)
-    shape = DataShape(d.features, d.classes, d.targets, d.train, d.test)
-    return resolve(topology, shape, data_dir, transport), shape
+    shape = describe(source.data, data_dir=data_dir, label=source.label, test=source.test)
+    located = source.model_copy(update={"data": absolute(source.data)})  # the folder is read from anywhere
+    topology = topology.model_copy(update={"source": located})
+    if data_dir is not None:
+        data_dir = os.path.abspath(os.path.expanduser(data_dir))  # noqa: PTH100, PTH111 - no home: no error
+    return topology, resolve(topology, shape, data_dir, transport), shape
 
 
 def check_saved(run_dir: Path, plan: Plan, shape: DataShape) -> None:

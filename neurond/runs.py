@@ -267,6 +267,8 @@ def _check_types(part: Any, where: str = "plan") -> None:
             for i, inner in enumerate(value):
                 if is_dataclass(inner):
                     _check_types(inner, f"{at}[{i}]")
+                elif not isinstance(inner, str):
+                    raise TypeError(f"{at}[{i}] cannot be {inner!r}")
         elif is_dataclass(value):
             _check_types(value, at)
         elif not isinstance(value, kind) and not (type(value) is int and isinstance(float(value), kind)):

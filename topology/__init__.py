@@ -31,14 +31,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from topology.errors import Problem, TopologyError
     from topology.graph import Graph
-    from topology.plan import Plan
-    from topology.resolve import DataShape
+    from topology.plan import DataShape, Plan
     from topology.spec import Topology
 
 __all__ = ["DataShape", "Graph", "Plan", "Problem", "Topology", "TopologyError"]
 
 _HOME = {
-    "DataShape": "resolve",
+    "DataShape": "plan",
     "Graph": "graph",
     "Plan": "plan",
     "Problem": "errors",

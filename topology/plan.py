@@ -112,6 +112,28 @@ class GroupPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class DataPlan:
+    """How numbers from outside become inputs, and outputs answers, once the data set is no longer at hand."""
+
+    scale: float = 1.0  # what a raw value is multiplied by, such as 1/255 for pixels
+    columns: tuple[str, ...] = ()  # csv with a header: names of the inputs' columns, in the order of the inputs
+    label: str = ""  # csv with a header: name of the label's column
+    classes: tuple[str, ...] = ()  # names; empty for regression
+
+
+@dataclass(frozen=True, slots=True)
+class DataShape:
+    """What a topology must know of its data."""
+
+    features: int  # inputs a stimulus
+    classes: int  # 0: regression
+    targets: int  # numbers of a regression target; 1 for a class
+    train: int  # stimuli of one epoch
+    test: int  # stimuli of one evaluation
+    reading: DataPlan = DataPlan()
+
+
+@dataclass(frozen=True, slots=True)
 class SourcePlan:
     """Everything that the source process needs to know."""
 
@@ -133,6 +155,7 @@ class SourcePlan:
     links_out: tuple[LinkPlan, ...]
     readout: str
     confirms: int  # link number of targets and confirmations
+    reading: DataPlan = DataPlan()  # of no use to the source: for whoever reads the plan of a trained network
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +207,9 @@ def group_from_dict(d: Mapping[str, Any]) -> GroupPlan:
 
 def source_from_dict(d: Mapping[str, Any]) -> SourcePlan:
     """The inverse of `to_dict` for the source."""
-    return SourcePlan(**{**d, "links_out": tuple(_link(x) for x in d["links_out"])})
+    reading: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in d["reading"].items()}
+    links_out = tuple(_link(x) for x in d["links_out"])
+    return SourcePlan(**{**d, "links_out": links_out, "reading": DataPlan(**reading)})
 
 
 def plan_from_dict(d: Mapping[str, Any]) -> Plan:

@@ -46,7 +46,7 @@ A topology file is YAML 1.2. `neurond check FILE` says everything that is wrong 
 
 _WORDS = {
     "source": "Where they are not given, `label` is the last column and `test` a fifth. "
-    "A relative PATH starts from the current directory.",
+    "A relative PATH starts from the current directory; a run folder keeps the whole path.",
     "groups.NAME": "All keys but `size` and `shards` may also stand in `defaults.group`; a group's own value wins.",
     "links.'PRE -> POST'": "All keys may also stand in `defaults.link`. A link without a body takes every default. "
     "Nothing is sent back to the source, so `notify` has no effect on its links.",

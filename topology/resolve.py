@@ -1,7 +1,4 @@
-"""Topology + DataShape -> Plan: shards become groups, links are numbered, every number is filled in.
-
-Nothing here imports pydantic, so that data readers may name a `DataShape` for free.
-"""
+"""Topology + DataShape -> Plan: shards become groups, links are numbered, every number is filled in."""
 
 from __future__ import annotations
 
@@ -15,6 +12,7 @@ from topology.graph import graph_of, shard_names, shards
 from topology.plan import (
     PLAN_VERSION,
     SOURCE,
+    DataShape,
     GroupPlan,
     LinkPlan,
     LossPlan,
@@ -27,17 +25,6 @@ from topology.plan import (
 
 if TYPE_CHECKING:
     from topology.spec import Group, Notify, Topology
-
-
-@dataclass(frozen=True, slots=True)
-class DataShape:
-    """What a topology must know of its data."""
-
-    features: int  # inputs a stimulus
-    classes: int  # 0: regression
-    targets: int  # numbers of a regression target; of no meaning for classes
-    train: int  # stimuli
-    test: int  # stimuli
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +131,7 @@ def resolve(
         links_out=tuple(links_out.get(SOURCE, ())),
         readout=topology.loss.reads,
         confirms=confirms,
+        reading=shape.reading,
     )
     return Plan(PLAN_VERSION, topology.name, topology.seed, source, tuple(groups))
 

@@ -112,7 +112,8 @@ def _conduct(options: argparse.Namespace) -> int:
     else:
         topology = load(options.file, options.overrides)
     transport: Literal["ipc", "tcp"] = "ipc" if address.folder(options.address) else "tcp"
-    plan, shape = launch.planned(topology, options.data_dir, transport)
+    data_dir = options.data_dir or (earlier.plan.source.data_dir if earlier else None)
+    topology, plan, shape = launch.planned(topology, data_dir, transport)
     if earlier is not None:
         launch.check_saved(earlier.path, plan, shape)
     with bound(options.address) as sockets:  # first: a broker that cannot serve makes no run folder

@@ -66,7 +66,7 @@ def plan_of(file: str, overrides: list[str] | None, data_dir: Path | None) -> Pl
     from neurond.launch import planned, text
     from topology.load import load
 
-    return planned(load(file, overrides or (), os.environ), text(data_dir))[0]
+    return planned(load(file, overrides or (), os.environ), text(data_dir))[1]
 
 
 def check(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from neurond.cli.output import out, out_json, say, suggest
+from neurond.cli.output import out, out_json, suggest
 from neurond.cli.topologies import DataDir
 
 if TYPE_CHECKING:
@@ -63,26 +63,19 @@ def predict(
     run: RunFolder,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Inputs: csv, npy, npz (array x) or IDX images.")],
     as_json: Annotated[bool, typer.Option("--json", help="One JSON list, an object an input.")] = False,
-    data_dir: DataDir = None,
 ) -> None:
     """Say what a trained network makes of new inputs: CSV of the class and the probability of each."""
-    from neurond.data import DataError, read_inputs
+    from neurond.data import read_inputs
     from neurond.runs import open_run
 
     opened = open_run(run)
     plan = opened.plan
-    names: tuple[str, ...] = ()
-    scale: float | None = None
-    try:
-        data = _data(opened, data_dir)
-        names, scale = data.classes, data.scale
-    except DataError as error:  # it was trained elsewhere: the network works without its data
-        say(f"class names and pixel scale are not known here ({error})")
-    inputs = read_inputs(file, plan.source.features, plan.source.label, scale=scale)
+    reading = plan.source.reading
+    label = reading.label or plan.source.label
+    inputs = read_inputs(file, plan.source.features, label, scale=reading.scale, columns=reading.columns)
     outputs = opened.predict(inputs)
     if plan.source.classes:
-        names = names or tuple(str(i) for i in range(plan.source.classes))
-        _print_classes(names, _probabilities(plan, outputs), as_json=as_json)
+        _print_classes(reading.classes, _probabilities(plan, outputs), as_json=as_json)
     else:
         _print_outputs(outputs, as_json=as_json)
 

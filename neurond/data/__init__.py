@@ -1,6 +1,6 @@
 """Data sets and their readers.
 
-`load` gives a `Dataset`, `describe` its `Shape` only, `known` what there is, `fetch` brings one here, and
+`load` gives a `Dataset`, `describe` its shape only, `known` what there is, `fetch` brings one here, and
 `read_inputs` reads inputs without labels. Whatever is wrong with the user's data is a `DataError`, one line.
 
 - dataset.py   what a data set is
@@ -17,16 +17,16 @@ The source daemon imports this package, so it imports NumPy and little else; the
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from neurond.data.catalog import Known, describe, known, load
-from neurond.data.dataset import DataError, Dataset, Shape
+from neurond.data.catalog import Known, absolute, describe, known, load
+from neurond.data.dataset import DataError, Dataset
 
-__all__ = ["DataError", "Dataset", "Known", "Shape", "describe", "fetch", "known", "load", "read_inputs"]
+__all__ = ["DataError", "Dataset", "Known", "absolute", "describe", "fetch", "known", "load", "read_inputs"]
 
 
 def fetch(
@@ -42,9 +42,14 @@ def fetch(
 
 
 def read_inputs(
-    path: str | Path, features: int, label: str | None = None, *, scale: float | None = None
+    path: str | Path,
+    features: int,
+    label: str | None = None,
+    *,
+    scale: float | None = None,
+    columns: Sequence[str] = (),
 ) -> NDArray[np.float32]:
     """Inputs to predict from; see `neurond.data.inputs.read_inputs`."""
     from neurond.data import inputs
 
-    return inputs.read_inputs(Path(path), features, label, scale=scale)
+    return inputs.read_inputs(Path(path), features, label, scale=scale, columns=columns)

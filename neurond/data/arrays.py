@@ -18,7 +18,6 @@ from neurond.data.dataset import (
     DataError,
     Dataset,
     Inputs,
-    Shape,
     Targets,
     classes_or_values,
     from_rows,
@@ -26,6 +25,7 @@ from neurond.data.dataset import (
     uint8_scale,
 )
 from neurond.data.npz import Npz
+from topology.plan import DataPlan, DataShape
 
 _WHOLE = ("x", "y")
 _SPLIT = ("x_train", "y_train", "x_test", "y_test")
@@ -51,8 +51,8 @@ def load_npz(path: Path, *, test: float | None, seed: int) -> Dataset:
     return Dataset(x, y[:n_train], x_test, y[n_train:], uint8_scale(x), classes)
 
 
-def describe_npz(path: Path, *, test: float | None) -> Shape:
-    """The shape of the data set in an npz file. Reads the labels, and of the inputs only the header."""
+def describe_npz(path: Path, *, test: float | None) -> DataShape:
+    """The shape of the data set in an npz file. Of inputs, only those of uint8 are read."""
     with Npz(path) as npz:
         names = _names(npz)
         y, classes, n_train = _targets(npz, names)
@@ -65,8 +65,10 @@ def describe_npz(path: Path, *, test: float | None) -> Shape:
             n_test, test_features = _rows_and_features(npz, "x_test")
             _same_rows(path, "x_test", n_test, "y_test", len(y) - n_train)
             _same_features(path, features, test_features)
+        scale = uint8_scale(npz.array(names[0])) if npz.dtype(names[0]) == np.uint8 else 1.0
     width = 1 if y.ndim == 1 else y.shape[1]
-    return Shape(features=features, classes=len(classes), targets=width, train=n_train, test=n_test)
+    reading = DataPlan(scale, classes=classes)
+    return DataShape(features, len(classes), targets=width, train=n_train, test=n_test, reading=reading)
 
 
 def as_inputs(array: NDArray[Any], where: str) -> Inputs:

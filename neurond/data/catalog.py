@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from neurond.data import embedded, mnist
-from neurond.data.dataset import DataError, Dataset, Shape, did_you_mean
+from neurond.data.dataset import DataError, Dataset, did_you_mean
+from topology.plan import DataShape
 
 
 class Known(NamedTuple):
@@ -57,7 +58,7 @@ def load(
 
 def describe(
     spec: str, *, data_dir: str | Path | None = None, label: str | None = None, test: float | None = None
-) -> Shape:
+) -> DataShape:
     """The shape of the data set that `load` would return, from headers alone where the format has them.
 
     csv has none and is read whole. Arguments and errors are those of `load`.
@@ -74,6 +75,12 @@ def describe(
     if kind == "xor":
         return embedded.xor_shape()
     return mnist.describe_idx_set(mnist.IDX_SETS[kind], data_dir)
+
+
+def absolute(spec: str) -> str:
+    """`spec` with the whole path of its file, so that it means the same from every folder."""
+    kind, path = _parse(spec, None)
+    return f"{kind}:{path.absolute()}" if kind in ("csv", "npz") else spec
 
 
 def known(data_dir: str | Path | None = None) -> list[Known]:

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from topology.plan import DataPlan, DataShape
+
 HELD_OUT = 0.2
 """Share of the rows that is held out for testing where a data set has no test part of its own."""
 
@@ -26,17 +28,6 @@ Targets = NDArray[np.int64] | NDArray[np.float32]
 
 class DataError(ValueError):
     """The user's data cannot be used. The message is one line: what, where, and what to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """The sizes that a topology is checked against."""
-
-    features: int  # inputs of the network
-    classes: int  # 0 for regression
-    targets: int  # width of a target: 1 for a class index
-    train: int  # stimuli of one epoch
-    test: int  # stimuli of one evaluation
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,16 +44,19 @@ class Dataset:
     y_test: Targets
     scale: float
     classes: tuple[str, ...]  # empty: regression
+    columns: tuple[str, ...] = ()  # names of the inputs, where a csv has given them
+    label: str = ""  # name of the label's column, likewise
 
     @property
-    def shape(self) -> Shape:
+    def shape(self) -> DataShape:
         """The sizes of this data set."""
-        return Shape(
+        return DataShape(
             features=self.x_train.shape[1],
             classes=len(self.classes),
             targets=1 if self.y_train.ndim == 1 else self.y_train.shape[1],
             train=len(self.x_train),
             test=len(self.x_test),
+            reading=DataPlan(self.scale, self.columns, self.label, self.classes),
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,12 @@ _ZIP = b"PK"
 
 
 def read_inputs(
-    path: Path, features: int, label: str | None = None, *, scale: float | None = None
+    path: Path,
+    features: int,
+    label: str | None = None,
+    *,
+    scale: float | None = None,
+    columns: Sequence[str] = (),
 ) -> NDArray[np.float32]:
     """Inputs (n, features), float32, as the network was trained on them.
 
@@ -27,6 +33,7 @@ def read_inputs(
         scale: `Dataset.scale` of the training data. Raw pixels are multiplied by it: uint8 arrays, IDX
             images, and csv files of whole numbers of which one is above 1. Where None, a full uint8 pixel
             becomes 1, and csv is taken as it is.
+        columns: csv: names of the columns that the network was trained on. A file with a header is read by them.
 
     Raises:
         DataError: the file cannot be read, or does not hold that many numbers a row.
@@ -42,7 +49,7 @@ def read_inputs(
         return _from_array(path, read_idx(path, dims=3), features, scale)
     from neurond.data.table import read_table
 
-    x = read_table(path, label=label, features=features).x
+    x = read_table(path, label=label, features=features, columns=columns).x
     raw = scale is not None and x.max() > 1 and bool((x == np.floor(x)).all())
     return x * np.float32(scale) if raw else x
 

@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from neurond.data.dataset import PIXEL, DataError, Dataset, Inputs, Shape, Targets
+from neurond.data.dataset import PIXEL, DataError, Dataset, Inputs, Targets
 from neurond.data.idx import idx_shape, read_idx
+from topology.plan import DataPlan, DataShape
 
 TRAIN_IMAGES = "train-images-idx3-ubyte.gz"
 TRAIN_LABELS = "train-labels-idx1-ubyte.gz"
@@ -154,12 +155,12 @@ def load_idx_set(idx_set: IdxSet, data_dir: str | Path | None) -> Dataset:
     return Dataset(x_train, y_train, x_test, y_test, PIXEL, idx_set.classes)
 
 
-def describe_idx_set(idx_set: IdxSet, data_dir: str | Path | None) -> Shape:
+def describe_idx_set(idx_set: IdxSet, data_dir: str | Path | None) -> DataShape:
     """The shape of the data set, from the files' headers alone."""
     return _shape(idx_set, find(idx_set, data_dir))
 
 
-def _shape(idx_set: IdxSet, found: dict[str, Path]) -> Shape:
+def _shape(idx_set: IdxSet, found: dict[str, Path]) -> DataShape:
     sizes = []
     for images, labels in ((TRAIN_IMAGES, TRAIN_LABELS), (TEST_IMAGES, TEST_LABELS)):
         n, height, width = idx_shape(found[images], dims=3)
@@ -172,7 +173,8 @@ def _shape(idx_set: IdxSet, found: dict[str, Path]) -> Shape:
         raise DataError(
             f"{found[TEST_IMAGES]}: images of {test_features} pixels, but those for training have {features}"
         )
-    return Shape(features=features, classes=len(idx_set.classes), targets=1, train=train, test=test)
+    reading = DataPlan(PIXEL, classes=idx_set.classes)
+    return DataShape(features, len(idx_set.classes), targets=1, train=train, test=test, reading=reading)
 
 
 def _labels(path: Path, classes: int) -> NDArray[np.int64]:

@@ -42,6 +42,11 @@ class Npz:
         with self._open(name) as (member, size):
             return _header(member, size, f"{self.path}: {name}")[0]
 
+    def dtype(self, name: str) -> np.dtype[Any]:
+        """The dtype of an array, from its header."""
+        with self._open(name) as (member, size):
+            return _header(member, size, f"{self.path}: {name}")[2]
+
     def array(self, name: str) -> NDArray[Any]:
         """An array, C-contiguous."""
         with self._open(name) as (member, size):

@@ -11,7 +11,7 @@ from __future__ import annotations
 import csv
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -45,7 +45,8 @@ def load_csv(path: Path, *, label: str | None, test: float | None, seed: int) ->
     """
     table = read_table(path, label=label)
     y, classes = _targets(table, path)
-    return from_rows(table.x, y, scale=1.0, classes=classes, test=test, seed=seed, where=str(path))
+    data = from_rows(table.x, y, scale=1.0, classes=classes, test=test, seed=seed, where=str(path))
+    return replace(data, columns=table.columns, label=table.label)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +57,19 @@ class Table:
     labels: list[str]  # as written, without the white space around; empty where there is no label column
     lines: Sequence[int]  # the line where each row ends
     label_column: str  # for errors: `column 5 (species)`
+    columns: tuple[str, ...]  # names of the columns of x; empty where they have none, or not each its own
+    label: str  # name of the label's column; empty where it has none
 
 
-def read_table(path: Path, *, label: str | None, features: int | None = None) -> Table:
+def read_table(path: Path, *, label: str | None, features: int | None = None, columns: Sequence[str] = ()) -> Table:
     """The rows of a csv file.
 
     Args:
         path: the file, UTF-8.
         label: name or number of the label's column; None is the last one, or with `features` none at all.
         features: the columns that there must be beside the label's, which may then be absent; None is any.
+        columns: with `features`: their names. A file with a header is read by them, in whatever order it has
+            them, and its label's column is passed over.
 
     Raises:
         DataError: see `load_csv`.
@@ -73,36 +78,39 @@ def read_table(path: Path, *, label: str | None, features: int | None = None) ->
     with reading(path), path.open(encoding="utf-8-sig", newline="") as f:
         try:
             reader = csv.reader(f, delimiter=_delimiter(f), skipinitialspace=True, strict=True)
-            return _rows(path, reader, label, features)
+            return _rows(path, reader, label, features, columns)
         except csv.Error as e:
             raise DataError(f"{path}: line {reader.line_num}: not csv ({e})") from None
         except UnicodeDecodeError as e:
             raise DataError(f"{path}: not UTF-8 text (byte {e.object[e.start]:#x}); save it as UTF-8") from None
 
 
-def _rows(path: Path, reader: Reader, label: str | None, features: int | None) -> Table:
+def _rows(path: Path, reader: Reader, label: str | None, features: int | None, columns: Sequence[str]) -> Table:
     first = next((row for row in reader if row not in _BLANK), None)
     if first is None:
         raise DataError(f"{path}: empty")
     width, first_line = len(first), reader.line_num
-    names = _header([cell.strip() for cell in first], label, features)
-    column = _label_column(path, names, width, label, features)
+    names = _header([cell.strip() for cell in first], label, features, columns)
+    if names and columns:
+        column, taken = None, _by_name(path, names, columns, label)
+    else:
+        column = _label_column(path, names, width, label, features)
+        taken = [i for i in range(width) if i != column]
+    in_order = taken == list(range(width))
     values, labels, lines = array("f"), [], array("q")
 
     def keep(row: list[str]) -> None:
         if len(row) != width:
             raise DataError(f"{path}: line {reader.line_num} has {len(row)} cells, but line {first_line} has {width}")
         lines.append(reader.line_num)
-        numbers = row
         if column is not None:
-            numbers = row[:column] + row[column + 1 :]
             labels.append(row[column].strip())
             if not labels[-1]:
                 raise DataError(f"{path}: line {reader.line_num}, {_column(names, column)}: the label is empty")
         try:
-            values.extend(map(float, numbers))
+            values.extend(map(float, row if in_order else [row[i] for i in taken]))
         except ValueError:
-            raise DataError(f"{path}: {_bad_cell(row, column, names, reader.line_num)}") from None
+            raise DataError(f"{path}: {_bad_cell(row, taken, names, reader.line_num)}") from None
 
     if not names:
         keep(first)
@@ -115,10 +123,27 @@ def _rows(path: Path, reader: Reader, label: str | None, features: int | None) -
     finite = np.isfinite(x)
     if not finite.all():
         row_number, position = divmod(int(np.argmin(finite)), x.shape[1])
-        at = position + (column is not None and position >= column)
         what = "NaN" if np.isnan(x[row_number, position]) else "infinite, or too large for float32"
-        raise DataError(f"{path}: line {lines[row_number]}, {_column(names, at)}: {what}; a number is needed")
-    return Table(x, labels, lines, "" if column is None else _column(names, column))
+        raise DataError(
+            f"{path}: line {lines[row_number]}, {_column(names, taken[position])}: {what}; a number is needed"
+        )
+    if column is None:
+        return Table(x, labels, lines, "", (), "")
+    named = bool(names) and len(set(names)) == len(names)
+    own = tuple(names[i] for i in taken) if named else ()
+    return Table(x, labels, lines, _column(names, column), own, names[column] if named else "")
+
+
+def _by_name(path: Path, names: list[str], columns: Sequence[str], label: str | None) -> list[int]:
+    """Where the columns are that a network was trained on. Raises DataError where one is missing, or too many."""
+    for name in columns:
+        if names.count(name) != 1:
+            what = "more than one column is" if name in names else "no column is"
+            raise DataError(f"{path}: {what} named {name!r}, which the network reads{did_you_mean(name, names)}")
+    surplus = [i for i, name in enumerate(names) if name != label and name not in columns]
+    if surplus:
+        raise DataError(f"{path}: {_column(names, surplus[0])} is none that the network reads; remove it")
+    return [names.index(name) for name in columns]
 
 
 def _delimiter(f: TextIO) -> str:
@@ -131,9 +156,11 @@ def _delimiter(f: TextIO) -> str:
     return max(_DELIMITERS, key=unquoted.count)
 
 
-def _header(first: list[str], label: str | None, features: int | None) -> list[str]:
+def _header(first: list[str], label: str | None, features: int | None, columns: Sequence[str]) -> list[str]:
     """The columns' names, where the first line holds them; empty where it is data already."""
     width = len(first)
+    if columns and set(columns) <= set(first):
+        return first
     if label is None:
         without = width - 1 if features is None else width
     elif number := _column_number(label):
@@ -190,8 +217,8 @@ def _column(names: list[str], column: int) -> str:
     return f"column {column + 1} ({names[column]})" if names else f"column {column + 1}"
 
 
-def _bad_cell(row: list[str], label: int | None, names: list[str], line: int) -> str:
-    column = next(i for i, cell in enumerate(row) if i != label and not _is_number(cell))
+def _bad_cell(row: list[str], taken: list[int], names: list[str], line: int) -> str:
+    column = next(i for i in taken if not _is_number(row[i]))
     cell = row[column].strip()
     where = f"line {line}, {_column(names, column)}"
     if not cell:

@@ -109,3 +109,36 @@ def test_predict_from_bad_inputs(finished: tuple[Path, dict[str, Any], str]) -> 
     assert done.stdout == ""
     assert len(done.stderr.strip().splitlines()) == 1
     assert "64" in done.stderr
+
+
+def test_data_of_ones_own_from_anywhere(tmp_path: Path) -> None:
+    """A run of a csv beside it is evaluated, used and gone on from in another folder; inputs go by their names."""
+    points = [(x / 10, y / 10) for x in range(-9, 10) for y in range(-9, 10) if x != y]
+    rows = "".join(f"{x},{y},{'below' if x > y else 'above'}\n" for x, y in points)
+    (tmp_path / "points.csv").write_text(f"x,y,side\n{rows}")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    topology = (
+        "neurond: 1\nsource: {data: 'csv:points.csv', epochs: 40, window: 8, volley: 4, opening: 0}\n"
+        "groups: {h: {size: 8}, out: {size: 2, neuron: linear}}\nloss: {reads: out}\n"
+        "defaults: {group: {optimizer: {lr: 0.2}}}\nlinks: {source -> h: , h -> out: }\n"
+    )
+    (tmp_path / "mine.yaml").write_text(topology)
+    done = neurond(tmp_path, "run", "mine.yaml", "--run", "run", "--json")
+    assert done.returncode == 0, done.stderr
+    accuracy = json.loads(done.stdout)["test_accuracy"]
+    assert accuracy > 0.8
+    evaluated = neurond(elsewhere, "eval", "../run", "--json")
+    assert json.loads(evaluated.stdout)["test_accuracy"] == pytest.approx(accuracy, abs=1e-6), evaluated.stderr
+    again = neurond(elsewhere, "run", "--resume", "../run", "--set", "source.epochs=41", "--quiet")
+    assert again.returncode == 0, again.stderr
+
+    (tmp_path / "points.csv").unlink()  # the network needs its data no more
+    (elsewhere / "new.csv").write_text("y,x\n-0.5,0.5\n0.5,-0.5\n")
+    predicted = neurond(elsewhere, "predict", "../run", "new.csv")
+    assert predicted.stderr == ""
+    assert [row["class"] for row in csv.DictReader(io.StringIO(predicted.stdout))] == ["below", "above"]
+    (elsewhere / "new.csv").write_text("y,z\n-0.5,0.5\n")
+    wrong = neurond(elsewhere, "predict", "../run", "new.csv")
+    assert (wrong.returncode, wrong.stdout) == (3, "")
+    assert wrong.stderr == "neurond: new.csv: no column is named 'x', which the network reads\n"

@@ -79,6 +79,46 @@ def test_a_label_column_is_left_out_where_it_is(tmp_path: Path, text: str, label
 
 
 @pytest.mark.parametrize(
+    ("text", "label"),
+    [
+        ("b,a\n2,1.5\n", None),
+        ("y,b,a\ncat,2,1.5\n", "y"),
+        ("b;y;a\n2;;1.5\n", "y"),  # a label that is not known yet
+        ("1.5,2\n", "y"),  # no header: in the order of training
+    ],
+)
+def test_columns_are_read_by_their_names(tmp_path: Path, text: str, label: str | None) -> None:
+    """A file with a header is read by the names of training, in whatever order, and its label passed over."""
+    (tmp_path / "x.csv").write_text(text)
+    np.testing.assert_array_equal(read_inputs(tmp_path / "x.csv", 2, label, columns=("a", "b")), [[1.5, 2]])
+
+
+def test_columns_that_are_named_by_numbers(tmp_path: Path) -> None:
+    """A header of numbers is one where it holds the names of training."""
+    (tmp_path / "x.csv").write_text("1991,1990\n2,1.5\n")
+    np.testing.assert_array_equal(read_inputs(tmp_path / "x.csv", 2, columns=("1990", "1991")), [[1.5, 2]])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a,c\n1,2\n", r"no column is named 'bee', which the network reads$"),
+        ("a,bees\n1,2\n", r"no column is named 'bee', which the network reads, did you mean 'bees'\?$"),
+        ("a,bee,a\n1,2,3\n", r"more than one column is named 'a', which the network reads"),
+        ("a,id,bee\n1,7,2\n", r"column 2 \(id\) is none that the network reads; remove it$"),
+        ("bee,y,a\n1,cat,two\n", r"line 2, column 3 \(a\): 'two' is not a number$"),
+        ("bee,y,a\n1,cat,nan\n", r"line 2, column 3 \(a\): NaN; a number is needed$"),
+    ],
+)
+def test_columns_that_do_not_fit(tmp_path: Path, text: str, message: str) -> None:
+    """A column that is missing or too many is named in one line, and a bad cell by where it stands in the file."""
+    (tmp_path / "x.csv").write_text(text)
+    with pytest.raises(DataError, match=message) as e:
+        read_inputs(tmp_path / "x.csv", 2, "y", columns=("a", "bee"))
+    assert "\n" not in str(e.value)
+
+
+@pytest.mark.parametrize(
     ("content", "message"),
     [
         (b"a,b,y\n1,2,cat\n", r"3 columns of inputs, but the network reads 2; name the label's column"),

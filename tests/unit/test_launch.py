@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from neurond.errors import RunError
 from neurond.group import GroupMachine
 from neurond.source import SourceMachine
 from topology.load import load
+from topology.plan import DataPlan
 from topology.write import dump
 
 
@@ -125,3 +127,25 @@ def test_what_cannot_be_gone_on_from(saved: Path, damage: Callable[[Path], None]
         launch.prepare(None, None, saved, None)
     assert "\n" not in str(error.value)
     assert {path: path.stat().st_mtime_ns for path in saved.rglob("*")} == before
+
+
+def test_paths_hold_from_every_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folder of a run keeps whole paths, and names and scale of what the network was trained on."""
+    (tmp_path / "a.csv").write_text("x,y,z\n1,2,no\n3,4,yes\n5,6,no\n")
+    monkeypatch.chdir(tmp_path)
+    topology = load("xor", ["source.data=csv:a.csv", "source.label=z"])
+    run, located = launch.prepare(topology, "run", None, "sets")
+    assert located.source.data == run.plan.source.data == f"csv:{tmp_path}/a.csv"
+    assert run.plan.source.data_dir == f"{tmp_path}/sets"
+    assert run.plan.source.reading == DataPlan(1.0, ("x", "y"), "z", ("no", "yes"))
+    runs.write_plan(run.path, run.plan)
+    assert runs.open_run(run.path).plan == run.plan
+
+
+def test_data_is_looked_for_where_it_was(saved: Path) -> None:
+    """A resumed run finds its data where the first one did, unless it is told where else."""
+    first = runs.open_run(saved).plan
+    source = replace(first.source, data_dir="/earlier")
+    runs.write_plan(saved, replace(first, source=source))
+    assert launch.prepare(None, None, saved, None)[0].plan.source.data_dir == "/earlier"
+    assert launch.prepare(None, None, saved, "/now")[0].plan.source.data_dir == "/now"
