@@ -54,11 +54,15 @@ def planned(
 
     Raises TopologyError, DataError.
     """
-    from neurond.data import absolute, describe  # NumPy
+    from neurond.data import DataError, absolute, describe  # NumPy
     from topology.resolve import resolve
 
     source = topology.source
-    shape = describe(source.data, data_dir=data_dir, label=source.label, test=source.test)
+    try:
+        shape = describe(source.data, data_dir=data_dir, label=source.label, test=source.test)
+    except DataError as error:
+        problem = topology.problem(("source", "data"), str(error))
+        raise DataError(str(problem), placed=True) from error
     located = source.model_copy(update={"data": absolute(source.data)})  # the folder is read from anywhere
     topology = topology.model_copy(update={"source": located})
     if data_dir is not None:

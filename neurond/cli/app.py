@@ -63,7 +63,7 @@ def explain(error: BaseException) -> tuple[str, int]:
     from neurond.data.dataset import DataError  # late: brings NumPy, and only errors need it
     from topology.errors import TopologyError
 
-    if isinstance(error, TopologyError):
+    if isinstance(error, TopologyError) or (isinstance(error, DataError) and error.placed):
         return str(error), exits.INVALID  # file:line:column in front, as editors like it
     if isinstance(error, DataError):
         return f"neurond: {error}", exits.INVALID

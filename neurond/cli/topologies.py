@@ -75,13 +75,14 @@ def check(
     data_dir: DataDir = None,
 ) -> None:
     """Say everything that is wrong with a topology, with line and column, or that it is ready to run."""
+    from neurond.data import DataError
     from topology.errors import TopologyError
 
-    problems: TopologyError | None = None
+    problems: TopologyError | DataError | None = None
     for file in files:
         try:
             plan = plan_of(file, set_, data_dir)
-        except TopologyError as error:
+        except (TopologyError, DataError) as error:
             if problems is not None:
                 say(str(problems))  # all files are checked; the last error is said by `main`, with the exit code
             problems = error

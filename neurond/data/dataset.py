@@ -27,7 +27,14 @@ Targets = NDArray[np.int64] | NDArray[np.float32]
 
 
 class DataError(ValueError):
-    """The user's data cannot be used. The message is one line: what, where, and what to do."""
+    """The user's data cannot be used. The message is one line: what, where, and what to do.
+
+    It may begin with the place in a topology that asks for the data; then it is `placed`.
+    """
+
+    def __init__(self, message: str, *, placed: bool = False) -> None:
+        self.placed = placed
+        super().__init__(message)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -152,6 +152,25 @@ def test_check_wants_its_data(neurond) -> None:
     assert len(said.err.strip().splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("arguments", "place"),
+    [
+        ([], "a.yaml:4:16: source.data: nowhere.csv: no such file"),
+        (["--set", "source.data=npz:gone.npz"], "--set source.data: gone.npz: no such file"),
+        (["--set", "source.data=digit"], "--set source.data: no data set 'digit'"),
+    ],
+)
+def test_check_says_where_its_data_is_asked_for(neurond, arguments: list[str], place: str) -> None:
+    """Data that cannot be used is told with the place of `source.data`, and the other files are checked as well."""
+    text = neurond("expand", "digits").out
+    Path("a.yaml").write_text(text.replace("source: {data: digits", "source: {data: 'csv:nowhere.csv'"))
+    said = neurond("check", "a.yaml", *arguments)
+    assert said.code == 3
+    assert said.err.startswith(place)
+    assert len(said.err.splitlines()) == 1
+    assert "xor: fine" in neurond("check", "a.yaml", "xor").err
+
+
 def test_init_writes_a_topology_that_checks(neurond) -> None:
     """What `init` writes is fine as it is; it never overwrites unless told to."""
     assert neurond("init").code == 0
