@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,6 +10,13 @@ from neurond.cli.output import out, out_json, say, suggest, words
 from neurond.cli.topologies import DataDir
 
 app = typer.Typer()
+
+
+@app.callback(invoke_without_command=True)
+def verbs(context: typer.Context) -> None:
+    """List, fetch and look at data sets."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
 
 
 @app.command("list", epilog="Example: neurond data list")
@@ -26,7 +32,7 @@ def list_(
         return
     wide = max(len(d.name) for d in found)
     for d in found:
-        where = d.where if d.where is not None else f"not here: neurond data fetch {d.name} ({d.size / 1e6:.0f} MB)"
+        where = d.where if d.where is not None else f"not here: {d.fetch} ({d.size / 1e6:.0f} MB)"
         out(f"{d.name:<{wide}}  {d.description}  [{where}]")
     say("and your own: csv:PATH, npz:PATH")
 
@@ -41,6 +47,7 @@ def fetch(
     from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
 
     from neurond import data
+    from neurond.data.mnist import command
 
     console = words()
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
@@ -56,7 +63,7 @@ def fetch(
 
         folder = data.fetch(name, data_dir=data_dir, base_url=base_url, progress=advance)
     out(str(folder))
-    suggest(f"neurond data show {name}")
+    suggest(command("show", name, data_dir))
 
 
 @app.command(epilog="Example: neurond data show csv:flowers.csv --label species")
@@ -96,10 +103,12 @@ def show(
         out(f"classes: {shape.classes}: {listed}{' and more' if shape.classes > 20 else ''}")
     else:
         out(f"targets: {shape.targets} (regression)")
-    suggest(f"neurond init, then source: {{data: {_as_yaml(name)}}}")
+    given = ["data: " + (_quoted(name) if ":" in name else name)]
+    if label is not None:
+        given.append(f"label: {_quoted(label)}")
+    suggest(f"neurond init, then source: {{{', '.join(given)}}}")
 
 
-def _as_yaml(name: str) -> str:
-    """A data set's name as it stands in a topology file."""
-    kind, _, path = name.partition(":")
-    return f"'{kind}:{Path(path)}'" if path else name
+def _quoted(word: str) -> str:
+    """A word as text in a topology file, whatever is in it."""
+    return "'" + word.replace("'", "''").replace("$", "$$") + "'"

@@ -186,5 +186,5 @@ def _data(data_dir: Path | None) -> Iterator[Finding]:
         yield Finding("data", "broken", f"cannot be imported: {error}")
         return
     for data in known(data_dir):
-        where = data.where if data.where is not None else f"not here: neurond data fetch {data.name}"
+        where = data.where if data.where is not None else f"not here: {data.fetch}"
         yield Finding(f"data {data.name}", "ok" if data.where is not None else "note", where)

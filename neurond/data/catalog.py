@@ -17,6 +17,7 @@ class Known(NamedTuple):
     where: str | None  # folder, or "built in"; None: not on this machine
     description: str
     size: int  # bytes to fetch; 0 for what is built in
+    fetch: str  # the command that fetches it; empty for what is built in
 
 
 def load(
@@ -86,15 +87,16 @@ def absolute(spec: str) -> str:
 def known(data_dir: str | Path | None = None) -> list[Known]:
     """The data sets that have a name, and where each was found. Never raises."""
     lines = [
-        Known("digits", "built in", "1,797 handwritten digits of 8 x 8, 10 classes (UCI)", 0),
-        Known("xor", "built in", "exclusive or, 2 inputs, 2 classes", 0),
+        Known("digits", "built in", "1,797 handwritten digits of 8 x 8, 10 classes (UCI)", 0, ""),
+        Known("xor", "built in", "exclusive or, 2 inputs, 2 classes", 0, ""),
     ]
     for idx_set in mnist.IDX_SETS.values():
         try:
             where = str(mnist.find(idx_set, data_dir)[mnist.TRAIN_IMAGES].parent)
         except DataError:
             where = None
-        lines.append(Known(idx_set.name, where, idx_set.description, idx_set.size))
+        fetch = mnist.command("fetch", idx_set.name, data_dir)
+        lines.append(Known(idx_set.name, where, idx_set.description, idx_set.size, fetch))
     return lines
 
 

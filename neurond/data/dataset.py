@@ -157,6 +157,6 @@ def class_indices(labels: NDArray[Any], where: str) -> tuple[NDArray[np.int64], 
     if len(labels) >= 20 and len(names) > len(labels) / 2:
         raise DataError(
             f"{where}: {len(names)} different labels in {len(labels)} rows are too many to be classes; "
-            "name the right label column, or use float labels for regression"
+            "choose other labels, or write them with a fraction for a regression"
         )
     return indices.reshape(-1).astype(np.int64), tuple(str(name) for name in names)

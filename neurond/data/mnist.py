@@ -136,9 +136,15 @@ def find(idx_set: IdxSet, data_dir: str | Path | None) -> dict[str, Path]:
                 lacking = f"; {place} lacks {', '.join(missing)}"
     raise DataError(
         f"{idx_set.name} is not on this machine; looked in {', '.join(map(str, folders))}{lacking}; "
-        f"fetch it with `neurond data fetch {idx_set.name}`, "
+        f"fetch it with `{command('fetch', idx_set.name, data_dir)}`, "
         f"or put its four files into {folders[0] / idx_set.name}"
     )
+
+
+def command(verb: str, name: str, data_dir: str | Path | None) -> str:
+    """What to type to fetch or show a data set, where it is looked for first."""
+    named = data_dir is not None and str(data_dir) != os.environ.get("NEUROND_DATA")
+    return f"neurond data {verb} {name}" + (f" --data-dir {data_dir}" if named else "")
 
 
 def load_idx_set(idx_set: IdxSet, data_dir: str | Path | None) -> Dataset:

@@ -85,7 +85,6 @@ def test_help_of_every_verb_has_an_example(neurond, verb: str) -> None:
         ("nonsense",),
         ("run", "--nonsense"),
         ("expand",),
-        ("data",),
         ("data", "nonsense"),
         ("group", "--nonsense"),
         ("group",),
@@ -209,6 +208,26 @@ def test_data_list_and_show(neurond) -> None:
     assert len(shown["classes"]) == 10
     assert sum(shown["classes"].values()) == shown["train"]
     assert "classes: 10" in neurond("data", "show", "digits").out
+
+
+def test_data_alone_lists_its_verbs(neurond) -> None:
+    """`neurond data` says what it can do, as `neurond` does."""
+    said = neurond("data")
+    assert said.code == 0
+    assert all(f"\u2502 {verb} " in said.out for verb in ("list", "fetch", "show"))
+
+
+def test_data_leads_on_with_what_was_given(neurond) -> None:
+    """What is suggested next keeps the flags that were given, and can be used as it stands."""
+    Path("it's $5.csv").write_text("kind,a\n" + "yes,1\nno,2\n" * 9)
+    said = neurond("data", "show", "csv:it's $5.csv", "--label", "kind")
+    assert said.err.endswith("source: {data: 'csv:it''s $$5.csv', label: 'kind'}\n")
+    text = neurond("expand", "xor").out.replace("{data: xor", said.err.strip().split("source: ")[1][:-1])
+    Path("t.yaml").write_text(text)
+    assert neurond("check", "t.yaml").code == 0
+    assert neurond("data", "show", "digits").err.endswith("source: {data: digits}\n")
+    assert "neurond data fetch mnist --data-dir here (" in neurond("data", "list", "--data-dir", "here").out
+    assert "`neurond data fetch mnist --data-dir here`" in neurond("data", "show", "mnist", "--data-dir", "here").err
 
 
 def test_data_show_of_what_is_not_there(neurond) -> None:
