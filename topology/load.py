@@ -27,6 +27,17 @@ def zoo() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in ZOO.glob("*.yaml")))
 
 
+def describe(name: str) -> str:
+    """What a network of the zoo is, in a sentence: the first of the comment that its file opens with."""
+    comment = []
+    for line in _text(ZOO / f"{name}.yaml", name).splitlines():
+        if not line.startswith("#"):
+            break
+        comment.append(line.strip("# "))
+    sentence, full_stop, _ = " ".join(comment).partition(". ")
+    return sentence + full_stop.strip()
+
+
 def load(
     path_or_name: str | os.PathLike[str], overrides: Iterable[str] = (), env: Mapping[str, str] = os.environ
 ) -> Topology:

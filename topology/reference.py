@@ -34,7 +34,7 @@ Written by `python -m topology.reference`; edit `topology/spec.py`, not this pag
 
 A topology file is YAML 1.2. `neurond check FILE` says everything that is wrong with one, with line and column;
 `neurond expand FILE` prints it with every default filled in; `neurond schema` prints the JSON Schema for editors;
-`neurond init` writes a small one to start from. These are ready by name: {zoo}.
+`neurond init` writes a small one to start from. These are ready by name (`neurond zoo`): {zoo}.
 
 - A key that is not known is an error, and so is one that means nothing beside the others (`k` without `top_k`).
 - Types are strict: `4` is not `"4"`. A duration has a unit: `250ms`, `2s`, `1.5m`, `1h`; from 1ms to 24h.

@@ -1,4 +1,4 @@
-"""The verbs about topology files: check, expand, graph, schema, init."""
+"""The verbs about topology files: init, zoo, check, expand, graph, schema."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from neurond.cli.output import WrongUse, out, say, suggest
+from neurond.cli.output import WrongUse, out, out_json, say, suggest
 
 if TYPE_CHECKING:
     from topology.plan import Plan
@@ -113,6 +113,31 @@ def graph(
 
     topology = load(file, set_ or (), os.environ)
     out(draw.mermaid(topology) if mermaid else draw.draw(topology))
+
+
+def zoo(as_json: Annotated[bool, typer.Option("--json", help="One JSON list.")] = False) -> None:
+    """List the networks that are ready to run by name."""
+    from topology.load import describe, load
+    from topology.load import zoo as names
+
+    found = [(name, describe(name), load(name, env={})) for name in names()]
+    if as_json:
+        out_json(
+            [
+                {
+                    "name": name,
+                    "description": words,
+                    "data": topology.source.data,
+                    "groups": {group: body.size for group, body in topology.groups.items()},
+                }
+                for name, words, topology in found
+            ]
+        )
+        return
+    wide = max(len(name) for name, _, _ in found)
+    for name, words, topology in found:
+        out(f"{name:<{wide}}  {len(topology.groups):>2} groups  {words}")
+    suggest("neurond run digits, or neurond expand digits > mine.yaml to change it")
 
 
 def schema() -> None:

@@ -13,6 +13,7 @@ from neurond.cli.shell import COMPLETE_VARIABLE
 
 EXAMPLES = {
     "run": "neurond run digits --until 'acc>=0.97' --set source.epochs=40",
+    "zoo": "neurond zoo",
     "check": "neurond check topology.yaml",
     "expand": "neurond expand digits > topology.yaml",
     "graph": "neurond graph mnist --mermaid",
@@ -52,9 +53,10 @@ def verbs() -> typer.Typer:
             typer.echo(context.get_help())
             raise typer.Exit
 
+    t = topologies
     panels = (
         ("Train and use", (run.run, trained.eval_, trained.predict)),
-        ("Topologies", (topologies.init, topologies.check, topologies.expand, topologies.graph, topologies.schema)),
+        ("Topologies", (t.init, t.zoo, t.check, t.expand, t.graph, t.schema)),
         ("This machine", (doctor.doctor, shell.completion)),
     )
     for panel, members in panels:

@@ -13,7 +13,7 @@ from neurond.cli import app
 from neurond.cli.output import WrongUse
 from neurond.data.dataset import DataError
 from topology.address import AddressInUse, BrokerUnreachable
-from topology.load import load, loads
+from topology.load import load, loads, zoo
 from topology.threads import BLAS
 from topology.write import dump
 
@@ -53,6 +53,7 @@ VERBS = [
     "schema",
     "doctor",
     "completion",
+    "zoo",
     "data",
     "broker",
     "source",
@@ -122,6 +123,18 @@ def test_graph_draws_every_group(neurond) -> None:
     for group in load("digits").groups:
         assert group in text
         assert group in mermaid
+
+
+def test_zoo_lists_every_network(neurond) -> None:
+    """Every network of the zoo is a line of at most 80 columns that says what it is, and the same as JSON."""
+    said = neurond("zoo")
+    assert [line.split()[0] for line in said.out.splitlines()] == list(zoo())
+    assert all(len(line) <= 80 and line.endswith(".") for line in said.out.splitlines())
+    assert "deep     12 groups  Twelve groups in a chain" in said.out
+    found = {entry["name"]: entry for entry in json.loads(neurond("zoo", "--json").out)}
+    assert found["xor"]["groups"] == {"hidden": 16, "out": 2}
+    assert found["xor"]["data"] == "xor"
+    assert found["xor"]["description"] == "The smallest problem that needs a hidden group."
 
 
 def test_schema_is_json(neurond) -> None:
