@@ -7,11 +7,14 @@ problem at once; a value of the wrong type is passed over here, since the model 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from topology.errors import Marks, Problem, guess, guessed, quote
 from topology.graph import Graph
 from topology.plan import SOURCE
+
+if TYPE_CHECKING:
+    from topology.spec import Topology
 
 MAX_PROCESSES = 10_000
 MAX_LINKS = 10_000
@@ -60,6 +63,17 @@ def check_structure(data: Mapping[str, Any], marks: Marks) -> list[Problem]:
     problems += _memories(groups, _mapping(data.get("source")).get("window", 128), marks)
     problems += _limits(groups, pairs, marks)
     return problems
+
+
+def remarks(topology: Topology) -> list[Problem]:
+    """What is allowed, and yet not likely to be meant."""
+    name = topology.loss.reads
+    neuron = topology.groups[name].neuron
+    if topology.loss.kind != "cross-entropy" or neuron not in ("relu", "sigmoid", "tanh"):
+        return []
+    reach = {"relu": "are never below 0", "sigmoid": "stay between 0 and 1", "tanh": "stay between -1 and 1"}
+    message = f"cross-entropy takes outputs for log-odds, but those of '{neuron}' {reach[neuron]}"
+    return [topology.problem(("groups", name, "neuron"), message, "did you mean 'linear'?")]
 
 
 def _pairs(

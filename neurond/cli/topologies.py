@@ -13,6 +13,7 @@ from neurond.cli.output import WrongUse, out, out_json, say, suggest
 
 if TYPE_CHECKING:
     from topology.plan import Plan
+    from topology.spec import Topology
 
 File = Annotated[
     str, typer.Argument(metavar="FILE", help="A topology file, or the name of a ready network, such as digits.")
@@ -51,7 +52,7 @@ loss:                          # what the readout is judged by; its gradient pas
 defaults:                      # for every group and link that does not say otherwise
   group:
     optimizer: {{kind: sgd, lr: 0.1, schedule: cosine}}
-    update: {{rule: threshold, threshold: 0.01}}   # a weight changes once its own step exceeds this
+    update: {{rule: threshold, threshold: 0.01}}   # a weight changes once the sum of its steps exceeds this
   link:
     notify: {{rule: stochastic, threshold: 0.3}}   # smaller gradients are sent rarely, and count for more
 
@@ -61,12 +62,13 @@ links:                         # spikes go along them, gradient notifications ba
 """
 
 
-def plan_of(file: str, overrides: list[str] | None, data_dir: Path | None) -> Plan:
-    """The plan of a verb's arguments, checked against its data. Raises what `main` explains."""
-    from neurond.launch import planned, text
+def planned(file: str, overrides: list[str] | None, data_dir: Path | None) -> tuple[Topology, Plan]:
+    """The topology of a verb's arguments and its plan, checked against its data. Raises what `main` explains."""
+    from neurond import launch
     from topology.load import load
 
-    return planned(load(file, overrides or (), os.environ), text(data_dir))[1]
+    topology = load(file, overrides or (), os.environ)
+    return topology, launch.planned(topology, launch.text(data_dir))[1]
 
 
 def check(
@@ -76,18 +78,21 @@ def check(
 ) -> None:
     """Say everything that is wrong with a topology, with line and column, or that it is ready to run."""
     from neurond.data import DataError
+    from topology.check import remarks
     from topology.errors import TopologyError
 
     problems: TopologyError | DataError | None = None
     for file in files:
         try:
-            plan = plan_of(file, set_, data_dir)
+            topology, plan = planned(file, set_, data_dir)
         except (TopologyError, DataError) as error:
             if problems is not None:
                 say(str(problems))  # all files are checked; the last error is said by `main`, with the exit code
             problems = error
         else:
             weights = sum(g.size * (sum(link.n_pre for link in g.links_in) + 1) for g in plan.groups)
+            for remark in remarks(topology):
+                say(f"warning: {remark}")
             say(f"{file}: fine: {len(plan.processes)} processes, {weights:,} weights")
     if problems is not None:
         raise problems

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -76,4 +77,11 @@ def _version() -> str:
     try:
         return version("neurond")
     except PackageNotFoundError:
-        return "(not installed: run from its source)"
+        import tomllib
+
+        root = Path(__file__).parents[2]
+        try:
+            number = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+        except (OSError, ValueError, KeyError):  # neither installed nor a checkout: copied by hand
+            number = "of unknown version"
+        return f"{number} (not installed; run from {root})"

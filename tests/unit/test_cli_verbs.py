@@ -5,9 +5,11 @@ import json
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+import typer
 
 from neurond.cli import app
 from neurond.cli.output import WrongUse
@@ -154,6 +156,34 @@ def test_check_says_fine_or_every_problem(neurond) -> None:
     assert "digits: fine" in said.err
     assert "next:" not in said.err
     assert "Traceback" not in said.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "warned"),
+    [
+        (["--set", "groups.out.neuron=relu"], "warning: --set groups.out.neuron: cross-entropy takes outputs for"),
+        (["--set", "groups.out.neuron=sigmoid"], "those of 'sigmoid' stay between 0 and 1, did you mean 'linear'?"),
+        (["--set", "groups.out.neuron=leaky_relu"], ""),
+        (["--set", "groups.out.neuron=relu", "--set", "loss.kind=mse"], ""),
+        ([], ""),
+    ],
+)
+def test_check_warns_of_a_readout_that_cannot_say_no(neurond, arguments: list[str], warned: str) -> None:
+    """A readout whose outputs cannot be log-odds is fine, with a warning that says where and what was meant."""
+    said = neurond("check", "digits", *arguments)
+    assert said.code == 0
+    assert ("warning" in said.err) is bool(warned)
+    assert warned in said.err
+    assert "digits: fine" in said.err
+
+
+def test_check_warns_at_the_group_that_took_the_default(neurond) -> None:
+    """A readout without a word of its neuron is a relu; the warning names the group's line."""
+    Path("a.yaml").write_text(
+        "neurond: 1\nsource: {data: xor}\ngroups:\n  h: {size: 4}\n  out: {size: 2}\n"
+        "loss: {reads: out}\nlinks: {source -> h: , h -> out: }\n"
+    )
+    assert neurond("check", "a.yaml").err.startswith("warning: a.yaml:5:3: groups.out.neuron: cross-entropy takes")
 
 
 def test_check_wants_its_data(neurond) -> None:
@@ -344,6 +374,22 @@ def run_python(*arguments: str, **keywords: object) -> subprocess.CompletedProce
     return subprocess.run(
         [sys.executable, *arguments], capture_output=True, text=True, timeout=60, check=False, **keywords
     )  # type: ignore[call-overload]
+
+
+def test_version_of_a_checkout(tmp_path: Path) -> None:
+    """Where neurond is not installed, only its dependencies, the version is that of the source, and said to be."""
+    root, checkout, packages = Path(app.__file__).parents[2], tmp_path / "checkout", tmp_path / "packages"
+    for folder, names in (
+        (checkout, [root / name for name in ("neurond", "topology", "broker", "monitor", "pyproject.toml")]),
+        (packages, [p for p in Path(typer.__file__).parents[1].iterdir() if "neurond" not in p.name]),
+    ):
+        folder.mkdir()
+        for path in names:
+            (folder / path.name).symlink_to(path)
+    env = os.environ | {"PYTHONPATH": f"{checkout}{os.pathsep}{packages}"}
+    done = run_python("-S", "-m", "neurond", "--version", cwd=tmp_path, env=env)
+    wanted = tomllib.loads((root / "pyproject.toml").read_text())["project"]["version"]
+    assert done.stdout == f"neurond {wanted} (not installed; run from {checkout})\n", done.stderr
 
 
 def test_a_reader_that_goes_away_is_no_failure() -> None:
