@@ -8,10 +8,11 @@ from typing import Any
 
 from rich.box import ASCII, SIMPLE_HEAD
 from rich.console import Console, ConsoleOptions, RenderResult
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from monitor.figures import number, percent, times
+from monitor.figures import compact, number, percent, times
 
 COMPARED = (
     ("notifications", "notifications", "notifications_dense"),
@@ -19,6 +20,9 @@ COMPARED = (
     ("bytes", "bytes", "bytes_dense"),
     ("spikes", "spikes", "spikes_dense"),
 )
+FULL_WIDTH = 76
+"""Columns of the terminal that counts in full may take; where there are fewer, they are shortened."""
+
 COUNTED_LOSSES = ("represented", "expired", "gaps", "duplicates", "late", "drops", "wire_errors", "nonfinite")
 
 
@@ -31,19 +35,22 @@ class Comparison:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """The table, then the result and what was lost on the way, in words."""
         s = self.summary
-        table = Table(box=ASCII if options.ascii_only else SIMPLE_HEAD, header_style="bold", pad_edge=False)
+        wide = options.max_width >= FULL_WIDTH
+        box = (ASCII if options.ascii_only else SIMPLE_HEAD) if wide else None
+        table = Table(box=box, header_style="bold", pad_edge=not wide)
         table.add_column("training", no_wrap=True)
-        for head in ("event-driven", "dense", "saved"):
+        for head in ("event-driven" if wide else "here", "dense", "saved"):
             table.add_column(head, justify="right", no_wrap=True)
+        count = _count if wide else compact
         for words, key, dense in COMPARED:
-            table.add_row(words, _count(s[key]), _count(s[dense]), times(_ratio(s[key], s[dense])))
+            table.add_row(words, count(s[key]), count(s[dense]), times(_ratio(s[key], s[dense])))
         yield table
         result, remark = outcome(s)
-        yield Text(f" {result}", style="bold")
-        yield Text(f" {remark}")
+        yield _indented(result, "bold")
+        yield _indented(remark)
         lost = losses(s)
         if lost:
-            yield Text(f" {lost}", style="yellow")
+            yield _indented(lost, "yellow")
 
 
 def outcome(summary: Mapping[str, Any]) -> list[str]:
@@ -77,6 +84,10 @@ def plain_comparison(summary: Mapping[str, Any]) -> list[str]:
     ]
     lost = losses(summary)
     return [*rows, *outcome(summary), *([lost] if lost else [])]
+
+
+def _indented(words: str, style: str = "") -> Padding:
+    return Padding(Text(words, style=style), (0, 0, 0, 1))
 
 
 def _count(n: int | None) -> str:

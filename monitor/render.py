@@ -1,13 +1,15 @@
 """A view as a person reads it: rich renderables, and plain lines for where there is no terminal. Pure.
 
-Everything fits 80 columns without wrapping, reads without colour, and falls back to ASCII where the
-terminal's encoding has no blocks.
+Nothing is wrapped or cut in the middle from 40 columns on: a narrow terminal gets fewer figures in more rows, a
+wide one longer bars, curves and names, and processes side by side. It reads without colour, and falls back to ASCII
+where the terminal's encoding has no blocks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, Literal
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, NamedTuple
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.progress_bar import ProgressBar
@@ -26,23 +28,42 @@ STYLES = {
     "failed": "bold red",
     "diverged": "bold red",
 }
-SPARK_WIDTH = 28
-COLUMNS = (
-    ("process", 7, 12),
-    ("state", 8, 8),
-    ("pid", 5, 7),
-    ("stim/s", 6, 6),
-    ("spikes", 6, 6),
-    ("notif.", 6, 6),
-    ("updates", 7, 7),
-    ("stale", 5, 5),
-    ("queue", 5, 6),
-    ("cpu", 5, 5),
-)
-"""Head of a column, and its least and largest width: figures that grow must not move the others."""
 
-FRAME_ROWS = 8
-"""Rows of the display that are not processes."""
+
+class Column(NamedTuple):
+    """A column of the table of processes."""
+
+    head: str
+    width: int  # figures that grow must not move the others
+    rank: int  # the highest is left out first where there is no room; 0 never is
+    cell: Callable[[Line], str]
+
+
+NAME, STATE = 0, 1  # the first two columns: how a name is cut and a state is coloured is said where they are drawn
+COLUMNS = (
+    Column("process", 12, 0, lambda line: line.name),
+    Column("state", 8, 0, lambda line: line.state),
+    Column("pid", 7, 5, lambda line: "-" if line.pid is None else str(line.pid)),
+    Column("stim/s", 6, 0, lambda line: compact(line.stimuli_per_s)),
+    Column("spikes", 6, 3, lambda line: percent(line.spike_share, 0)),
+    Column("notif.", 6, 1, lambda line: compact(line.notifications)),
+    Column("updates", 7, 0, lambda line: compact(line.updates)),
+    Column("stale", 5, 0, lambda line: number(line.staleness, 1)),
+    Column("queue", 6, 2, lambda line: compact(line.queue)),
+    Column("cpu", 5, 4, lambda line: percent(line.cpu, 0)),
+    Column("MB", 5, 6, lambda line: compact(line.rss_mb)),
+)
+Fields = Sequence[tuple[str, str]]
+"""Labels and values, in the order of reading."""
+
+MIN_BAR = 8
+"""A shorter bar says nothing."""
+
+TABLE_WIDTH = 80
+"""Columns of the terminal for a table of processes, if they stand side by side."""
+
+SPARE_ROWS = 3
+"""Rows of the terminal that are left alone: the command above, and the line below."""
 
 
 def plain(view: View) -> str:
@@ -80,41 +101,47 @@ class Frame:
         ascii_only = options.ascii_only
         width = options.max_width
         yield self._header(width)
-        yield _one_line(self._learning(), ascii_only)
-        yield _one_line(self._savings(), ascii_only)
-        yield _one_line(self._curves(width, ascii_only), ascii_only)
+        figures = [*_flow(self._learning(), width), *_flow(self._savings(), width), self._curves(width, ascii_only)]
+        for row in figures:
+            yield _one_line(row, ascii_only)
+        heads = 2  # the one above, and that of the table
+        used = heads + len(figures) + len(self.view.notes) + SPARE_ROWS
+        rows = self.rows if self.rows is not None else max(3, console.height - used)
         lines = self.view.lines()
-        rows = self.rows if self.rows is not None else max(3, console.height - FRAME_ROWS - len(self.view.notes))
-        shown = lines if len(lines) <= rows else lines[: rows - 1]
-        yield _processes(shown, ascii_only)
+        tables = min(math.ceil(len(lines) / rows), max(1, width // TABLE_WIDTH))
+        shown = lines if len(lines) <= rows * tables else lines[: (rows - 1) * tables]
+        yield _side_by_side(shown, tables, width, ascii_only)
         if len(shown) < len(lines):
             yield Text(f" and {len(lines) - len(shown)} more processes", style="dim")
         for note in self.view.notes:
             yield _one_line(Text(f" {note}", style="bold red"), ascii_only)
 
     def _header(self, width: int) -> Table:
+        """Name, bar and figures over the whole width; where that is small, without the bar, then with less."""
         view = self.view
         done, total = view.stimuli, view.gauge("total")
-        grid = Table.grid(padding=(0, 1), expand=False)
         share = done / total if done is not None and total else None
-        count = f"{compact(done)} / {compact(total)}"
-        times_ = f"{duration(view.elapsed_s)}  eta {duration(view.eta_s)}"
-        name = view.name or "run"
-        room = width - len(name) - len(count) - len(times_) - 14
-        for _ in range(5):
+        name, done_percent = Text(f" {view.name or 'run'}", style="bold"), percent(share, 0).rjust(5)
+        name.truncate(max(8, width // 3))
+        count, eta = f"{compact(done)} / {compact(total)}", f"eta {duration(view.eta_s)}"
+        long = f"{done_percent}  {count}  {duration(view.elapsed_s)}  {eta}"
+        short = f"{done_percent}  {count}  {eta}"
+        bar = width - len(name) - 2
+        figures = long if bar - len(long) >= MIN_BAR else short
+        parts: list[Text | str | ProgressBar] = [name]
+        if (room := bar - len(figures)) >= MIN_BAR:
+            parts += [ProgressBar(1.0, min(1.0, share or 0.0), room, complete_style="cyan"), figures]
+        else:
+            parts.append(figures if room >= -1 else f"{done_percent}  {eta}")
+        grid = Table.grid(padding=(0, 1), expand=False)
+        for _ in parts:
             grid.add_column(no_wrap=True)
-        grid.add_row(
-            Text(f" {name}", style="bold"),
-            ProgressBar(1.0, min(1.0, share or 0.0), max(8, min(40, room)), complete_style="cyan"),
-            Text(percent(share, 0).rjust(5)),
-            Text(count),
-            Text(times_, style="dim"),
-        )
+        grid.add_row(*parts)
         return grid
 
-    def _learning(self) -> Text:
+    def _learning(self) -> Fields:
         view = self.view
-        return _fields(
+        return (
             ("", f"{compact(view.stimuli_per_s)} stimuli/s"),
             ("loss", number(view.gauge("loss"))),
             ("train", percent(view.gauge("train_accuracy"))),
@@ -122,9 +149,9 @@ class Frame:
             ("epoch", number(view.gauge("epoch"), 1)),
         )
 
-    def _savings(self) -> Text:
+    def _savings(self) -> Fields:
         view = self.view
-        return _fields(
+        return (
             ("saved: notifications", times(view.saved("notifications"))),
             ("updates", times(view.saved("updates"))),
             ("bytes", times(view.saved("bytes"))),
@@ -132,10 +159,10 @@ class Frame:
         )
 
     def _curves(self, width: int, ascii_only: bool) -> Text:
-        room = min(SPARK_WIDTH, max(4, (width - 24) // 2))
+        room = max(4, (width - len(" loss    accuracy  ")) // 2)
         loss = sparkline([y for _, y in self.view.losses], room, ascii_only=ascii_only)
         accuracy = sparkline([y for _, y in self.view.accuracies], room, ascii_only=ascii_only)
-        return _fields(("loss", loss.ljust(room)), ("accuracy", accuracy.ljust(room)))
+        return _flow((("loss", loss.ljust(room)), ("accuracy", accuracy)), width)[0]
 
 
 def render(view: View, rows: int | None = None) -> Frame:
@@ -143,14 +170,16 @@ def render(view: View, rows: int | None = None) -> Frame:
     return Frame(view, rows)
 
 
-def _fields(*pairs: tuple[str, str]) -> Text:
-    """``label value   label value``: labels dim, values not."""
-    text = Text(" ")
-    for i, (label, value) in enumerate(pairs):
-        text.append("   " if i else "")
-        text.append(f"{label} " if label else "", style="dim")
-        text.append(value)
-    return text
+def _flow(fields: Fields, width: int) -> list[Text]:
+    """``label value   label value``, in as many rows as it takes: labels dim, values not."""
+    rows: list[Text] = []
+    for label, value in fields:
+        field = Text(f"{label} " if label else "", style="dim") + Text(value, style="not dim")
+        if rows and len(rows[-1]) + 3 + len(field) <= width:
+            rows[-1] += Text("   ") + field
+        else:
+            rows.append(Text(" ") + field)
+    return rows
 
 
 def _one_line(text: Text, ascii_only: bool) -> Text:
@@ -159,24 +188,40 @@ def _one_line(text: Text, ascii_only: bool) -> Text:
     return text
 
 
-def _processes(lines: Iterable[Line], ascii_only: bool) -> Table:
-    """A row a process; 79 columns at most."""
+def _side_by_side(lines: Sequence[Line], tables: int, width: int, ascii_only: bool) -> Table:
+    """The processes in as many tables of one height as are asked for."""
+    each = max(1, math.ceil(len(lines) / tables))
+    grid = Table.grid(padding=0)
+    grid.add_row(
+        *(_processes(lines[i : i + each], width // tables, ascii_only) for i in range(0, max(1, len(lines)), each))
+    )
+    return grid
+
+
+def _processes(lines: Sequence[Line], width: int, ascii_only: bool) -> Table:
+    """A row a process, with the columns that there is room for."""
     overflow: Any = "crop" if ascii_only else "ellipsis"
+    longest = max([COLUMNS[NAME].width, *(len(line.name) for line in lines)])
+    columns = _columns(width)
+    name = width - 1 - sum(column.width + 1 for column in columns[1:])
     table = Table(box=None, padding=(0, 1), collapse_padding=True, pad_edge=True, header_style="dim")
-    for head, least, most in COLUMNS:
-        side: Literal["left", "right"] = "left" if head in ("process", "state") else "right"
-        table.add_column(head, justify=side, no_wrap=True, overflow=overflow, min_width=least, max_width=most)
+    for i, column in enumerate(columns):
+        side: Literal["left", "right"] = "left" if i in (NAME, STATE) else "right"
+        room = max(8, min(longest + 1, name)) if i == NAME else column.width  # with the edge's space
+        table.add_column(column.head, justify=side, no_wrap=True, overflow=overflow, width=room)
     for line in lines:
-        table.add_row(
-            line.name,
-            Text(line.state, style=STYLES.get(line.state, "dim")),
-            "-" if line.pid is None else str(line.pid),
-            compact(line.stimuli_per_s),
-            percent(line.spike_share, 0),
-            compact(line.notifications),
-            compact(line.updates),
-            number(line.staleness, 1),
-            compact(line.queue),
-            percent(line.cpu, 0),
-        )
+        cells: list[Text | str] = [column.cell(line) for column in columns]
+        cells[STATE] = Text(line.state, style=STYLES.get(line.state, "dim"))
+        table.add_row(*cells)
     return table
+
+
+def _columns(width: int) -> list[Column]:
+    """The columns that fit, the important ones first."""
+    columns = list(COLUMNS)
+    while 1 + sum(column.width + 1 for column in columns) > width:
+        last = max(columns, key=lambda column: column.rank)
+        if not last.rank:
+            break
+        columns.remove(last)
+    return columns

@@ -55,14 +55,54 @@ def drawn(renderable: object, width: int = 80, height: int = 24, encoding: str =
 
 
 @pytest.mark.parametrize("scale", [1, 1_000_000])
-@pytest.mark.parametrize("width", [80, 120])
+@pytest.mark.parametrize("width", [40, 50, 60, 79, 80, 100, 120, 200])
 def test_frame_fits(width: int, scale: int) -> None:
-    """No row is wider than the terminal or wrapped, with small counts or huge ones."""
+    """No row is wider than the terminal or wrapped, and no figure is cut, with small counts or huge ones."""
     view = a_view(scale=scale)
     rows = drawn(render(view), width).splitlines()
     assert all(cell_len(row) <= width for row in rows), max(rows, key=cell_len)
-    assert len(rows) == 5 + len(view.lines())
-    assert rows[-1].startswith(" hidden-gr")
+    table = next(i for i, row in enumerate(rows) if row.startswith(" process"))
+    assert len(rows) == table + 1 + len(view.lines())
+    assert "…" not in "".join(rows[:table])
+    figures = [row.split()[1:] for row in rows[table + 1 :]]
+    assert all("…" not in "".join(row) for row in figures)
+    for part in ("loss 0.250", "train 87.5 %", "test 50.0 %", "notifications 64x", "updates 6,400x", "eta 0:20"):
+        assert part in "\n".join(rows[:table])
+
+
+@pytest.mark.parametrize(
+    ("width", "there", "not_there"),
+    [
+        (40, {"process", "state", "stim/s", "updates", "stale"}, {"notif.", "pid"}),
+        (60, {"process", "notif.", "queue"}, {"pid", "cpu"}),
+        (80, {"pid", "cpu", "spikes"}, {"MB"}),
+        (100, {"pid", "cpu", "MB"}, set[str]()),
+    ],
+)
+def test_a_narrow_terminal_gets_the_columns_that_matter(width: int, there: set[str], not_there: set[str]) -> None:
+    """What matters least is left out first."""
+    heads = next(set(row.split()) for row in drawn(render(a_view()), width).splitlines() if " process" in row)
+    assert there <= heads
+    assert not heads & not_there
+
+
+def test_a_wide_terminal_is_used() -> None:
+    """At 200 columns the bar and the curves are longer, names are whole, and processes stand side by side."""
+    view = a_view(groups=40, name="mynet")
+    rows = drawn(render(view), 200, 30).splitlines()
+    assert cell_len(rows[0]) == 200
+    assert len(rows) <= 30
+    assert rows[-2].count("hidden-group-") == 2
+    assert "more processes" not in rows[-1]
+    assert "hidden-group-39.0" in "".join(rows)
+
+
+def test_a_long_name_leaves_room_for_figures() -> None:
+    """The longest name that a network may have is cut before a figure is."""
+    for width in (40, 80):
+        head = drawn(render(a_view(name="n" * 32)), width).splitlines()[0]
+        assert cell_len(head) <= width
+        assert "eta 0:20" in head
 
 
 def test_frame_says_what_matters() -> None:
@@ -129,6 +169,18 @@ def test_comparison_against_dense() -> None:
     ):
         assert part in text
         assert part in "\n".join(plain_comparison(summary))
+
+
+@pytest.mark.parametrize("scale", [1, 1_000_000])
+@pytest.mark.parametrize("width", [40, 50, 76, 200])
+def test_comparison_fits(width: int, scale: int) -> None:
+    """At the end no figure is cut either: a narrow terminal gets short ones, and words in more rows."""
+    text = drawn(Comparison(a_view(scale=scale).summary()), width)
+    assert "…" not in text
+    assert all(cell_len(row) <= width for row in text.splitlines())
+    assert all(not row or row.startswith(" ") for row in text.splitlines())
+    for part in ("notifications", "weight updates", "64x", "6,400x", "test accuracy 50.00 %"):
+        assert part in text
 
 
 def test_losses_are_said_only_when_there_are_some() -> None:
