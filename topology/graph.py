@@ -55,13 +55,6 @@ class Graph:
                     ready.append(post)
         return tuple(name for name in done if name != SOURCE)
 
-    def depths(self) -> dict[str, int]:
-        """Longest way from the source to each group, in links. Groups on cycles are left out."""
-        depth = {SOURCE: 0}
-        for name in self.order():
-            depth[name] = 1 + max((depth.get(p, 0) for p in self._pre[name]), default=-1)
-        return depth
-
     def cycles(self, most: int = 10) -> list[tuple[str, ...]]:
         """Cycles that share no group, `most` at most; each as its groups in the direction of the links."""
         left = set(self.groups)

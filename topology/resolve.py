@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -69,49 +69,11 @@ def resolve(
         raise TopologyError(problems)
     check_data(topology, shape)
 
-    processes = {SOURCE: _Process(SOURCE, shape.features, ((SOURCE, 0, shape.features),))}
-    for name, group in topology.groups.items():
-        names = shard_names(name, group.shards)
-        parts = tuple((n, *s) for n, s in zip(names, shards(group.size, group.shards), strict=True))
-        processes[name] = _Process(name, group.size, parts)
+    processes = _processes(topology, shape)
     links = tuple(_links(topology, processes, "small" if transport == "tcp" else "fast"))
-    confirms = len(links)
-
     one_hot = shape.classes > 0 and topology.loss.kind == "mse"
     targets = shape.classes if one_hot else 1 if shape.classes else shape.targets
-    loss = LossPlan(topology.loss.kind, _notify(topology.loss.notify), targets, confirms)
-    graph = graph_of(topology)
-    groups = []
-    links_in: dict[str, list[LinkPlan]] = {}
-    links_out: dict[str, list[LinkPlan]] = {}
-    for link in links:
-        links_in.setdefault(link.post, []).append(link)
-        links_out.setdefault(link.pre, []).append(link)
-    for name in graph.order():
-        group = topology.groups[name]
-        for process, start, size in processes[name].parts:
-            groups.append(
-                GroupPlan(
-                    name=process,
-                    group=name,
-                    size=size,
-                    start=start,
-                    group_size=group.size,
-                    fan_in=sum(processes[pre].size for pre in graph.pre(name)),
-                    neuron=group.neuron,
-                    slope=group.slope,
-                    join=group.join,
-                    init=group.init,
-                    optimizer=_optimizer(topology, group, shape.train),
-                    update=_update(group),
-                    staleness_decay=group.staleness_decay,
-                    seed=topology.seed,
-                    memory=group.memory or _memory(topology.source.window),
-                    links_in=tuple(links_in.get(process, ())),
-                    links_out=tuple(links_out.get(process, ())),
-                    loss=loss if name == topology.loss.reads else None,
-                )
-            )
+    loss = LossPlan(topology.loss.kind, _notify(topology.loss.notify), targets, confirms=len(links))
     source = SourcePlan(
         data=topology.source.data,
         data_dir=data_dir,
@@ -128,12 +90,58 @@ def resolve(
         retry_s=topology.source.retry_s,
         eval_every=topology.source.eval_every,
         seed=topology.seed,
-        links_out=tuple(links_out.get(SOURCE, ())),
+        links_out=tuple(link for link in links if link.pre == SOURCE),
         readout=topology.loss.reads,
-        confirms=confirms,
+        confirms=loss.confirms,
         reading=shape.reading,
     )
-    return Plan(PLAN_VERSION, topology.name, topology.seed, source, tuple(groups))
+    groups = tuple(_groups(topology, processes, links, loss, shape.train))
+    return Plan(PLAN_VERSION, topology.name, topology.seed, source, groups)
+
+
+def _processes(topology: Topology, shape: DataShape) -> dict[str, _Process]:
+    """The source and every group of the topology, with the processes that each is."""
+    processes = {SOURCE: _Process(SOURCE, shape.features, ((SOURCE, 0, shape.features),))}
+    for name, group in topology.groups.items():
+        names = shard_names(name, group.shards)
+        parts = tuple((n, *s) for n, s in zip(names, shards(group.size, group.shards), strict=True))
+        processes[name] = _Process(name, group.size, parts)
+    return processes
+
+
+def _groups(
+    topology: Topology, processes: dict[str, _Process], links: Sequence[LinkPlan], loss: LossPlan, train: int
+) -> Iterator[GroupPlan]:
+    """Every group process, in an order that follows the links."""
+    graph = graph_of(topology)
+    links_in: dict[str, list[LinkPlan]] = {}
+    links_out: dict[str, list[LinkPlan]] = {}
+    for link in links:
+        links_in.setdefault(link.post, []).append(link)
+        links_out.setdefault(link.pre, []).append(link)
+    for name in graph.order():
+        group = topology.groups[name]
+        for process, start, size in processes[name].parts:
+            yield GroupPlan(
+                name=process,
+                group=name,
+                size=size,
+                start=start,
+                group_size=group.size,
+                fan_in=sum(processes[pre].size for pre in graph.pre(name)),
+                neuron=group.neuron,
+                slope=group.slope,
+                join=group.join,
+                init=group.init,
+                optimizer=_optimizer(topology, group, train),
+                update=_update(group),
+                staleness_decay=group.staleness_decay,
+                seed=topology.seed,
+                memory=group.memory or _memory(topology.source.window),
+                links_in=tuple(links_in.get(process, ())),
+                links_out=tuple(links_out.get(process, ())),
+                loss=loss if name == topology.loss.reads else None,
+            )
 
 
 def _misfits(topology: Topology, shape: DataShape) -> Iterator[Problem]:

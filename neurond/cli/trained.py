@@ -14,14 +14,10 @@ from neurond.cli.output import out, out_json, suggest
 from neurond.cli.topologies import DataDir
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from neurond.data import Dataset
+    from neurond.forward import Floats
     from neurond.runs import Run
     from topology.plan import Plan
-
-    Floats = NDArray[np.float32]
 
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, such as runs/20250131-120000-digits.")]
 
