@@ -12,12 +12,11 @@ import numpy as np
 import pytest
 import zmq
 
+from tests.stimuli import IDS, VALUES, spikes
 from topology import frames, wire
-from topology.wire import Closes, Notifications, Spikes, WireError
+from topology.wire import Closes, Notifications, WireError
 
-IDS = np.array([7, 8, 9])
-VALUES = np.array([[0, 1.5], [0, 0], [-2, 0]], np.float32)
-SPIKES = Spikes(link=3, incarnation=2, seq=5, presentation=1, teach=False, ids=IDS, values=VALUES)
+SPIKES = spikes(VALUES)
 
 HEAD = struct.Struct("<2sBBBBHHHIQq")
 BLOCK_HEAD = struct.Struct("<BBBBIIf")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.stimuli import IDS, VALUES, spikes
 from topology import wire
 from topology.wire import (
     Beat,
@@ -30,8 +31,6 @@ from topology.wire import (
     WireError,
 )
 
-IDS = np.array([7, 8, 9])
-VALUES = np.array([[0, 1.5], [0, 0], [-2, 0]], np.float32)
 RELU = np.abs(VALUES)
 PIXELS = np.array([[0, 255], [3, 0], [0, 0]], np.uint8)
 
@@ -46,11 +45,6 @@ def one(width: int, place: int, rows: int = 1) -> np.ndarray[Any, np.dtype[np.fl
 def flags(*on: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
     """Flags from ones and zeros."""
     return np.array(on, np.bool_)
-
-
-def spikes(values: Any, teach: bool = False) -> Spikes:
-    """Spikes of as many stimuli as there are rows."""
-    return Spikes(link=3, incarnation=2, seq=5, presentation=1, teach=teach, ids=IDS[: len(values)], values=values)
 
 
 # Head: magic, version, kind, flags, coding of ids, link, presentation, n, incarnation, seq, lowest id.
