@@ -7,6 +7,7 @@ import json
 import signal
 import threading
 from collections.abc import Callable, Coroutine, Iterable, Mapping
+from functools import partial
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 Overrides = Mapping[str, Any] | Iterable[str]
 TopologyLike = str | PathLike[str] | Mapping[str, Any] | Topology
+
+Work = Callable[..., Coroutine[Any, Any, "Run"]]
+"""`run_async` with everything given but `stop`."""
 
 
 def run(
@@ -58,20 +62,17 @@ def run(
         ValueError: `until` or an override is not written as it should be.
 
     """
-
-    def work(stop: asyncio.Event) -> Coroutine[Any, Any, Run]:
-        return run_async(
-            topology_or_name,
-            overrides,
-            run_dir=run_dir,
-            resume=resume,
-            data_dir=data_dir,
-            until=until,
-            for_s=for_s,
-            on_view=on_view,
-            stop=stop,
-        )
-
+    work = partial(
+        run_async,
+        topology_or_name,
+        overrides,
+        run_dir=run_dir,
+        resume=resume,
+        data_dir=data_dir,
+        until=until,
+        for_s=for_s,
+        on_view=on_view,
+    )
     try:
         asyncio.get_running_loop()
     except RuntimeError:
@@ -140,7 +141,7 @@ def _settings(overrides: Overrides) -> list[str]:
     return list(overrides)
 
 
-async def _interruptible(work: Callable[[asyncio.Event], Coroutine[Any, Any, Run]]) -> Run:
+async def _interruptible(work: Work) -> Run:
     """Run with Ctrl-C as a wish to stop; where signals cannot be had it does what it always does."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -148,15 +149,15 @@ async def _interruptible(work: Callable[[asyncio.Event], Coroutine[Any, Any, Run
     try:
         loop.add_signal_handler(signal.SIGINT, stop.set)
     except (NotImplementedError, RuntimeError, ValueError):  # Windows, or not the main thread
-        return await work(stop)
+        return await work(stop=stop)
     try:
-        return await work(stop)
+        return await work(stop=stop)
     finally:
         loop.remove_signal_handler(signal.SIGINT)
         signal.signal(signal.SIGINT, before)
 
 
-def _in_a_thread(work: Callable[[asyncio.Event], Coroutine[Any, Any, Run]]) -> Run:
+def _in_a_thread(work: Work) -> Run:
     """Run in a thread with a loop of its own: this thread's is taken, as it is in a notebook."""
     result: list[Run] = []
     error: list[BaseException] = []
@@ -166,7 +167,7 @@ def _in_a_thread(work: Callable[[asyncio.Event], Coroutine[Any, Any, Run]]) -> R
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         stop_it.append(lambda: loop.call_soon_threadsafe(stop.set))
-        return await work(stop)
+        return await work(stop=stop)
 
     def body() -> None:
         try:

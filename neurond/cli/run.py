@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from monitor.progress import Progress
     from monitor.view import View
+    from neurond.api import Work
     from neurond.runs import Run
 
 PICTURE_EVERY_S = 0.5
@@ -56,18 +58,18 @@ def run(
     from neurond.api import run_async
     from neurond.errors import Interrupted, TargetNotReached
 
-    def work(stop: asyncio.Event) -> Coroutine[Any, Any, Run]:
-        return run_async(
-            file,
-            [*(set_ or ()), *([] if seed is None else [f"seed={seed}"])],
-            run_dir=run_dir,
-            resume=resume,
-            data_dir=data_dir,
-            until=target,
-            for_s=for_s,
-            on_view=display,
-            stop=stop,
-        )
+    settings = [*(set_ or ()), *([] if seed is None else [f"seed={seed}"])]
+    work = partial(
+        run_async,
+        file,
+        settings,
+        run_dir=run_dir,
+        resume=resume,
+        data_dir=data_dir,
+        until=target,
+        for_s=for_s,
+        on_view=display,
+    )
 
     finished: Run | None = None
     try:
@@ -104,7 +106,7 @@ def _check_start(file: str | None, resume: Path | None, run_dir: Path | None) ->
         raise WrongUse(f"what should be run? Name a topology file, or one of {', '.join(zoo())}")
 
 
-async def _stoppable(work: Callable[[asyncio.Event], Coroutine[Any, Any, Run]], say_so: Callable[[str], None]) -> Run:
+async def _stoppable(work: Work, say_so: Callable[[str], None]) -> Run:
     """The run. The first Ctrl-C or SIGTERM stops it in good order, the second one at once."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
@@ -121,7 +123,7 @@ async def _stoppable(work: Callable[[asyncio.Event], Coroutine[Any, Any, Run]], 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, interrupt)
     try:
-        return await work(stop)
+        return await work(stop=stop)
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
 
