@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from neurond.machine import State, counters_from
 from neurond.memory import Floats, Memory, Slots
-from neurond.optimizers import Synapses, learning_rate
+from neurond.optimizers import Synapses, learning_rate, schedule
 from neurond.weights import initial_bias, link_weights
 from topology.plan import GroupPlan
 
@@ -77,16 +77,20 @@ class Dendrites:
             memory.touched[told] = False
             if plan.staleness_decay:
                 scale = (1.0 / (1.0 + plan.staleness_decay * staleness)).astype(np.float32)
-        lr, n = self.learning_rate(), len(slots)
+        lr, n, share = self.learning_rate(), len(slots), self.share(plan.update.cool)
         before = self.updates
         for x, synapses in zip(memory.inputs, self._links, strict=False):  # a readout's last input are its targets
-            self.updates += synapses.learn(d, x[told], lr=lr, lr_scale=scale, stimuli=n)
+            self.updates += synapses.learn(d, x[told], lr=lr, lr_scale=scale, stimuli=n, share=share)
             self.finite &= synapses.finite
         self.version += self.updates > before
 
     def learning_rate(self) -> float:
         """The learning rate as the schedule has it now."""
         return learning_rate(self._plan.optimizer, self.stimuli)
+
+    def share(self, cool: float) -> float:
+        """What share of a threshold is left as the schedule has it now; `cool` at least."""
+        return 1.0 if cool == 1.0 else max(cool, schedule(self._plan.optimizer, self.stimuli))
 
     def norm(self) -> float:
         """Euclidean norm of all weights."""

@@ -306,7 +306,8 @@ class GroupMachine:
 
     def _judge(self, readout: Readout, slots: Slots, ids: Ids, presentation: int, teach: bool, a: Floats) -> None:
         """The readout's turn: compare with the targets, confirm, and start the errors on their way back."""
-        loss, hit, e, pending, again = readout.judge(a, self.memory.inputs[-1][slots], ids, teach)
+        share = self.dendrites.share(readout.plan.notify.cool)
+        loss, hit, e, pending, again = readout.judge(a, self.memory.inputs[-1][slots], ids, teach, share)
         if teach:
             count = self._count
             count["seen_again"] += again
@@ -350,7 +351,7 @@ class GroupMachine:
             g = self.dendrites.back(k, d, active)
             if link.gated:
                 g *= memory.inputs[k][slots, : link.n_pre] != 0.0
-            g = rule(g)
+            g = rule(g, self.dendrites.share(link.notify.cool))
             sent: Flags = np.any(g != 0.0, axis=1)
             if sent.any():
                 told.add(k)

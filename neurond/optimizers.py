@@ -30,22 +30,30 @@ from topology.plan import OptimizerPlan, UpdatePlan
 Flags = NDArray[np.bool_]
 
 
-def learning_rate(plan: OptimizerPlan, stimuli: int) -> float:
-    """The learning rate after this many stimuli of the group.
+def schedule(plan: OptimizerPlan, stimuli: int) -> float:
+    """What share of the learning rate the schedule leaves after this many stimuli of the group, from 1 down to 0.
 
     `constant`, or to zero over `plan.horizon` stimuli: `linear`, or `cosine` (Loshchilov and Hutter 2017,
-    SGDR, arXiv:1608.03983, equation 5, one cycle). Zero after the horizon; a horizon of 0 is constant. Over the
-    first `plan.warmup` stimuli it rises in proportion from zero (Goyal et al. 2017, arXiv:1706.02677, section 2.2).
+    SGDR, arXiv:1608.03983, equation 5, one cycle). Zero after the horizon; a horizon of 0 is constant.
     """
     if plan.schedule not in ("constant", "linear", "cosine"):
         raise ValueError(f"unknown schedule {plan.schedule!r}: one of constant, linear, cosine")
-    lr = plan.lr * min(1.0, stimuli / plan.warmup) if plan.warmup else plan.lr
     if plan.schedule == "constant" or plan.horizon <= 0:
-        return lr
+        return 1.0
     progress = min(max(stimuli, 0) / plan.horizon, 1.0)
     if plan.schedule == "linear":
-        return lr * (1.0 - progress)
-    return lr * 0.5 * (1.0 + math.cos(math.pi * progress))
+        return 1.0 - progress
+    return 0.5 * (1.0 + math.cos(math.pi * progress))
+
+
+def learning_rate(plan: OptimizerPlan, stimuli: int) -> float:
+    """The learning rate after this many stimuli of the group: by its `schedule`, after a warm-up.
+
+    Over the first `plan.warmup` stimuli it rises in proportion from zero (Goyal et al. 2017, arXiv:1706.02677,
+    section 2.2).
+    """
+    warm = min(1.0, stimuli / plan.warmup) if plan.warmup else 1.0
+    return plan.lr * warm * schedule(plan, stimuli)
 
 
 class Synapses:
@@ -81,12 +89,15 @@ class Synapses:
         self._reached: Flags = np.zeros(len(w), np.bool_)  # rows of `_pending` that are not all zero
         self._closed = 0
 
-    def learn(self, d: Floats, x: Floats, *, lr: float, lr_scale: float | Floats = 1.0, stimuli: int = 0) -> int:
+    def learn(
+        self, d: Floats, x: Floats, *, lr: float, lr_scale: float | Floats = 1.0, stimuli: int = 0, share: float = 1.0
+    ) -> int:
         """Take in the gradients of some stimuli; the number of weights that changed.
 
         d is dLoss/dz, float32 (k, n_post); x is what fed the neurons then, float32 (k, n_pre); both are left
         as they are. The gradient of the matrix is g = sum_k lr_scale_k d_k x_k^T / lr_unit, with `lr_scale` a
-        number or float32 (k,). `lr` is the learning rate of the step (see `learning_rate`).
+        number or float32 (k,). `lr` is the learning rate of the step (see `learning_rate`), and `share` of the
+        threshold is what it is now.
 
         Under `always` and `threshold` a call with k > 0 is one step of the optimizer, and one with k = 0 is
         nothing. Under `every` n the gradients are summed. The first call by which n stimuli or more have
@@ -101,7 +112,7 @@ class Synapses:
             if not len(d):
                 return 0
             rows = _few(np.any(d, axis=0)) if self._optimizer.sparse else None
-            return self._move(rows, self._gradient(rows, d, x, lr_scale), lr)
+            return self._move(rows, self._gradient(rows, d, x, lr_scale), lr, share)
 
     def state(self, name: str = "w") -> dict[str, NDArray[Any]]:
         """All that a checkpoint must hold, copied: the weights as `name`, the rest as `name/...`."""
@@ -156,9 +167,9 @@ class Synapses:
         # With one stimulus BLAS is several times slower than the plain outer product.
         return columns * x if len(x) == 1 else columns @ x
 
-    def _move(self, rows: Rows, gradient: Floats, lr: float) -> int:
+    def _move(self, rows: Rows, gradient: Floats, lr: float, share: float = 1.0) -> int:
         """One step of the optimizer, through the update rule; the gradient's array is used up."""
-        changed, sane = self._release.release(self.w, rows, self._optimizer.step(rows, gradient, lr))
+        changed, sane = self._release.release(self.w, rows, self._optimizer.step(rows, gradient, lr), share)
         self.finite = self.finite and sane
         return changed
 

@@ -62,15 +62,18 @@ class Readout:
             return True
         return bool((targets >= 0).all() and (targets < self._size).all())
 
-    def judge(self, a: Floats, targets: Floats, ids: Ids, teach: bool) -> Verdict:
-        """Compare activations (n, size) with targets; a stimulus that was confirmed before teaches nothing."""
+    def judge(self, a: Floats, targets: Floats, ids: Ids, teach: bool, share: float = 1.0) -> Verdict:
+        """Compare activations (n, size) with targets; a stimulus that was confirmed before teaches nothing.
+
+        `share` of the rule's threshold is what it is now.
+        """
         loss, e, hit = self._loss(a, targets)
         if not teach:
             return Verdict(loss, hit, e, np.zeros(len(ids), np.bool_), 0)
         again = self._seen.add(ids)
         if again.any():
             e[again] = 0.0
-        e = self.rule(e)
+        e = self.rule(e, share)
         pending: Flags = np.any(e != 0.0, axis=1)
         return Verdict(loss, hit, e, pending, int(again.sum()))
 

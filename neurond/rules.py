@@ -9,7 +9,8 @@ drop         g where |g| > T (Aji and Heafield 2017, Lin et al. 2018; there the 
 top_k        the k largest |g| of each stimulus (the same)
 residual     per neuron, the sum of what was not sent, once its |sum| exceeds T (Seide et al. 2014, Strom 2015)
 quantum      per neuron, whole multiples of T of that sum; the remainder stays (Strom 2015)
-stochastic   g where |g| >= T, else sign(g) T with probability |g| / T (as TernGrad and QSGD, 2017)
+stochastic   g where |g| >= T, else sign(g) T with probability |g| / T (as TernGrad and QSGD, 2017); the
+             stimuli of a volley share one die a neuron, so that what is sent of them adds up well
 
 The papers compress the gradients of weights between machines that wait for each other. Here the same rules
 act on the gradients of activations, between groups that do not. So what `residual` and `quantum` keep from
@@ -22,7 +23,8 @@ of Abadi et al. 2016). With T = 0 every rule but `top_k` is `exact`. No rule hid
 Seide et al. 2014, 1-bit SGD, Interspeech. Strom 2015, Scalable distributed DNN training using commodity GPU
 cloud computing, Interspeech. Aji and Heafield 2017, Sparse communication for distributed gradient descent,
 arXiv:1704.05021. Lin et al. 2018, Deep gradient compression, arXiv:1712.01887. Wen et al. 2017, TernGrad,
-arXiv:1705.07878. Alistarh et al. 2017, QSGD, arXiv:1610.02132. Neelakantan et al. 2015, Adding gradient noise
+arXiv:1705.07878. Alistarh et al. 2017, QSGD, arXiv:1610.02132. Madow and Madow 1944, On the theory of
+systematic sampling, Annals of Mathematical Statistics 15(1). Neelakantan et al. 2015, Adding gradient noise
 improves learning for very deep networks, arXiv:1511.06807. Abadi et al. 2016, Deep learning with differential
 privacy, arXiv:1607.00133.
 """
@@ -45,12 +47,12 @@ KINDS = ("exact", "drop", "top_k", "residual", "quantum", "stochastic")
 class Rule(Protocol):
     """Gradients to notifications, for the neurons of one pre process."""
 
-    def __call__(self, g: Floats) -> Floats:
+    def __call__(self, g: Floats, share: float = 1.0) -> Floats:
         """What is sent of g.
 
-        g is float32 (n, width), a row a stimulus, in units of dLoss/dActivation; it is left as it is.
-        Returned is float32 (n, width), which may be g itself; zeros are not sent. Rows are taken in order
-        where the rule has a memory.
+        g is float32 (n, width), a row a stimulus, in units of dLoss/dActivation; it is left as it is. `share` of
+        the threshold, above 0, is what it is now. Returned is float32 (n, width), which may be g itself; zeros are
+        not sent. Rows are taken in order where the rule has a memory.
         """
         ...
 
@@ -103,7 +105,7 @@ def _bare_rule(plan: NotifyPlan, width: int, rng: np.random.Generator) -> Rule:
 class _Exact:
     """Everything is sent; also the base of the rules that keep nothing."""
 
-    def __call__(self, g: Floats) -> Floats:
+    def __call__(self, g: Floats, share: float = 1.0) -> Floats:  # noqa: ARG002 - there is no threshold
         return g
 
     def state(self) -> dict[str, NDArray[Any]]:
@@ -118,8 +120,8 @@ class _Drop(_Exact):
     def __init__(self, threshold: float) -> None:
         self._threshold = np.float32(threshold)
 
-    def __call__(self, g: Floats) -> Floats:
-        sent: Floats = g * (np.abs(g) > self._threshold)
+    def __call__(self, g: Floats, share: float = 1.0) -> Floats:
+        sent: Floats = g * (np.abs(g) > self._threshold * np.float32(share))
         return sent
 
 
@@ -127,7 +129,7 @@ class _TopK(_Exact):
     def __init__(self, k: int) -> None:
         self._k = k
 
-    def __call__(self, g: Floats) -> Floats:
+    def __call__(self, g: Floats, share: float = 1.0) -> Floats:  # noqa: ARG002 - there is no threshold
         largest = np.argpartition(np.abs(g), -self._k, axis=1)[:, -self._k :]
         sent = np.zeros_like(g)
         np.put_along_axis(sent, largest, np.take_along_axis(g, largest, axis=1), axis=1)
@@ -135,22 +137,31 @@ class _TopK(_Exact):
 
 
 class _Stochastic(_Exact):
-    """Unbiased to within T * 2^-24, the grain of a float32 random number. No memory, no sum to go stale."""
+    """No memory, no sum to go stale: each call throws one die a neuron, u in [0, 1).
+
+    With C_k the sum of the first k gradients of a neuron, in units of T, row k fires where a whole number lies
+    between u + C_(k-1) and u + C_k. Each row's chance is |g| / T, to within the grain of float32, as with a die of
+    its own; but the rows of a call share the error, which is less than T for every sum of them (systematic
+    sampling, Madow and Madow 1944). Stimuli that follow one another have much in common, so this is the part of
+    the noise that does most harm.
+    """
 
     def __init__(self, threshold: float, rng: np.random.Generator) -> None:
         self._threshold = np.float32(threshold)
         self._rng = rng
 
-    def __call__(self, g: Floats) -> Floats:
-        # One comparison serves both cases: the bar is below T, so |g| >= T always passes. A zero never does.
-        bar = self._rng.random(g.shape, np.float32)
-        bar *= self._threshold
-        held = np.abs(g) <= bar
-        fired = np.logical_not(held, out=held).ravel().nonzero()[0]
-        sent = np.zeros(g.shape, np.float32)
-        if fired.size:
-            value = g.take(fired)
-            sent.put(fired, np.copysign(np.maximum(np.abs(value), self._threshold), value))
+    def __call__(self, g: Floats, share: float = 1.0) -> Floats:
+        threshold = self._threshold * np.float32(share)
+        large = ~(np.abs(g) < threshold)  # NaN too: it is sent on
+        level = np.empty((len(g) + 1, g.shape[1]), np.float32)
+        self._rng.random(dtype=np.float32, out=level[0])
+        np.divide(g, threshold, out=level[1:])
+        level[1:][large] = 0.0
+        np.cumsum(level, axis=0, out=level)
+        np.floor(level, out=level)
+        sent: Floats = level[1:] - level[:-1]
+        sent *= threshold
+        np.copyto(sent, g, where=large)
         return sent
 
 
@@ -171,8 +182,8 @@ class _Remembering:
 
 
 class _Residual(_Remembering):
-    def __call__(self, g: Floats) -> Floats:
-        kept, threshold = self._residual, self._threshold
+    def __call__(self, g: Floats, share: float = 1.0) -> Floats:
+        kept, threshold = self._residual, self._threshold * np.float32(share)
         sent = np.zeros(g.shape, np.float32)
         for row, out in zip(g, sent, strict=True):
             kept += row
@@ -184,8 +195,8 @@ class _Residual(_Remembering):
 
 
 class _Quantum(_Remembering):
-    def __call__(self, g: Floats) -> Floats:
-        kept, threshold = self._residual, self._threshold
+    def __call__(self, g: Floats, share: float = 1.0) -> Floats:
+        kept, threshold = self._residual, self._threshold * np.float32(share)
         sent = np.empty(g.shape, np.float32)
         with np.errstate(invalid="ignore", over="ignore"):  # infinite gradients: the group says it diverged
             for row, out in zip(g, sent, strict=True):
@@ -208,9 +219,9 @@ class _Shaped:
         self.state = rule.state
         self.restore = rule.restore
 
-    def __call__(self, g: Floats) -> Floats:
+    def __call__(self, g: Floats, share: float = 1.0) -> Floats:
         if self._clip:
             g = np.minimum(np.maximum(g, -self._clip), self._clip)
         if self._noise:
             g = g + self._noise * self._rng.standard_normal(g.shape, np.float32)
-        return self._rule(g)
+        return self._rule(g, share)

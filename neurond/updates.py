@@ -42,8 +42,10 @@ def is_sane(values: Floats) -> bool:
 class Release(Protocol):
     """Steps to updates."""
 
-    def release(self, w: Floats, rows: Rows, step: Floats) -> tuple[int, bool]:
+    def release(self, w: Floats, rows: Rows, step: Floats, share: float = 1.0) -> tuple[int, bool]:
         """Take in the step of these rows of w, float32 (rows, n_pre), whose array is used up.
+
+        `share` of the threshold, above 0, is what it is now.
 
         Returns how many weights changed, and whether all that was touched is sane (see `ENORMOUS`).
         """
@@ -75,7 +77,7 @@ def make_release(plan: UpdatePlan, shape: tuple[int, ...]) -> Release:
 class _Always:
     """w += step."""
 
-    def release(self, w: Floats, rows: Rows, step: Floats) -> tuple[int, bool]:
+    def release(self, w: Floats, rows: Rows, step: Floats, share: float = 1.0) -> tuple[int, bool]:  # noqa: ARG002
         part = take(w, rows)
         part += step
         put(w, rows, part)
@@ -99,18 +101,19 @@ class _Threshold:
         self._quantum = plan.release == "quantum"
         self._held = np.zeros(shape, np.float32)
 
-    def release(self, w: Floats, rows: Rows, step: Floats) -> tuple[int, bool]:
+    def release(self, w: Floats, rows: Rows, step: Floats, share: float = 1.0) -> tuple[int, bool]:
+        threshold = self._threshold * np.float32(share)
         held = take(self._held, rows)
         held += step
         size = np.abs(held, out=step)
         largest = size.max(initial=0.0)
         changed, sane = 0, bool(largest < np.inf)  # false for NaN too
-        if largest > self._threshold:
+        if largest > threshold:
             # Few of many fire, so they are handled by number and not by a mask.
-            fired = (size > self._threshold).ravel().nonzero()[0]
+            fired = (size > threshold).ravel().nonzero()[0]
             moved = held.take(fired)
             if self._quantum:
-                moved = np.trunc(moved / self._threshold) * self._threshold
+                moved = np.trunc(moved / threshold) * threshold
             held.reshape(-1)[fired] -= moved
             row, column = np.divmod(fired, w.shape[1])
             if rows is not None:

@@ -67,13 +67,33 @@ def check_structure(data: Mapping[str, Any], marks: Marks) -> list[Problem]:
 
 def remarks(topology: Topology) -> list[Problem]:
     """What is allowed, and yet not likely to be meant."""
+    return [*_bounded_readout(topology), *_cools_for_nothing(topology)]
+
+
+def _bounded_readout(topology: Topology) -> Iterator[Problem]:
     name = topology.loss.reads
     neuron = topology.groups[name].neuron
-    if topology.loss.kind != "cross-entropy" or neuron not in ("relu", "sigmoid", "tanh"):
-        return []
     reach = {"relu": "are never below 0", "sigmoid": "stay between 0 and 1", "tanh": "stay between -1 and 1"}
-    message = f"cross-entropy takes outputs for log-odds, but those of '{neuron}' {reach[neuron]}"
-    return [topology.problem(("groups", name, "neuron"), message, "did you mean 'linear'?")]
+    if topology.loss.kind == "cross-entropy" and neuron in reach:
+        message = f"cross-entropy takes outputs for log-odds, but those of '{neuron}' {reach[neuron]}"
+        yield topology.problem(("groups", name, "neuron"), message, "did you mean 'linear'?")
+
+
+def _cools_for_nothing(topology: Topology) -> Iterator[Problem]:
+    """Thresholds that are to fall with a learning rate that does not fall."""
+    groups, links = topology.groups, topology.links
+    cooling: list[tuple[float, str, tuple[str, ...]]]
+    cooling = [(group.update.cool, name, ("groups", name, "update", "cool")) for name, group in groups.items()]
+    cooling += [
+        (link.notify.cool, post, ("links", key, "notify", "cool"))
+        for (pre, post), (key, link) in zip(topology.pairs, links.items(), strict=True)
+        if pre != SOURCE  # nothing is notified there
+    ]
+    cooling.append((topology.loss.notify.cool, topology.loss.reads, ("loss", "notify", "cool")))
+    for cool, name, where in cooling:
+        if cool < 1 and groups[name].optimizer.schedule == "constant":
+            message = f"the threshold follows the learning rate of {quote(name)}, which is constant"
+            yield topology.problem(where, message, f"set groups.{name}.optimizer.schedule, or remove cool")
 
 
 def _pairs(

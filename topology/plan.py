@@ -26,6 +26,7 @@ class NotifyPlan:
     k: int = 0  # top_k only: neurons notified a stimulus
     clip: float = 0.0  # largest |g| before the rule; 0 is no clip
     noise: float = 0.0  # standard deviation of Gaussian noise added before the rule; 0 is none
+    cool: float = 1.0  # T falls with the schedule of the post group's learning rate, to this share; 1 is constant
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,7 @@ class UpdatePlan:
     every: int = 1  # `every`: stimuli between updates
     threshold: float = 0.01  # `threshold`: T per connection, in units of the weight
     release: str = "value"  # `threshold`: value (all of it) | quantum (whole multiples of T)
+    cool: float = 1.0  # `threshold`: T falls with the schedule of the learning rate, to this share; 1 is constant
 
 
 @dataclass(frozen=True, slots=True)

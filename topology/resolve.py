@@ -195,6 +195,7 @@ def _notify(notify: Notify) -> NotifyPlan:
         k=notify.k if notify.rule == "top_k" else 0,
         clip=notify.clip,
         noise=notify.noise,
+        cool=notify.cool,
     )
 
 
@@ -218,7 +219,7 @@ def _optimizer(topology: Topology, group: Group, train: int) -> OptimizerPlan:
 
 def _update(group: Group) -> UpdatePlan:
     update = group.update
-    return UpdatePlan(update.rule, update.every, update.threshold, update.release)
+    return UpdatePlan(update.rule, update.every, update.threshold, update.release, update.cool)
 
 
 def _memory(window: int) -> int:

@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, Field, PrivateAttr, StringConstraints, Val
 
 from topology.errors import Marks, Problem, quote
 from topology.plan import NotifyPlan, OptimizerPlan, UpdatePlan
-from topology.section import Amount, Count, Duration, GroupName, Name, Section, Share, Stimuli, fail, seconds
+from topology.section import Amount, Cooling, Count, Duration, GroupName, Name, Section, Share, Stimuli, fail, seconds
 
 _notify, _optimizer, _update = NotifyPlan(), OptimizerPlan(), UpdatePlan()
 
@@ -42,8 +42,12 @@ class Notify(Section):
     """Largest |g| before the rule; 0 is no clip."""
     noise: Amount = _notify.noise
     """Standard deviation of Gaussian noise added before the rule; 0 is none."""
+    cool: Cooling = _notify.cool
+    """The threshold falls with the schedule of the post group's learning rate, down to this share of it: large where
+    errors are large and soon forgotten, small at the end. 1 is a constant threshold."""
 
     only: ClassVar = {
+        "cool": ("rule", ("drop", "residual", "quantum", "stochastic")),
         "threshold": ("rule", ("drop", "residual", "quantum", "stochastic")),
         "k": ("rule", ("top_k",)),
     }
@@ -107,8 +111,12 @@ class Update(Section):
     """threshold only: T a connection, in units of the weight."""
     release: Literal["value", "quantum"] = "value"
     """threshold only: the whole sum, or whole multiples of the threshold."""
+    cool: Cooling = _update.cool
+    """threshold only: it falls with the schedule of the learning rate, down to this share of it, so that the small
+    steps of the end still become updates. 1 is a constant threshold."""
 
     only: ClassVar = {
+        "cool": ("rule", ("threshold",)),
         "every": ("rule", ("every",)),
         "threshold": ("rule", ("threshold",)),
         "release": ("rule", ("threshold",)),

@@ -165,11 +165,16 @@ def test_check_says_fine_or_every_problem(neurond) -> None:
         (["--set", "groups.out.neuron=sigmoid"], "those of 'sigmoid' stay between 0 and 1, did you mean 'linear'?"),
         (["--set", "groups.out.neuron=leaky_relu"], ""),
         (["--set", "groups.out.neuron=relu", "--set", "loss.kind=mse"], ""),
+        (
+            ["--set", "links.h1 -> h2.notify.cool=0.5", "--set", "defaults.group.optimizer.schedule=constant"],
+            "the threshold follows the learning rate of 'h2', which is constant",
+        ),
+        (["--set", "loss.notify.cool=0.5"], ""),
         ([], ""),
     ],
 )
-def test_check_warns_of_a_readout_that_cannot_say_no(neurond, arguments: list[str], warned: str) -> None:
-    """A readout whose outputs cannot be log-odds is fine, with a warning that says where and what was meant."""
+def test_check_warns_of_what_is_not_likely_meant(neurond, arguments: list[str], warned: str) -> None:
+    """What can run but makes little sense is fine, with a warning that says where and what was meant."""
     said = neurond("check", "digits", *arguments)
     assert said.code == 0
     assert ("warning" in said.err) is bool(warned)

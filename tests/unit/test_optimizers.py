@@ -132,6 +132,19 @@ def test_threshold_conserves_steps(release: str) -> None:
 
 
 @pytest.mark.parametrize("release", ["value", "quantum"])
+def test_a_share_of_the_threshold(release: str) -> None:
+    """With half of the threshold left a connection does what one with half the threshold does."""
+    cooled, plain = (
+        Synapses(initial(), OptimizerPlan(), UpdatePlan(threshold=threshold, release=release))
+        for threshold in (0.04, 0.02)
+    )
+    for d, x in volleys(50):
+        assert cooled.learn(d, x, lr=0.01, share=0.5) == plain.learn(d, x, lr=0.01)
+    np.testing.assert_array_equal(cooled.w, plain.w)
+    assert (cooled.w != initial()).any()
+
+
+@pytest.mark.parametrize("release", ["value", "quantum"])
 def test_threshold_of_zero_is_always(release: str) -> None:
     """With T = 0 weights and counts are those of `always`."""
     held = Synapses(initial(), OptimizerPlan(), UpdatePlan(threshold=0.0, release=release))
