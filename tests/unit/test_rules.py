@@ -126,7 +126,7 @@ def test_conservation(rule: str) -> None:
 
 
 def test_stochastic_is_unbiased() -> None:
-    """The mean of many draws is g, within five standard errors of the variance |g| (T - |g|), in each place of a call.
+    """The mean of many draws is g, within five standard errors of the variance |g| (T - |g|), wherever in a call.
 
     Five standard errors in 8 stimuli of 33 neurons are exceeded by chance less than once in 5,000 seeds.
     """
