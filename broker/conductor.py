@@ -15,6 +15,7 @@ do, a run that was told to stop ends within the sum of the deadlines (`STOP_S`).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from math import inf
 from typing import Any
 
 from broker.round import Round
@@ -99,6 +100,14 @@ class Conductor:
                 pass
         self._expire(now)
         return out
+
+    @property
+    def due(self) -> float:
+        """The next deadline, when a `Tick` has something to do; infinity if there is none."""
+        deadlines = [round.deadline for round in (*self._rounds.values(), *self._writing.values())]
+        if self.state is State.DRAINING:
+            deadlines.append(self._drain_deadline)
+        return min(deadlines, default=inf)
 
     # --- processes come, speak and go -----------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 from broker.conductor import Conductor
@@ -34,6 +35,7 @@ from broker.words import (
 )
 from topology import plan, wire
 
+TICK_S = 0.5  # between two ticks, at most
 STALLED_S = 1.0  # a tick that comes this late: it was the broker that stood still
 
 
@@ -153,14 +155,19 @@ class BrokerMachine:
     def tick(self, now: float) -> list[Order]:
         """Some time has passed: look at beats and deadlines. Take in all that waits first: it may be a beat."""
         out = self._out = []
-        if self._ticked is not None and now - self._ticked > STALLED_S:
+        if self._ticked is not None and now - self._ticked > TICK_S + STALLED_S:
             self.registry.heard_all(now)
         self._ticked = now
-        if self._conductor.state not in (State.LEAVING, State.ENDED):
+        if self._watches:
             for name in self.registry.silent(now):
                 self._lost(name, f"no beat for {self._beat_timeout_s:g} s", now)
         self._happened(Tick(), now)
         return out
+
+    def next_tick(self, now: float) -> float:
+        """When `tick` is to be called next: at the next deadline, and often enough to notice a stall of our own."""
+        silence = self.registry.due if self._watches else inf
+        return min(now + TICK_S, silence, self._conductor.due)
 
     def stop(self, now: float) -> list[Order]:
         """End the run as a client's `stop` would."""
@@ -175,6 +182,11 @@ class BrokerMachine:
         out = self._out = []
         self._happened(happening, now)
         return out
+
+    @property
+    def _watches(self) -> bool:
+        """Silence means something: nobody has been told to leave yet."""
+        return self._conductor.state not in (State.LEAVING, State.ENDED)
 
     # --- what it means --------------------------------------------------------------------------------
 

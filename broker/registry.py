@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 from topology.wire import Hello, Roster
@@ -119,7 +120,12 @@ class Registry:
 
     def silent(self, now: float) -> list[str]:
         """Live members that have not been heard for too long, in the order of the plan."""
-        return [m.name for m in self._alive() if now - m.heard > self._patience(m)]
+        return [m.name for m in self._alive() if now >= self._silent_at(m)]
+
+    @property
+    def due(self) -> float:
+        """When the next member will be silent, if nothing is heard until then; infinity if nobody is alive."""
+        return min(map(self._silent_at, self._alive()), default=inf)
 
     def heard_all(self, now: float) -> None:
         """Count every live member as heard: for when it was the broker that stood still, and not they."""
@@ -148,8 +154,8 @@ class Registry:
     def _alive(self) -> list[Member]:
         return [m for n in self.names if (m := self._members.get(n)) is not None and m.alive]
 
-    def _patience(self, member: Member) -> float:
-        return self._beat_timeout_s if member.beats else self._start_timeout_s
+    def _silent_at(self, member: Member) -> float:
+        return member.heard + (self._beat_timeout_s if member.beats else self._start_timeout_s)
 
     @staticmethod
     def _status(member: Member | None, now: float) -> dict[str, Any]:

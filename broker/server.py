@@ -23,7 +23,6 @@ from broker.sockets import Socket, Sockets
 from broker.words import Leave, WriteManifest
 from topology import exits, plan, wire
 
-TICK_S = 0.1
 BUDGET = 256  # rounds over the sockets before the loop gets its turn
 LAST_WORDS_S = 0.2  # after the end, for those that listen to hear of it
 FIRST_LISTENER_S = 2.0  # after the end, for somebody to listen at all: a run can end before its monitor is up
@@ -74,7 +73,7 @@ class Server:
             stack.callback(self._disk.shutdown, wait=False)
             stack.callback(self._sockets.close)
             self._watch(stack)
-            self._timer = self._loop.call_later(TICK_S, self._tick)
+            self._tick_in_time()
             stack.callback(lambda: self._timer.cancel())
             missing = ", ".join(self._machine.registry.missing)
             say(f"broker: {self._run} at {self._sockets.address}, waiting for {missing}")
@@ -84,6 +83,7 @@ class Server:
     def stop(self) -> None:
         """Ask the run to end as a client's `stop` would."""
         self._perform(self._machine.stop(self._loop.time()))
+        self._pump()
 
     def leave(self, status: int) -> None:
         """End `run` now, whatever the run is doing."""
@@ -150,14 +150,18 @@ class Server:
     def _tick(self) -> None:
         if self._exit.done():
             return
-        self._timer = self._loop.call_later(TICK_S, self._tick)
         self._pump()
         self._perform(self._machine.tick(self._loop.time()))
-        self._pump()  # a send may have eaten the edge that would have woken us
+        self._pump()
+        self._tick_in_time()
+
+    def _tick_in_time(self) -> None:
+        self._timer = self._loop.call_at(self._machine.next_tick(self._loop.time()), self._tick)
 
     # --- what goes out --------------------------------------------------------------------------------
 
     def _perform(self, orders: Iterable[Order]) -> None:
+        """Carry out orders. `_pump` must follow: a send may eat the edge that would have woken us."""
         for order in orders:
             match order:
                 case Send(route, message):

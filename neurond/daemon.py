@@ -31,6 +31,7 @@ from topology import address, checkpoints, exits, wire
 from topology.plan import SOURCE, group_from_dict, source_from_dict
 
 TICK_S = 0.25
+IDLE_TICK_S = 0.5  # where nothing moves: a network that waits costs next to nothing
 PATIENT_S = 2.0  # without an answer from the broker, before a word is said about it
 REPORT_TICKS = 2  # a beat and a report every so many ticks
 
@@ -78,6 +79,7 @@ class Daemon:
         self._machine: Machine | None = None
         self._run_dir = Path()
         self._ticks = 0
+        self._moved = 0  # the machine's progress at the last tick
         self._timer: asyncio.TimerHandle | None = None
 
     async def run(self) -> int:
@@ -203,9 +205,11 @@ class Daemon:
     # --- time, trouble and the end ----------------------------------------------------------------------
 
     def _tick(self) -> None:
-        self._timer = self._loop.call_later(TICK_S, self._tick)
-        if self._shell is None:
+        moves = self._machine is None or self._machine.progress != self._moved
+        self._timer = self._loop.call_later(TICK_S if moves else IDLE_TICK_S, self._tick)
+        if self._shell is None or self._machine is None:
             return
+        self._moved = self._machine.progress
         self._shell.tick()
         self._ticks += 1
         if self._ticks % REPORT_TICKS == 0:

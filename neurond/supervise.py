@@ -12,6 +12,8 @@ import shutil
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
+from operator import itemgetter
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
@@ -32,8 +34,9 @@ if TYPE_CHECKING:
 ROW_S = 0.5  # between rows of metrics.jsonl
 START_S = 30.0  # for all processes to register
 STOP_S = BROKER_STOP_S + 2.0  # for a stop to be carried out, and for us to hear of it
-TICK_S = 0.25
-SILENCE_S = 5.0  # the broker passes on telemetry twice a second for each process
+SILENCE_S = 5.0  # the broker passes on telemetry of each process once or twice a second
+STALLED_S = 1.0  # a deadline noticed this late: it was this process that stood still
+CATCH_UP_S = 0.5  # for what came meanwhile to be read
 DOUBT_S = 1.0  # for the broker to say that a process that left was meant to
 GONE_S = 2.0  # for the processes of an ended run to be gone
 
@@ -82,11 +85,6 @@ class _Stop:
     """The user wants it to stop."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Tick:
-    """Some time has passed."""
-
-
 class _Supervisor:
     """One run in progress: hears of everything in one queue, in order, and decides."""
 
@@ -104,7 +102,7 @@ class _Supervisor:
         self._for_s, self._on_view, self._stop = for_s, on_view, stop
         self._check = None if goal is None else Check(goal)
         self._loop = asyncio.get_running_loop()
-        self._inbox: asyncio.Queue[Telemetry | Event | Exit | _Stop | _Tick] = asyncio.Queue()
+        self._inbox: asyncio.Queue[Telemetry | Event | Exit | _Stop] = asyncio.Queue()
         self._view = View(run.plan.processes, run.plan.name, str(run.path))
         self._metrics = runs.Metrics(run.path)
         self._spawner = Spawner(run.path / "logs", launch.environment())
@@ -164,17 +162,12 @@ class _Supervisor:
             while True:
                 self._inbox.put_nowait(await self._spawner.exits.get())
 
-        async def ticks() -> None:
-            while True:
-                await asyncio.sleep(TICK_S)
-                self._inbox.put_nowait(_Tick())
-
         async def stop() -> None:
             if self._stop is not None:
                 await self._stop.wait()
                 self._inbox.put_nowait(_Stop())
 
-        tasks = [asyncio.create_task(work()) for work in (stream, exits, ticks, stop)]
+        tasks = [asyncio.create_task(work()) for work in (stream, exits, stop)]
         try:
             yield
         finally:
@@ -187,28 +180,29 @@ class _Supervisor:
 
     async def _watch(self, client: Client) -> None:
         while self._ended is None:
-            item = await self._inbox.get()
+            item = await self._next(client)
             now = self._loop.time()
             match item:
                 case Telemetry():
                     self._heard = now
                     self._view.update(item, now)
                     self._show(client)
+                    if now >= self._row_due and self._view.stimuli is not None:
+                        self._row_due = now + ROW_S
+                        self._metrics.append(self._view.row())
                 case Event():
                     self._heard = now
                     self._view.update(item, now)
                     self._happened(item, now)
                     if item.kind == "evaluated" and self._check is not None:
                         figure, still = item.data.get(self._check.goal.gauge), bool(item.data.get("still"))
-                        self._act(self._check.evaluated(figure, still), client, now)
+                        self._act(self._check.evaluated(figure, still), client)
                     self._show(client)
                 case Exit():
                     self._exited(item, now)
                 case _Stop():
                     self._interrupted = True
-                    self._ask_to_stop(client, now)
-                case _Tick():
-                    self._tick(client, now)
+                    self._ask_to_stop(client)
         if self._view.stimuli is not None:
             self._metrics.append(self._view.row())
 
@@ -237,41 +231,61 @@ class _Supervisor:
         else:
             raise self._died(exit)
 
-    def _tick(self, client: Client, now: float) -> None:
-        for exit, until in self._doubts.values():
-            if now >= until:
-                raise self._died(exit)
-        if self._running_since is None and now - self._started > START_S and not self._stopping:
+    async def _next(self, client: Client) -> Telemetry | Event | Exit | _Stop | None:
+        """What happens next; None where a deadline passed first, and was seen to."""
+        if self._inbox.empty():
+            deadline, act = self._deadline(client)
+            try:
+                async with asyncio.timeout_at(deadline):
+                    return await self._inbox.get()
+            except TimeoutError:
+                if self._loop.time() - deadline > STALLED_S:
+                    await asyncio.sleep(CATCH_UP_S)  # it was we who stood still (Ctrl-Z): first hear what waits
+            if self._inbox.empty():
+                act()
+                return None
+        return self._inbox.get_nowait()
+
+    def _deadline(self, client: Client) -> tuple[float, Callable[[], None]]:
+        """The next moment at which something is to be done if nothing happens before, and what."""
+
+        def lose(name: str, why: str) -> Callable[[], None]:
+            def act() -> None:
+                raise self._lost(name, why)
+
+            return act
+
+        def give_up(exit: Exit) -> None:
+            raise self._died(exit)
+
+        found = [(self._stop_deadline, lose(BROKER, f"it did not end the run within {STOP_S:g} s of being told to"))]
+        found += [(until, partial(give_up, exit)) for exit, until in self._doubts.values()]
+        if self._running_since is not None:
+            found.append((self._heard + SILENCE_S, lose(BROKER, f"it hangs: not a word from it for {SILENCE_S:g} s")))
+            if self._for_s is not None and self._stopping is None:
+                found.append((self._running_since + self._for_s, partial(self._ask_to_stop, client)))
+        elif self._stopping is None:
             late = next((n for n in self._run.plan.processes if n not in self._joined), BROKER)
-            raise self._lost(late, f"it did not register within {START_S:g} s")
-        if now >= self._stop_deadline:
-            raise self._lost(BROKER, f"it did not end the run within {STOP_S:g} s of being told to")
-        if self._running_since is not None and now - self._heard > SILENCE_S:
-            raise self._lost(BROKER, f"it hangs: not a word from it for {SILENCE_S:g} s")
-        if self._running_since is not None and self._for_s is not None and now - self._running_since >= self._for_s:
-            self._ask_to_stop(client, now)
-        if now >= self._row_due and self._view.stimuli is not None:
-            self._row_due = now + ROW_S
-            self._metrics.append(self._view.row())
-        self._show(client)
+            found.append((self._started + START_S, lose(late, f"it did not register within {START_S:g} s")))
+        return min(found, key=itemgetter(0))
 
     def _show(self, client: Client) -> None:
         if self._check is not None:
             step = self._check.look(self._view.gauge(self._check.goal.gauge))
-            self._act(step, client, self._loop.time())
+            self._act(step, client)
         if self._on_view is not None:
             self._on_view(self._view)
 
-    def _act(self, step: str, client: Client, now: float) -> None:
+    def _act(self, step: str, client: Client) -> None:
         if step == "stop":
-            self._ask_to_stop(client, now, evaluate=False)  # what was measured is the network that is saved
+            self._ask_to_stop(client, evaluate=False)  # what was measured is the network that is saved
         elif step and self._stopping is None:
             verbs = ("pause", "eval") if step == "check" else (step,)
             self._asking = asyncio.create_task(self._ask(client, verbs))
 
-    def _ask_to_stop(self, client: Client, now: float, evaluate: bool = True) -> None:
+    def _ask_to_stop(self, client: Client, evaluate: bool = True) -> None:
         if self._stopping is None:
-            self._stop_deadline = now + STOP_S
+            self._stop_deadline = self._loop.time() + STOP_S
             self._stopping = asyncio.create_task(self._ask(client, ("stop",), evaluate=evaluate))
 
     @staticmethod

@@ -85,7 +85,7 @@ async def _source(client: Client) -> AsyncIterator[Telemetry]:
 
 
 def idle(settings: Settings) -> list[Row]:
-    """Processor time of a paused network, in percent of a core; with and without `neurond run` itself."""
+    """Processor time of a paused network and the `neurond run` that watches it, in percent of a core."""
     seconds, times = (3.0, 1) if settings.quick else (10.0, 3)
     command = ("digits", *LONG)
     used: list[dict[str, float]] = []
@@ -100,13 +100,12 @@ def idle(settings: Settings) -> list[Row]:
             used.append({name: 100 * (_cpu_s(p) - before[name]) / lasted for name, p in every.items()})
             say("idle: " + ", ".join(f"{name} {percent:.2f} %" for name, percent in used[-1].items()))
     whole = [sum(u.values()) for u in used]
-    network_only = [total - u["neurond run"] for total, u in zip(whole, used, strict=True)]
     return [
         Row(
             "idle",
-            f"< {IDLE_PERCENT:g} % of a core in all",
-            f"{spread(network_only, unit='%')}; with `neurond run` {statistics.median(whole):.2f} %",
-            statistics.median(network_only) < IDLE_PERCENT,
+            f"< {IDLE_PERCENT:g} % of a core in all, `neurond run` included",
+            spread(whole, unit="%"),
+            statistics.median(whole) < IDLE_PERCENT,
             f"{shown('run', *command)}, paused by a monitor.client.Client; {seconds:g} s of all processes",
             [f"{name}: {spread([u[name] for u in used], unit='%')}" for name in used[0]],
             {"percent": used, "seconds": seconds},

@@ -18,7 +18,7 @@ import pytest
 
 import neurond
 from monitor.view import View
-from neurond import data
+from neurond import data, supervise
 from neurond.errors import Diverged, Interrupted, ProcessLost, RunError, TargetNotReached
 from tests.waiting import DEADLINE_S, comes, gone
 
@@ -156,6 +156,15 @@ async def test_a_process_hangs(tmp_path: Path) -> None:
     with pytest.raises(ProcessLost, match="process 'hidden' was lost: no beat for 3 s"):
         await neurond.run_async("xor", LONG, run_dir=tmp_path, on_view=watch)
     assert psutil.Process().children() == []
+
+
+async def test_standing_still_oneself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A supervisor that was itself stopped for long (Ctrl-Z) blames nobody for the silence meanwhile."""
+    monkeypatch.setattr(supervise, "SILENCE_S", 1.5)
+    watch = Watch(lambda: time.sleep(3.0))
+    run = await neurond.run_async("xor", LONG, run_dir=tmp_path, for_s=4.0, on_view=watch)
+    assert watch.acted_at is not None
+    assert run.summary["why"] == "stopped"
 
 
 async def test_divergence(tmp_path: Path) -> None:

@@ -1,3 +1,5 @@
+from math import inf
+
 import pytest
 
 from broker.registry import RefusedError, Registry
@@ -66,13 +68,20 @@ def test_superseded_incarnation(registry: Registry) -> None:
 
 
 def test_silence(registry: Registry) -> None:
-    """A member is silent when its last beat is older than the timeout, and not a moment before."""
+    """A member is silent when its last beat is as old as the timeout, not a moment before, and `due` says when."""
+    assert registry.due == inf
     registry.hello(hello(), b"r", 0.0)
     registry.beat(b"r", 5, 10.0)
-    assert registry.silent(13.0) == []
-    assert registry.silent(13.01) == ["h1"]
+    assert registry.due == 13.0
+    assert registry.silent(12.99) == []
+    assert registry.silent(registry.due) == ["h1"]
     registry.beat(b"r", 6, 13.5)
     assert registry.silent(14.0) == []
+    registry.hello(hello("source", pid=2, endpoint="ipc:///x/source"), b"s", 15.0)
+    registry.beat(b"s", 1, 15.0)
+    assert registry.due == 16.5
+    registry.dead("h1")
+    assert registry.due == 18.0
 
 
 def test_starting_takes_longer(registry: Registry) -> None:
