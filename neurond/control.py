@@ -38,7 +38,7 @@ class Control:
         hello: wire.Hello,
         on_message: Callable[[wire.ControlMessage], None],
         on_unreachable: Callable[[], None],
-        patience_s: float = 30.0,
+        patience_s: float,
     ) -> None:
         control, telemetry = address.control(broker), address.telemetry_in(broker)  # refused before any socket is
         self._loop = asyncio.get_running_loop()

@@ -15,10 +15,11 @@ os.environ |= blas_threads(os.environ)  # before NumPy loads
 import argparse
 import asyncio
 import contextlib
+import errno
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from topology.plan import SOURCE, group_from_dict, source_from_dict
 
 TICK_S = 0.25
 IDLE_TICK_S = 0.5  # where nothing moves: a network that waits costs next to nothing
+UNREACHABLE_S = 30.0  # without an answer from the broker, and the process gives up
 PATIENT_S = 2.0  # without an answer from the broker, before a word is said about it
 REPORT_TICKS = 2  # a beat and a report every so many ticks
 
@@ -93,7 +95,7 @@ class Daemon:
         try:
             self._inbox = Inbox(self._context, endpoint)
         except zmq.ZMQError as error:
-            raise StartError(f"cannot bind {endpoint}: {error.strerror}") from error
+            raise _unusable("bind", endpoint, error) from error
         with contextlib.ExitStack() as stack:
             stack.callback(self._inbox.release)
             stack.callback(self._context.term)
@@ -101,11 +103,16 @@ class Daemon:
             introduction = hello(self._settings.name, self._role, self._reachable(self._inbox.endpoint))
             try:
                 self._control = Control(
-                    self._context, self._settings.broker, introduction, self._message, self._unreachable
+                    self._context,
+                    self._settings.broker,
+                    introduction,
+                    self._message,
+                    self._unreachable,
+                    UNREACHABLE_S,
                 )
             except zmq.ZMQError as error:
                 self._context.destroy(linger=0)
-                raise StartError(f"cannot connect to {self._settings.broker}: {error.strerror}") from error
+                raise _unusable("connect to", self._settings.broker, error) from error
             self._loop.call_later(PATIENT_S, self._still_waiting)
             stack.callback(self._control.close)
             stack.callback(self._stop_work)
@@ -183,10 +190,10 @@ class Daemon:
         elif command.verb == "save":
             self._control.send(self._save(command))
         elif command.verb == "exit":
-            self._control.send(wire.Reply(command.id, True, {"telemetry": asdict(self._shell.telemetry())}))
+            self._control.send(wire.Reply(command.id, True, {"telemetry": asdict(self._telemetry())}))
             self._leave(exits.OK)
         elif command.verb == "status":
-            self._control.send(wire.Reply(command.id, True, {"telemetry": asdict(self._shell.telemetry())}))
+            self._control.send(wire.Reply(command.id, True, {"telemetry": asdict(self._telemetry())}))
         else:
             self._shell.request(Request(command.id, command.verb, command.args))
 
@@ -216,10 +223,17 @@ class Daemon:
             self._report()
 
     def _report(self) -> None:
-        assert self._shell is not None
         assert self._machine is not None
         self._control.send(wire.Beat(self._machine.progress))
-        self._control.report(self._shell.telemetry())
+        self._control.report(self._telemetry())
+
+    def _telemetry(self) -> wire.Telemetry:
+        """The shell's, with what was counted on the way from and to the broker."""
+        assert self._shell is not None
+        seen = self._shell.telemetry()
+        wire_errors = seen.counters["wire_errors"] + self._control.wire_errors
+        counted = {"wire_errors": wire_errors, "control_drops": self._control.drops}
+        return replace(seen, counters=seen.counters | counted)
 
     def _reachable(self, bound: str) -> str:
         if self._settings.advertise and bound.startswith("tcp://"):
@@ -262,6 +276,13 @@ def default_inbox(broker: str, name: str) -> str:
     """Where a process binds its inbox unless it is told: beside the broker's sockets, or on the loopback."""
     folder = address.folder(broker)
     return "tcp://127.0.0.1:*" if folder is None else address.in_folder(folder, name)
+
+
+def _unusable(verb: str, where: str, error: zmq.ZMQError) -> StartError:
+    """An endpoint that cannot be used: the user's fault where it is none, else that of the moment."""
+    number = error.errno or 0
+    is_none = number in (errno.EINVAL, errno.ENODEV, zmq.EPROTONOSUPPORT)
+    return StartError(f"cannot {verb} {where}: {zmq.strerror(number)}", exits.USAGE if is_none else exits.FAILED)
 
 
 def say(line: str) -> None:
