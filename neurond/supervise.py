@@ -8,9 +8,11 @@ find their standard input ended and leave.
 from __future__ import annotations
 
 import asyncio
+import errno
 import shutil
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+import signal
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from operator import itemgetter
@@ -73,11 +75,31 @@ async def supervise(
         ProcessLost, Diverged, TargetNotReached, Interrupted: as they say; the folder is complete as far as it goes.
 
     """
+    stop = stop or asyncio.Event()
     run, topology = launch.prepare(topology, run_dir, resume, data_dir)
-    with runs.held(run.path):
+    with runs.held(run.path), _stopped_by_hangup(stop):
         supervisor = _Supervisor(run, until, for_s, on_view, stop)
         await supervisor.run(topology, resume is not None, data_dir)
     return run
+
+
+@contextmanager
+def _stopped_by_hangup(stop: asyncio.Event) -> Iterator[None]:
+    """A terminal that is closed stops the run in good order, unless it is to live on (nohup) or the caller cares."""
+    hangup = getattr(signal, "SIGHUP", None)  # not on Windows
+    if hangup is None or signal.getsignal(hangup) is not signal.SIG_DFL:
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    try:
+        loop.add_signal_handler(hangup, stop.set)
+    except (NotImplementedError, RuntimeError, ValueError):  # not the main thread
+        yield
+        return
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(hangup)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +116,7 @@ class _Supervisor:
         goal: Target | None,
         for_s: float | None,
         on_view: Callable[[View], None] | None,
-        stop: asyncio.Event | None,
+        stop: asyncio.Event,
     ) -> None:
         from monitor.view import View
 
@@ -163,9 +185,8 @@ class _Supervisor:
                 self._inbox.put_nowait(await self._spawner.exits.get())
 
         async def stop() -> None:
-            if self._stop is not None:
-                await self._stop.wait()
-                self._inbox.put_nowait(_Stop())
+            await self._stop.wait()
+            self._inbox.put_nowait(_Stop())
 
         tasks = [asyncio.create_task(work()) for work in (stream, exits, stop)]
         try:
@@ -274,7 +295,12 @@ class _Supervisor:
             step = self._check.look(self._view.gauge(self._check.goal.gauge))
             self._act(step, client)
         if self._on_view is not None:
-            self._on_view(self._view)
+            try:
+                self._on_view(self._view)
+            except OSError as error:
+                if error.errno not in (errno.EIO, errno.EPIPE):
+                    raise
+                self._on_view = None  # the terminal was closed: nobody watches any more, and the run goes on
 
     def _act(self, step: str, client: Client) -> None:
         if step == "stop":
