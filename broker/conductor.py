@@ -32,6 +32,7 @@ from broker.words import (
     Answer,
     Answered,
     Asked,
+    Discard,
     Happening,
     Joined,
     Leave,
@@ -95,6 +96,8 @@ class Conductor:
             case Asked(command):
                 self._asked(command, now)
             case Written(generation, error):
+                if error:
+                    self._out.append(Discard(generation))  # not when the disk is only slow: it may yet be written
                 self._written(generation, error, now)
             case Tick():
                 pass
@@ -143,6 +146,8 @@ class Conductor:
         if event.kind == "diverged" and self.state in (*_ACTIVE, State.SAVING):
             # What is in memory is worth less than the last checkpoint: nothing is saved over that.
             for round in [*self._rounds.values(), *self._writing.values()]:
+                if round.verb == "save" and round.generation not in self._writing:
+                    self._out.append(Discard(round.generation))
                 if round.client:
                     self._out.append(Answer(Reply(round.client, False, error=f"{event.name} has diverged")))
             self._rounds.clear()
@@ -222,6 +227,7 @@ class Conductor:
         if not round.errors and round.generation <= newest:
             round.errors[BROKER] = f"generation {newest} was saved meanwhile"
         if round.errors:
+            self._out.append(Discard(round.generation))
             self._save_is_over(round, now)
         else:
             self._writing[round.generation] = round
@@ -241,7 +247,8 @@ class Conductor:
     def _save_is_over(self, round: Round, now: float) -> None:
         if round.errors:
             kept = f"generation {self.generation}" if self.generation else "none"
-            self._publish("failed", what="save", why=round.error, kept=kept)
+            why = f"generation {round.generation} was not saved: {round.error}"
+            self._publish("failed", what="save", why=why, kept=kept)
         else:
             self._publish("saved", generation=round.generation)
             round.data = {"generation": round.generation, "processes": round.data}  # type: ignore[dict-item]

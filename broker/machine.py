@@ -20,6 +20,7 @@ from broker.words import (
     Answer,
     Answered,
     Asked,
+    Discard,
     Happening,
     Joined,
     Leave,
@@ -61,7 +62,7 @@ class Say:
     line: str
 
 
-Order = Send | Broadcast | Say | WriteManifest | Leave
+Order = Send | Broadcast | Say | WriteManifest | Discard | Leave
 
 
 class BrokerMachine:
@@ -253,7 +254,7 @@ class BrokerMachine:
                         self._tell(name, self.registry.roster())
                 case Publish(event):
                     if event.name == BROKER and event.kind not in ("joined", "lost"):
-                        self._out.append(Say(f"{event.kind} {event.data.get('why', '')}".rstrip()))
+                        self._out.append(Say(_in_words(event)))
                     self._out.append(Broadcast(self._fanout.event(event)))
                 case Answer(reply):
                     self._answer(reply)
@@ -267,3 +268,9 @@ class BrokerMachine:
 
     def _answer(self, reply: wire.Reply) -> None:
         self._out += [Send(route, reply) for route in self._requests.answered(reply)]
+
+
+def _in_words(event: wire.Event) -> str:
+    """An event of the broker's own, for its log."""
+    what = f"generation {event.data['generation']}" if event.kind == "saved" else event.data.get("why", "")
+    return f"{event.kind} {what}".rstrip()

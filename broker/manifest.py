@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -38,3 +39,10 @@ def write(run_dir: Path, run: str, number: int, files: Mapping[str, Mapping[str,
     for old in place.iterdir():
         if old.name.isdecimal() and int(old.name) <= number - KEPT:
             shutil.rmtree(old, ignore_errors=True)
+
+
+def discard(run_dir: Path, number: int) -> None:
+    """Remove what was written of a generation that is no checkpoint; one that the manifest names is left alone."""
+    with suppress(checkpoints.CheckpointError):  # a manifest that cannot be read is nothing to act on
+        if generation(run_dir) != number:
+            shutil.rmtree(checkpoints.folder(run_dir) / str(number), ignore_errors=True)

@@ -24,4 +24,7 @@ class Round:
     @property
     def error(self) -> str:
         """What went wrong, in one line; empty if nothing did."""
-        return "; ".join(f"{name}: {error}" for name, error in self.errors.items())
+        names: dict[str, list[str]] = {}
+        for name, error in self.errors.items():
+            names.setdefault(error, []).append(name)
+        return "; ".join(f"{', '.join(who)}: {error}" for error, who in names.items())

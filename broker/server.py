@@ -20,7 +20,7 @@ from broker import manifest
 from broker.machine import Broadcast, BrokerMachine, Order, Say, Send
 from broker.registry import BEAT_TIMEOUT_S
 from broker.sockets import Socket, Sockets
-from broker.words import Leave, WriteManifest
+from broker.words import Discard, Leave, WriteManifest
 from topology import exits, plan, wire
 
 BUDGET = 256  # rounds over the sockets before the loop gets its turn
@@ -60,7 +60,7 @@ class Server:
             beat_timeout_s=beat_timeout_s,
         )
         self._sockets, self._run_dir, self._run = sockets, run_dir, the_plan.name
-        self._disk = ThreadPoolExecutor(1, "manifest")  # one, so that manifests are written in order
+        self._disk = ThreadPoolExecutor(1, "manifest")  # one, so that things happen in order
         self._pump_due = False
         self._topics: set[bytes] = set()  # that somebody listens to
         self._ended = False
@@ -172,6 +172,8 @@ class Server:
                     say(f"broker: {line}")
                 case WriteManifest():
                     self._write(order)
+                case Discard(generation):
+                    self._disk.submit(manifest.discard, self._run_dir, generation)
                 case Leave():
                     self._ended = True
                     pause_s = LAST_WORDS_S if self._topics else FIRST_LISTENER_S

@@ -135,8 +135,15 @@ class WriteManifest:
 
 
 @dataclass(frozen=True, slots=True)
+class Discard:
+    """Remove what was written of a generation that will be no checkpoint."""
+
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
 class Leave:
     """The run has ended: let the last words go out and exit."""
 
 
-Action = Tell | TellRoster | Publish | Answer | WriteManifest | Leave
+Action = Tell | TellRoster | Publish | Answer | WriteManifest | Discard | Leave

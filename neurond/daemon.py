@@ -205,8 +205,8 @@ class Daemon:
         try:
             saved = checkpoint.write(self._run_dir, folder, self._settings.name, self._machine.state())
         except OSError as error:
-            where = checkpoints.folder(self._run_dir) / folder
-            return wire.Reply(command.id, False, error=f"cannot save to {where}: {error.strerror}")
+            where = checkpoints.folder(self._run_dir) / folder  # last: a display may have no room for it
+            return wire.Reply(command.id, False, error=f"{error.strerror or error} ({where})")
         return wire.Reply(command.id, True, saved)
 
     # --- time, trouble and the end ----------------------------------------------------------------------

@@ -104,3 +104,15 @@ def test_a_full_disk_keeps_the_manifest(run_dir: Path) -> None:
     assert json.loads(checkpoints.manifest_path(run_dir).read_text()) == before
     assert manifest.generation(run_dir) == 3
     assert (checkpoints.folder(run_dir) / "3" / "h1.safetensors").is_file()
+
+
+def test_a_half_generation_is_discarded(run_dir: Path) -> None:
+    """What was written of a failed save is removed; the generation that the manifest names never is."""
+    half = checkpoints.folder(run_dir) / "4"
+    half.mkdir()
+    (half / "h1.safetensors").write_bytes(PART)
+    manifest.discard(run_dir, 4)
+    assert not half.exists()
+    manifest.discard(run_dir, 3)
+    manifest.discard(run_dir, 99)
+    assert (checkpoints.folder(run_dir) / "3" / "h1.safetensors").is_file()

@@ -14,6 +14,7 @@ from broker.words import (
     Answer,
     Answered,
     Asked,
+    Discard,
     Joined,
     Leave,
     Lost,
@@ -106,6 +107,10 @@ class Network:
     def manifests(self) -> list[int]:
         """Generations whose manifest was to be written."""
         return [a.generation for a in self.done if isinstance(a, WriteManifest)]
+
+    def discarded(self) -> list[int]:
+        """Generations of which nothing is to be left."""
+        return [a.generation for a in self.done if isinstance(a, Discard)]
 
     @property
     def ended(self) -> dict[str, Any]:
@@ -240,6 +245,9 @@ def test_failed_save_keeps_the_last_good_one(running: Network, fault: str) -> No
     assert running.conductor.generation == 1
     assert len(running.events("failed")) == 1
     assert running.events("failed")[0]["kept"] == "generation 1"
+    assert running.events("failed")[0]["why"].startswith("generation 2 was not saved: ")
+    # While the disk may still be writing the manifest, the files that it names must stay.
+    assert running.discarded() == ([] if fault == "dead disk" else [2])
     if "disk" not in fault:
         assert running.manifests() == [1]
 

@@ -1,0 +1,48 @@
+"""A disk that is full while a run trains: told at once, nothing half-saved left, and the run goes on."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import psutil
+import pytest
+
+import neurond
+from monitor.client import Client
+from monitor.view import View
+from tests.waiting import DEADLINE_S, comes
+from topology import checkpoints
+
+
+@pytest.mark.skipif(not hasattr(psutil.Process, "rlimit"), reason="no limit can be set for another process here")
+async def test_a_save_that_fails_while_it_trains(tmp_path: Path) -> None:
+    """It is among the notes of the view that every display shows; the next save works, from a clean folder."""
+    seen: list[View] = []
+    stop = asyncio.Event()
+    run = asyncio.create_task(
+        neurond.run_async("xor", {"source.epochs": 100_000}, run_dir=tmp_path, on_view=seen.append, stop=stop)
+    )
+    await comes(lambda: seen and seen[-1].stimuli, "the first stimuli")
+    lines = {process: process.cmdline() for process in psutil.Process().children()}
+    (broker,) = (line for line in lines.values() if "broker" in line)
+    (hidden,) = (process for process, line in lines.items() if "hidden" in line)
+    async with Client(broker[broker.index("--address") + 1]) as client:
+        assert (await client.command("save", timeout_s=DEADLINE_S)).data["generation"] == 1
+        before = hidden.rlimit(psutil.RLIMIT_FSIZE)
+        hidden.rlimit(psutil.RLIMIT_FSIZE, (1, before[1]))  # as if the disk had no room for more
+        reply = await client.command("save", timeout_s=DEADLINE_S)
+        where = checkpoints.folder(tmp_path)
+        assert reply.error == f"hidden: File too large ({where / '2'})"
+        note = f"broker failed: generation 2 was not saved: {reply.error}"
+        await comes(lambda: note in seen[-1].notes, "a note of it")
+        await comes(lambda: not (where / "2").exists(), "the half generation is gone")
+        hidden.rlimit(psutil.RLIMIT_FSIZE, before)
+        assert (await client.command("save", timeout_s=DEADLINE_S)).data["generation"] == 3
+    assert checkpoints.read_manifest(tmp_path).generation == 3
+    stop.set()
+    with pytest.raises(neurond.Interrupted):
+        await run
+    said = (tmp_path / "logs" / "broker.log").read_text().splitlines()
+    assert "broker: saved generation 3" in said
+    assert note.replace("broker failed:", "broker: failed") in said
