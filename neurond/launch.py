@@ -1,9 +1,10 @@
-"""What a run on this machine starts from: its folder, its plan, and the command of each process."""
+"""What a run on this machine starts from: its folder, its plan, its sockets, and the command of each process."""
 
 from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from neurond.machine import Machine
     from topology.plan import DataShape, Plan
     from topology.spec import Topology
+
+OPEN_FILES, OPEN_FILES_A_PEER = 32, 4  # measured: 24 and 3
 
 
 def prepare(
@@ -43,6 +46,7 @@ def prepare(
         raise RunError(f"{earlier.path} is finished, {done:,} of {total:,} stimuli; add --set source.epochs={more}")
     if earlier is not None:
         check_saved(earlier.path, plan, shape)
+    _check_open_files(len(plan.processes))
     path = earlier.path if earlier is not None else runs.create(topology.name, run_dir)
     return runs.Run(path, plan), topology
 
@@ -108,6 +112,31 @@ def _machines(plan: Plan, shape: DataShape) -> Iterator[Machine]:
     yield SourceMachine(plan.source, stimuli)
     for group in plan.groups:
         yield GroupMachine(group)
+
+
+def _check_open_files(processes: int) -> None:
+    """Each process is connected to every other: it is told now, and not by one that cannot open a socket."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = OPEN_FILES + OPEN_FILES_A_PEER * processes
+    if allowed != resource.RLIM_INFINITY and allowed < needed:
+        what = f"a run of {processes} processes needs {needed} open files in each, and {allowed} are allowed"
+        raise RunError(f"{what}; raise it with: ulimit -n {max(needed, 1024)}")
+
+
+def socket_folder() -> tuple[Path, str]:
+    """A new private folder for the sockets of a run, and a word where it is not in XDG_RUNTIME_DIR."""
+    wanted = os.environ.get("XDG_RUNTIME_DIR", "")
+    try:
+        folder = address.make_folder()
+    except OSError:  # it may look as if it could be written to: a read-only or full file system, a program
+        folder = Path(tempfile.mkdtemp(prefix=address.FOLDER_PREFIX))
+    if wanted and folder.parent != Path(wanted):
+        return folder, f"XDG_RUNTIME_DIR={wanted} cannot hold sockets; they are in {folder}"
+    return folder, ""
 
 
 def commands(run: runs.Run, broker_address: str, resume: bool, data_dir: str | None) -> dict[str, list[str]]:

@@ -146,7 +146,8 @@ class _Supervisor:
         """Start everything, watch it to its end, write the folder; clear up whatever happens."""
         async with AsyncExitStack() as stack:
             stack.callback(self._metrics.close)
-            sockets = address.make_folder()
+            sockets, word = launch.socket_folder()
+            self._view.notes += [word] if word else []
             stack.callback(shutil.rmtree, sockets, ignore_errors=True)
             broker_address = address.of_folder(sockets)
             runs.write_plan(self._run.path, self._run.plan)
