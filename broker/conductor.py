@@ -18,38 +18,12 @@ from collections.abc import Callable, Mapping, Sequence
 from math import inf
 from typing import Any
 
-from broker.round import Round
-from broker.words import (
-    ASK_S,
-    BROKER,
-    DRAIN_S,
-    EXIT_S,
-    MANIFEST_S,
-    SAVE_EVERY_S,
-    SAVE_S,
-    VERBS,
-    Action,
-    Answer,
-    Answered,
-    Asked,
-    Discard,
-    Happening,
-    Joined,
-    Leave,
-    Lost,
-    Publish,
-    Said,
-    State,
-    Tell,
-    TellRoster,
-    Tick,
-    WriteManifest,
-    Written,
-)
+from broker import words
+from broker.round import Round, Rounds
 from topology.plan import SOURCE
 from topology.wire import Command, Event, Reply
 
-_ACTIVE = (State.RUNNING, State.DRAINING)
+_ACTIVE = (words.State.RUNNING, words.State.DRAINING)
 
 
 class Conductor:
@@ -62,44 +36,44 @@ class Conductor:
     """
 
     def __init__(self, names: Sequence[str], generation: int = 0) -> None:
-        self.state = State.WAITING
+        self.state = words.State.WAITING
         self.generation = generation  # last good checkpoint
         self._names = tuple(names)
         self._missing = self._names
         self._alive: set[str] = set()
         self._asked_generation = generation
         self._save_due = 0.0  # an epoch that ends earlier is not saved
-        self._rounds: dict[str, Round] = {}
+        self._rounds = Rounds()
         self._writing: dict[int, Round] = {}
         self._drain_deadline = 0.0
         self._why = ""
         self._ended: dict[str, Any] = {}
-        self._count = 0
-        self._out: list[Action] = []
+        self._out: list[words.Action] = []
 
-    def handle(self, happening: Happening, now: float) -> list[Action]:
+    def handle(self, happening: words.Happening, now: float) -> list[words.Action]:
         """Take in one thing that happened; what is to be done about it, in order."""
         out = self._out = []
-        if self.state is State.ENDED:
-            if isinstance(happening, Asked):
+        if self.state is words.State.ENDED:
+            if isinstance(happening, words.Asked):
                 self._refuse(happening.command, "the run has ended")
             return out
         match happening:
-            case Joined():
+            case words.Joined():
                 self._joined(happening, now)
-            case Lost(name, why):
+            case words.Lost(name, why):
                 self._lost(name, why, now)
-            case Said(event):
+            case words.Said(event):
                 self._said(event, now)
-            case Answered(name, reply):
-                self._answered(name, reply, now)
-            case Asked(command):
+            case words.Answered(name, reply):
+                self._rounds.answered(name, reply)
+                self._close_rounds(now)
+            case words.Asked(command):
                 self._asked(command, now)
-            case Written(generation, error):
+            case words.Written(generation, error):
                 if error:
-                    self._out.append(Discard(generation))  # not when the disk is only slow: it may yet be written
+                    self._out.append(words.Discard(generation))  # not where it is only slow: it may yet be there
                 self._written(generation, error, now)
-            case Tick():
+            case words.Tick():
                 pass
         self._expire(now)
         return out
@@ -107,56 +81,50 @@ class Conductor:
     @property
     def due(self) -> float:
         """The next deadline, when a `Tick` has something to do; infinity if there is none."""
-        deadlines = [round.deadline for round in (*self._rounds.values(), *self._writing.values())]
-        if self.state is State.DRAINING:
-            deadlines.append(self._drain_deadline)
-        return min(deadlines, default=inf)
+        drain = self._drain_deadline if self.state is words.State.DRAINING else inf
+        return min(self._rounds.due, drain, *(round.deadline for round in self._writing.values()))
 
     # --- processes come, speak and go -----------------------------------------------------------------
 
-    def _joined(self, joined: Joined, now: float) -> None:
+    def _joined(self, joined: words.Joined, now: float) -> None:
         self._alive.add(joined.name)
         self._missing = joined.missing
         data = {"process": joined.name, "incarnation": joined.incarnation, "pid": joined.pid}
         self._publish("joined", **data)
-        if self.state is State.WAITING and not self._missing:
-            self.state = State.RUNNING
-            self._save_due = now + SAVE_EVERY_S
+        if self.state is words.State.WAITING and not self._missing:
+            self.state = words.State.RUNNING
+            self._save_due = now + words.SAVE_EVERY_S
             self._publish("running", processes=list(self._names))
-        if self.state is not State.WAITING:
-            self._out.append(TellRoster())
+        if self.state is not words.State.WAITING:
+            self._out.append(words.TellRoster())
 
     def _lost(self, name: str, why: str, now: float) -> None:
         self._alive.discard(name)
-        if self.state is State.LEAVING:
+        if self.state is words.State.LEAVING:
             self._publish("left", process=name)
         else:
             self._missing = tuple(n for n in self._names if n not in self._alive)
             self._publish("lost", process=name, why=why)
-        for round in list(self._rounds.values()):
-            if name in round.waits_for:
-                round.waits_for.discard(name)
-                round.errors[name] = f"lost, {why}"
-                self._close_if_done(round, now)
-        if name == SOURCE and self.state is State.DRAINING:
+        self._rounds.lost(name, why)
+        self._close_rounds(now)
+        if name == SOURCE and self.state is words.State.DRAINING:
             self._save_last(now)
 
     def _said(self, event: Event, now: float) -> None:
-        self._out.append(Publish(event))
-        if event.kind == "diverged" and self.state in (*_ACTIVE, State.SAVING):
+        self._out.append(words.Publish(event))
+        if event.kind == "diverged" and self.state in (*_ACTIVE, words.State.SAVING):
             # What is in memory is worth less than the last checkpoint: nothing is saved over that.
-            for round in [*self._rounds.values(), *self._writing.values()]:
-                if round.verb == "save" and round.generation not in self._writing:
-                    self._out.append(Discard(round.generation))
+            abandoned = self._rounds.abandon()
+            self._out += [words.Discard(round.generation) for round in abandoned if round.verb == "save"]
+            for round in [*abandoned, *self._writing.values()]:
                 if round.client:
-                    self._out.append(Answer(Reply(round.client, False, error=f"{event.name} has diverged")))
-            self._rounds.clear()
+                    self._out.append(words.Answer(Reply(round.client, False, error=f"{event.name} has diverged")))
             self._writing.clear()
             message, hint = event.data.get("what", "the numbers grew without bound"), event.data.get("hint", "")
             self._end("diverged", now, process=event.name, message=str(message), hint=str(hint))
-        elif event.name == SOURCE and event.kind == "epoch" and self.state is State.RUNNING:
+        elif event.name == SOURCE and event.kind == "epoch" and self.state is words.State.RUNNING:
             if now >= self._save_due and not self._saving:
-                self._save("", SAVE_S, now)
+                self._save("", words.SAVE_S, now)
         elif (event.name, event.kind) == (SOURCE, "finished") and self.state in _ACTIVE:
             self._save_last(now)
 
@@ -164,45 +132,45 @@ class Conductor:
 
     def _asked(self, command: Command, now: float) -> None:
         verb = command.verb
-        if verb not in VERBS:
-            self._refuse(command, f"no command {verb!r}; there are {', '.join(VERBS)}")
+        if verb not in words.VERBS:
+            self._refuse(command, f"no command {verb!r}; there are {', '.join(words.VERBS)}")
         elif command.target and command.target not in self._names:
             self._refuse(command, f"no process {command.target!r}; there are {', '.join(self._names)}")
         elif verb == "stop":
             self._stop(command, now)
-        elif self.state is State.WAITING:
+        elif self.state is words.State.WAITING:
             self._refuse(command, f"the network is not complete: waiting for {', '.join(self._missing)}")
-        elif self.state in (State.SAVING, State.LEAVING):
+        elif self.state in (words.State.SAVING, words.State.LEAVING):
             self._refuse(command, f"the run is {self.state.value}")
         elif verb == "save":
-            self._save(command.id, _limit(command, SAVE_S), now)
+            self._save(command.id, _limit(command, words.SAVE_S), now)
         else:
             targets = {command.target or SOURCE}
-            self._ask(verb, targets, _limit(command, ASK_S), now, self._reply, command.args, command.id)
+            self._ask(verb, targets, _limit(command, words.ASK_S), now, self._reply, command.args, command.id)
 
     def _stop(self, command: Command, now: float) -> None:
-        if self.state is State.WAITING:
+        if self.state is words.State.WAITING:
             self._end("stopped", now)
-        elif self.state is State.RUNNING:
+        elif self.state is words.State.RUNNING:
             self._why = str(command.args.get("why") or "stopped")
-            self.state = State.DRAINING
-            self._drain_deadline = now + DRAIN_S
+            self.state = words.State.DRAINING
+            self._drain_deadline = now + words.DRAIN_S
             if SOURCE in self._alive:
-                self._ask("drain", {SOURCE}, DRAIN_S, now, self._drained, command.args)
+                self._ask("drain", {SOURCE}, words.DRAIN_S, now, self._drained, command.args)
             else:
                 self._save_last(now)
-        self._out.append(Answer(Reply(command.id, True, {"state": self.state.value})))
+        self._out.append(words.Answer(Reply(command.id, True, {"state": self.state.value})))
 
     def _refuse(self, command: Command, why: str) -> None:
-        self._out.append(Answer(Reply(command.id, False, error=why)))
+        self._out.append(words.Answer(Reply(command.id, False, error=why)))
 
     def _reply(self, round: Round, now: float) -> None:  # noqa: ARG002 - every round's end is told the time
         if round.client:
-            self._out.append(Answer(Reply(round.client, not round.errors, round.data, round.error)))
+            self._out.append(words.Answer(Reply(round.client, not round.errors, round.data, round.error)))
 
     def _drained(self, round: Round, now: float) -> None:
         """The source has heard of the stop, or cannot; `finished` comes when it is done."""
-        if round.errors and self.state is State.DRAINING:
+        if round.errors and self.state is words.State.DRAINING:
             self._save_last(now)
 
     # --- checkpoints ----------------------------------------------------------------------------------
@@ -210,29 +178,29 @@ class Conductor:
     @property
     def _saving(self) -> bool:
         """A save is under way, at the processes or at the disk."""
-        return bool(self._writing) or any(round.verb == "save" for round in self._rounds.values())
+        return bool(self._writing) or "save" in self._rounds
 
     def _save(self, client: str, within_s: float, now: float) -> None:
-        self._save_due = now + SAVE_EVERY_S
+        self._save_due = now + words.SAVE_EVERY_S
         self._asked_generation += 1
         args = {"generation": self._asked_generation, "folder": str(self._asked_generation)}
         self._ask("save", set(self._names), within_s, now, self._saved, args, client, self._asked_generation)
 
     def _save_last(self, now: float) -> None:
-        self.state = State.SAVING
-        self._save("", SAVE_S, now)
+        self.state = words.State.SAVING
+        self._save("", words.SAVE_S, now)
 
     def _saved(self, round: Round, now: float) -> None:
         newest = max(self.generation, *self._writing, 0)
         if not round.errors and round.generation <= newest:
-            round.errors[BROKER] = f"generation {newest} was saved meanwhile"
+            round.errors[words.BROKER] = f"generation {newest} was saved meanwhile"
         if round.errors:
-            self._out.append(Discard(round.generation))
+            self._out.append(words.Discard(round.generation))
             self._save_is_over(round, now)
         else:
             self._writing[round.generation] = round
-            round.deadline = now + MANIFEST_S
-            self._out.append(WriteManifest(round.generation, round.data))
+            round.deadline = now + words.MANIFEST_S
+            self._out.append(words.WriteManifest(round.generation, round.data))
 
     def _written(self, generation: int, error: str, now: float) -> None:
         round = self._writing.pop(generation, None)
@@ -241,7 +209,7 @@ class Conductor:
         if round is None:
             return
         if error:
-            round.errors[BROKER] = error
+            round.errors[words.BROKER] = error
         self._save_is_over(round, now)
 
     def _save_is_over(self, round: Round, now: float) -> None:
@@ -253,22 +221,22 @@ class Conductor:
             self._publish("saved", generation=round.generation)
             round.data = {"generation": round.generation, "processes": round.data}  # type: ignore[dict-item]
         self._reply(round, now)
-        if self.state is State.SAVING and not round.client and round.generation == self._asked_generation:
+        if self.state is words.State.SAVING and not round.client and round.generation == self._asked_generation:
             self._end(self._why or "finished", now, **({"save_error": round.error} if round.errors else {}))
 
     # --- the end --------------------------------------------------------------------------------------
 
     def _end(self, why: str, now: float, **data: Any) -> None:
-        self.state = State.LEAVING
+        self.state = words.State.LEAVING
         self._ended = {**data, "why": why, "generation": self.generation}
         self._publish("leaving", why=why)
-        self._ask("exit", set(self._alive), EXIT_S, now, self._left)
+        self._ask("exit", set(self._alive), words.EXIT_S, now, self._left)
 
     def _left(self, round: Round, now: float) -> None:  # noqa: ARG002 - every round's end is told the time
-        self.state = State.ENDED
+        self.state = words.State.ENDED
         telemetry = [data["telemetry"] for data in round.data.values() if "telemetry" in data]
         self._publish("ended", **self._ended, telemetry=telemetry, errors=dict(round.errors))
-        self._out.append(Leave())
+        self._out.append(words.Leave())
 
     # --- rounds ---------------------------------------------------------------------------------------
 
@@ -283,46 +251,26 @@ class Conductor:
         client: str = "",
         generation: int = 0,
     ) -> None:
-        self._count += 1
-        id = f"{BROKER}-{self._count}-{verb}"
-        round = Round(id, verb, names & self._alive, now + within_s, done, client, generation)
-        round.errors = dict.fromkeys(sorted(names - self._alive), "not registered")
-        self._rounds[id] = round
-        for name in self._names:
-            if name in round.waits_for:
-                self._out.append(Tell(name, Command(id, verb, name, dict(args or {}))))
-        self._close_if_done(round, now)
+        told = [name for name in self._names if name in names & self._alive]
+        missing = sorted(names - self._alive)
+        self._out += self._rounds.open(verb, told, missing, now + within_s, done, args or {}, client, generation)
+        self._close_rounds(now)
 
-    def _answered(self, name: str, reply: Reply, now: float) -> None:
-        round = self._rounds.get(reply.id)
-        if round is None or name not in round.waits_for:
-            return  # too late, or a second time
-        round.waits_for.discard(name)
-        if reply.ok:
-            round.data[name] = reply.data
-        else:
-            round.errors[name] = reply.error or "refused"
-        self._close_if_done(round, now)
-
-    def _close_if_done(self, round: Round, now: float) -> None:
-        if not round.waits_for and self._rounds.pop(round.id, None) is not None:
+    def _close_rounds(self, now: float) -> None:
+        for round in self._rounds.over():
             round.done(round, now)
 
     def _expire(self, now: float) -> None:
-        for round in list(self._rounds.values()):
-            if now >= round.deadline:
-                for name in sorted(round.waits_for):
-                    round.errors[name] = f"no answer to {round.verb}"
-                round.waits_for.clear()
-                self._close_if_done(round, now)
+        self._rounds.expire(now)
+        self._close_rounds(now)
         for generation, round in list(self._writing.items()):
             if now >= round.deadline:
                 self._written(generation, "the disk did not answer", now)
-        if self.state is State.DRAINING and now >= self._drain_deadline:
+        if self.state is words.State.DRAINING and now >= self._drain_deadline:
             self._save_last(now)
 
     def _publish(self, kind: str, **data: Any) -> None:
-        self._out.append(Publish(Event(BROKER, kind, data)))
+        self._out.append(words.Publish(Event(words.BROKER, kind, data)))
 
 
 def _limit(command: Command, most_s: float) -> float:

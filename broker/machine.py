@@ -11,29 +11,11 @@ from dataclasses import dataclass
 from math import inf
 from typing import Any
 
+from broker import words
 from broker.conductor import Conductor
 from broker.fanout import Fanout
 from broker.registry import BEAT_TIMEOUT_S, Member, RefusedError, Registry
 from broker.requests import Requests
-from broker.words import (
-    BROKER,
-    Answer,
-    Answered,
-    Asked,
-    Discard,
-    Happening,
-    Joined,
-    Leave,
-    Lost,
-    Publish,
-    Said,
-    State,
-    Tell,
-    TellRoster,
-    Tick,
-    WriteManifest,
-    Written,
-)
 from topology import plan, wire
 
 TICK_S = 0.5  # between two ticks, at most
@@ -62,7 +44,7 @@ class Say:
     line: str
 
 
-Order = Send | Broadcast | Say | WriteManifest | Discard | Leave
+Order = Send | Broadcast | Say | words.WriteManifest | words.Discard | words.Leave
 
 
 class BrokerMachine:
@@ -125,9 +107,9 @@ class BrokerMachine:
             case wire.Beat():
                 pass  # it outlived another broker and will register
             case wire.Reply() if member is not None:
-                self._happened(Answered(member.name, message), now)
+                self._happened(words.Answered(member.name, message), now)
             case wire.Event() if member is not None and message.name == member.name:
-                self._happened(Said(message), now)
+                self._happened(words.Said(message), now)
                 if message.kind in ("failed", "left"):
                     self._lost(member.name, str(message.data.get("why", "it said goodbye")), now)
             case _:
@@ -162,7 +144,7 @@ class BrokerMachine:
         if self._watches:
             for name in self.registry.silent(now):
                 self._lost(name, f"no beat for {self._beat_timeout_s:g} s", now)
-        self._happened(Tick(), now)
+        self._happened(words.Tick(), now)
         return out
 
     def next_tick(self, now: float) -> float:
@@ -172,13 +154,13 @@ class BrokerMachine:
 
     def stop(self, now: float) -> list[Order]:
         """End the run as a client's `stop` would."""
-        return self.happened(Asked(wire.Command(f"{BROKER}-stop", "stop")), now)
+        return self.happened(words.Asked(wire.Command(f"{words.BROKER}-stop", "stop")), now)
 
     def written(self, generation: int, error: str, now: float) -> list[Order]:
         """A manifest is on disk, or why it is not."""
-        return self.happened(Written(generation, error), now)
+        return self.happened(words.Written(generation, error), now)
 
-    def happened(self, happening: Happening, now: float) -> list[Order]:
+    def happened(self, happening: words.Happening, now: float) -> list[Order]:
         """Take in something that happened to the run."""
         out = self._out = []
         self._happened(happening, now)
@@ -187,7 +169,7 @@ class BrokerMachine:
     @property
     def _watches(self) -> bool:
         """Silence means something: nobody has been told to leave yet."""
-        return self._conductor.state not in (State.LEAVING, State.ENDED)
+        return self._conductor.state not in (words.State.LEAVING, words.State.ENDED)
 
     # --- what it means --------------------------------------------------------------------------------
 
@@ -195,7 +177,7 @@ class BrokerMachine:
         before = self.registry.member(hello.name)
         known = before is not None and before.alive
         try:
-            if self._conductor.state in (State.LEAVING, State.ENDED):
+            if self._conductor.state in (words.State.LEAVING, words.State.ENDED):
                 raise RefusedError("the run is over")
             member = self.registry.hello(hello, route, now)
         except RefusedError as error:
@@ -208,17 +190,17 @@ class BrokerMachine:
         self._out.append(Send(route, wire.Welcome(member.incarnation, part, self._run_dir, resume)))
         if not known:
             self._joined(member, now)
-        elif self._conductor.state is not State.WAITING:
+        elif self._conductor.state is not words.State.WAITING:
             self._out.append(Send(route, self.registry.roster()))
 
     def _joined(self, member: Member, now: float) -> None:
         self._out.append(Say(f"{member.name} joined, incarnation {member.incarnation}, {member.endpoint}"))
-        self._happened(Joined(member.name, member.incarnation, member.pid, self.registry.missing), now)
+        self._happened(words.Joined(member.name, member.incarnation, member.pid, self.registry.missing), now)
 
     def _lost(self, name: str, why: str, now: float) -> None:
         self.registry.dead(name)
         self._out.append(Say(f"{name} lost: {why}"))
-        self._happened(Lost(name, why), now)
+        self._happened(words.Lost(name, why), now)
 
     def _command(self, command: wire.Command, route: bytes, now: float) -> None:
         if not self._requests.is_new(command.id, route):
@@ -229,7 +211,7 @@ class BrokerMachine:
             self._answer(wire.Reply(command.id, True, self._status(now)))
         else:
             self._out.append(Say(f"asked to {command.verb} {command.target}".rstrip()))
-            self._happened(Asked(command), now)
+            self._happened(words.Asked(command), now)
 
     def _status(self, now: float) -> dict[str, Any]:
         return {
@@ -244,19 +226,19 @@ class BrokerMachine:
 
     # --- what is to be done ---------------------------------------------------------------------------
 
-    def _happened(self, happening: Happening, now: float) -> None:
+    def _happened(self, happening: words.Happening, now: float) -> None:
         for action in self._conductor.handle(happening, now):
             match action:
-                case Tell(name, command):
+                case words.Tell(name, command):
                     self._tell(name, command)
-                case TellRoster():
+                case words.TellRoster():
                     for name in self.registry.alive:
                         self._tell(name, self.registry.roster())
-                case Publish(event):
-                    if event.name == BROKER and event.kind not in ("joined", "lost"):
+                case words.Publish(event):
+                    if event.name == words.BROKER and event.kind not in ("joined", "lost"):
                         self._out.append(Say(_in_words(event)))
                     self._out.append(Broadcast(self._fanout.event(event)))
-                case Answer(reply):
+                case words.Answer(reply):
                     self._answer(reply)
                 case _:
                     self._out.append(action)
