@@ -10,9 +10,9 @@ From Python, in a script or a notebook:
 Where things are:
 
     api.py          run, run_async
-    supervise.py    a whole run on this machine; launch.py what it starts from
+    supervise.py    a whole run on this machine; launch.py what it starts from, conclusion.py how it ends, hangup.py
     runs.py         the folder of a run; environment.py where it ran
-    daemon.py       one process; shell.py and control.py its sockets
+    daemon.py       one process; begin.py what it begins with; shell.py and control.py its sockets
     group.py, source.py, readout.py, machine.py, flight.py, links.py, memory.py    what a process decides (pure)
     neurons.py, losses.py, rules.py, optimizers.py, weights.py, forward.py         the numerics
     checkpoint.py   one process' part of a checkpoint

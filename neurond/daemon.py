@@ -25,11 +25,13 @@ from typing import Any
 
 import zmq
 
+from neurond import begin
+from neurond.begin import StartError
 from neurond.control import Control, hello
 from neurond.machine import Machine, Request
 from neurond.shell import Inbox, Shell
 from topology import address, checkpoints, exits, wire
-from topology.plan import SOURCE, group_from_dict, source_from_dict
+from topology.plan import SOURCE
 
 TICK_S = 0.25
 IDLE_TICK_S = 0.5  # where nothing moves: a network that waits costs next to nothing
@@ -58,14 +60,6 @@ class Settings:
     advertise: str | None = None
     data_dir: str | None = None
     tethered: bool = False
-
-
-class StartError(Exception):
-    """The process cannot start or go on; the message is one line for a person."""
-
-    def __init__(self, message: str, exit_code: int = exits.FAILED) -> None:
-        super().__init__(message)
-        self.exit_code = exit_code
 
 
 class Daemon:
@@ -145,44 +139,13 @@ class Daemon:
             self._machine.incarnation = welcome.incarnation
             return
         self._run_dir = Path(welcome.run_dir)
-        machine = self._make_machine(welcome.plan, welcome.incarnation)
+        machine = begin.make_machine(self._role, welcome.plan, welcome.incarnation, self._settings.data_dir)
         if welcome.resume:
-            self._restore(machine)
+            begin.restore(machine, self._run_dir)
         self._machine = machine
         self._shell = Shell(self._context, self._inbox, machine, self._control.send)
         say(f"{self._settings.name}: incarnation {welcome.incarnation}, inbox {self._inbox.endpoint}")
         self._report()
-
-    def _make_machine(self, plan: dict[str, Any], incarnation: int) -> Machine:
-        try:
-            if self._role == "group":
-                from neurond.group import GroupMachine  # the source needs none of it
-
-                return GroupMachine(group_from_dict(plan), incarnation)
-            from neurond import data
-            from neurond.source import SourceMachine
-
-            p = source_from_dict(plan)
-            folder = self._settings.data_dir or p.data_dir
-            try:
-                examples = data.load(p.data, data_dir=folder, label=p.label, test=p.test)
-            except data.DataError as error:
-                raise StartError(str(error), exits.INVALID) from error
-            if examples.x_train.shape[1] != p.features:
-                what = f"{p.data} has {examples.x_train.shape[1]} features, not {p.features}"
-                raise StartError(what, exits.INVALID)
-            return SourceMachine(p, examples, incarnation)
-        except (KeyError, TypeError) as error:
-            raise StartError(f"the broker sent a plan of another version ({error})") from error
-
-    def _restore(self, machine: Machine) -> None:
-        from neurond import checkpoint  # only a resumed run needs it
-
-        try:
-            manifest = checkpoints.read_manifest(self._run_dir)
-            machine.restore(checkpoint.read(self._run_dir, manifest, self._settings.name))
-        except (ValueError, KeyError) as error:  # ours, or the state of another network
-            raise StartError(f"cannot resume {self._settings.name} from {self._run_dir}: {error}") from error
 
     def _command(self, command: wire.Command) -> None:
         if self._machine is None or self._shell is None:

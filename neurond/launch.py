@@ -139,6 +139,15 @@ def socket_folder() -> tuple[Path, str]:
     return folder, ""
 
 
+def describe(run: runs.Run, topology: Topology) -> None:
+    """Write into the run's folder what is trained, and where."""
+    from neurond.environment import environment
+    from topology.write import dump
+
+    runs.write_text(run.path / "topology.yaml", dump(topology))
+    runs.write_json(run.path / "environment.json", environment())
+
+
 def commands(run: runs.Run, broker_address: str, resume: bool, data_dir: str | None) -> dict[str, list[str]]:
     """Process name -> program and arguments, the broker first."""
     # -P: a file named like one of our packages in the current directory is not ours.
@@ -157,7 +166,7 @@ def text(path: str | PathLike[str] | None) -> str | None:
     return None if path is None else str(path)
 
 
-def environment() -> dict[str, str]:
+def variables() -> dict[str, str]:
     """The processes' environment: they find our packages where we did, also in a source checkout."""
     found = dict(os.environ)
     root = str(Path(address.__file__).parents[1])

@@ -10,9 +10,8 @@ from __future__ import annotations
 import asyncio
 import errno
 import shutil
-import signal
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from operator import itemgetter
@@ -23,9 +22,11 @@ from broker.spawn import Exit, Spawner, SpawnError
 from broker.words import BROKER
 from broker.words import STOP_S as BROKER_STOP_S
 from neurond import launch, runs
-from neurond.errors import Diverged, Interrupted, ProcessLost, RunError, TargetNotReached
+from neurond.conclusion import conclude, died, lost
+from neurond.errors import ProcessLost, RunError
+from neurond.hangup import stopped_by_hangup
 from neurond.until import Check, Target
-from topology import address, exits
+from topology import address
 from topology.wire import Event, Telemetry
 
 if TYPE_CHECKING:
@@ -77,29 +78,10 @@ async def supervise(
     """
     stop = stop or asyncio.Event()
     run, topology = launch.prepare(topology, run_dir, resume, data_dir)
-    with runs.held(run.path), _stopped_by_hangup(stop):
+    with runs.held(run.path), stopped_by_hangup(stop):
         supervisor = _Supervisor(run, until, for_s, on_view, stop)
         await supervisor.run(topology, resume is not None, data_dir)
     return run
-
-
-@contextmanager
-def _stopped_by_hangup(stop: asyncio.Event) -> Iterator[None]:
-    """A terminal that is closed stops the run in good order, unless it is to live on (nohup) or the caller cares."""
-    hangup = getattr(signal, "SIGHUP", None)  # not on Windows
-    if hangup is None or signal.getsignal(hangup) is not signal.SIG_DFL:
-        yield
-        return
-    loop = asyncio.get_running_loop()
-    try:
-        loop.add_signal_handler(hangup, stop.set)
-    except (NotImplementedError, RuntimeError, ValueError):  # not the main thread
-        yield
-        return
-    try:
-        yield
-    finally:
-        loop.remove_signal_handler(hangup)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +109,7 @@ class _Supervisor:
         self._inbox: asyncio.Queue[Telemetry | Event | Exit | _Stop] = asyncio.Queue()
         self._view = View(run.plan.processes, run.plan.name, str(run.path))
         self._metrics = runs.Metrics(run.path)
-        self._spawner = Spawner(run.path / "logs", launch.environment())
+        self._spawner = Spawner(run.path / "logs", launch.variables())
         self._joined: set[str] = set()
         self._started = self._loop.time()
         self._running_since: float | None = None
@@ -161,17 +143,11 @@ class _Supervisor:
 
             client = await stack.enter_async_context(Client(broker_address))
             await stack.enter_async_context(self._listening(client))
-            self._describe(topology)
+            launch.describe(self._run, topology)
             await self._watch(client)
             await self._spawner.ended(timeout_s=GONE_S)
-        self._conclude()
-
-    def _describe(self, topology: Topology) -> None:
-        from neurond.environment import environment
-        from topology.write import dump
-
-        runs.write_text(self._run.path / "topology.yaml", dump(topology))
-        runs.write_json(self._run.path / "environment.json", environment())
+        assert self._ended is not None
+        conclude(self._run, self._view, self._ended, self._check, self._interrupted)
 
     @asynccontextmanager
     async def _listening(self, client: Client) -> AsyncIterator[None]:
@@ -321,51 +297,7 @@ class _Supervisor:
             await client.command(verb, timeout_s=STOP_S, **args)
 
     def _died(self, exit: Exit) -> Exception:
-        why = self._failures.get(exit.name) or self._last_word(exit.name)
-        if exit.code == exits.INVALID:
-            from neurond.data import DataError
-
-            return DataError(why)
-        return self._lost(exit.name, f"{exit.how}, {why}" if why else exit.how)
-
-    def _last_word(self, name: str) -> str:
-        """What a process said of itself at its end: its exit may be known before its message has come."""
-        last = "".join(self._spawner.last_lines(name, 1))
-        return last.removeprefix("neurond: ") if last.startswith("neurond: ") else ""
+        return died(self._spawner, exit, self._failures.get(exit.name, ""))
 
     def _lost(self, name: str, why: str) -> ProcessLost:
-        return ProcessLost(name, why, self._spawner.last_lines(name), str(self._spawner.log(name)))
-
-    # --- the end --------------------------------------------------------------------------------------
-
-    def _conclude(self) -> None:
-        """Write the summary, and raise what the user must know of."""
-        assert self._ended is not None
-        run, ended, check = self._run, self._ended, self._check
-        if check is not None:
-            check.ended(self._view.gauge(check.goal.gauge))
-        summary: Mapping[str, Any] = {
-            **self._view.summary(),
-            "why": "interrupted" if self._interrupted else ended["why"],
-            "generation": ended["generation"],
-            "save_error": ended.get("save_error"),
-            "until": None if check is None else check.goal.text,
-            "reached": None if check is None else check.reached,
-        }
-        runs.write_json(run.path / "summary.json", summary)
-        if ended["why"] == "diverged":
-            raise Diverged(str(ended["process"]), str(ended["message"]), str(ended["hint"]))
-        saved = ended["generation"] > 0 and not ended.get("save_error")
-        if self._interrupted:
-            kept = f"saved; go on with --resume {run.path}" if saved else f"not saved ({_unsaved(ended)})"
-            raise Interrupted(f"interrupted, {kept}", run, saved)
-        if not saved:
-            raise RunError(f"the run ended but was not saved: {_unsaved(ended)}")
-        if check is not None and not check.reached:
-            figure = self._view.gauge(check.goal.gauge)
-            was = "never measured" if figure is None else f"{figure:.4g}"
-            raise TargetNotReached(f"{check.goal.text} was not reached: {check.goal.gauge} is {was}", run)
-
-
-def _unsaved(ended: Mapping[str, Any]) -> str:
-    return str(ended.get("save_error") or "it had not begun")
+        return lost(self._spawner, name, why)

@@ -1,0 +1,60 @@
+"""What a process begins with: the machine that its part of the plan asks for, and the state that was saved of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from neurond.machine import Machine
+from topology import checkpoints, exits
+from topology.plan import group_from_dict, source_from_dict
+
+
+class StartError(Exception):
+    """The process cannot start or go on; the message is one line for a person."""
+
+    def __init__(self, message: str, exit_code: int = exits.FAILED) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+def make_machine(role: str, plan: dict[str, Any], incarnation: int, data_dir: str | None) -> Machine:
+    """The machine of a group or of the source; StartError if its plan or its data cannot be used.
+
+    Args:
+        role: group | source.
+        plan: the process' own part of the run's plan, as the broker sent it.
+        incarnation: of the process.
+        data_dir: where the source looks for data sets; None for where the plan says.
+
+    """
+    try:
+        if role == "group":
+            from neurond.group import GroupMachine  # the source needs none of it
+
+            return GroupMachine(group_from_dict(plan), incarnation)
+        from neurond import data
+        from neurond.source import SourceMachine
+
+        p = source_from_dict(plan)
+        try:
+            examples = data.load(p.data, data_dir=data_dir or p.data_dir, label=p.label, test=p.test)
+        except data.DataError as error:
+            raise StartError(str(error), exits.INVALID) from error
+        if examples.x_train.shape[1] != p.features:
+            what = f"{p.data} has {examples.x_train.shape[1]} features, not {p.features}"
+            raise StartError(what, exits.INVALID)
+        return SourceMachine(p, examples, incarnation)
+    except (KeyError, TypeError) as error:
+        raise StartError(f"the broker sent a plan of another version ({error})") from error
+
+
+def restore(machine: Machine, run_dir: Path) -> None:
+    """Let a machine take up what the last checkpoint holds of it; StartError if that cannot be used."""
+    from neurond import checkpoint  # only a resumed run needs it
+
+    try:
+        manifest = checkpoints.read_manifest(run_dir)
+        machine.restore(checkpoint.read(run_dir, manifest, machine.name))
+    except (ValueError, KeyError) as error:  # ours, or the state of another network
+        raise StartError(f"cannot resume {machine.name} from {run_dir}: {error}") from error

@@ -1,0 +1,77 @@
+"""The end of a run, good or bad: its summary, and what the user must know of it, as exceptions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from neurond import runs
+from neurond.errors import Diverged, Interrupted, ProcessLost, RunError, TargetNotReached
+from topology import exits
+
+if TYPE_CHECKING:
+    from broker.spawn import Exit, Spawner
+    from monitor.view import View
+    from neurond.until import Check
+
+
+def conclude(run: runs.Run, view: View, ended: Mapping[str, Any], check: Check | None, interrupted: bool) -> None:
+    """Write ``summary.json``.
+
+    Args:
+        run: what has ended.
+        view: all that was heard of it.
+        ended: the data of the broker's last event.
+        check: whether the goal was reached, if there was one.
+        interrupted: the user stopped it.
+
+    Raises:
+        Diverged, Interrupted, TargetNotReached: as they say.
+        RunError: it was not saved, or the summary cannot be written.
+
+    """
+    if check is not None:
+        check.ended(view.gauge(check.goal.gauge))
+    summary = {
+        **view.summary(),
+        "why": "interrupted" if interrupted else ended["why"],
+        "generation": ended["generation"],
+        "save_error": ended.get("save_error"),
+        "until": None if check is None else check.goal.text,
+        "reached": None if check is None else check.reached,
+    }
+    runs.write_json(run.path / "summary.json", summary)
+    if ended["why"] == "diverged":
+        raise Diverged(str(ended["process"]), str(ended["message"]), str(ended["hint"]))
+    saved = ended["generation"] > 0 and not ended.get("save_error")
+    unsaved = str(ended.get("save_error") or "it had not begun")
+    if interrupted:
+        kept = f"saved; go on with --resume {run.path}" if saved else f"not saved ({unsaved})"
+        raise Interrupted(f"interrupted, {kept}", run, saved)
+    if not saved:
+        raise RunError(f"the run ended but was not saved: {unsaved}")
+    if check is not None and not check.reached:
+        figure = view.gauge(check.goal.gauge)
+        was = "never measured" if figure is None else f"{figure:.4g}"
+        raise TargetNotReached(f"{check.goal.text} was not reached: {check.goal.gauge} is {was}", run)
+
+
+def lost(spawner: Spawner, name: str, why: str) -> ProcessLost:
+    """A process is gone or silent: who, why, and the last lines of its log."""
+    return ProcessLost(name, why, spawner.last_lines(name), str(spawner.log(name)))
+
+
+def died(spawner: Spawner, exit: Exit, said: str) -> Exception:
+    """A process ended that was not to; `said` is what it told of itself before, if that has come."""
+    why = said or _last_word(spawner, exit.name)
+    if exit.code == exits.INVALID:
+        from neurond.data import DataError
+
+        return DataError(why)
+    return lost(spawner, exit.name, f"{exit.how}, {why}" if why else exit.how)
+
+
+def _last_word(spawner: Spawner, name: str) -> str:
+    """What a process said of itself at its end: its exit may be known before its message has come."""
+    last = "".join(spawner.last_lines(name, 1))
+    return last.removeprefix("neurond: ") if last.startswith("neurond: ") else ""
