@@ -1,0 +1,36 @@
+"""What tests of the broker as a process share: a small plan, a run folder with it, an address."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from neurond import data, runs
+from topology import address
+from topology.load import load
+from topology.plan import Plan
+from topology.resolve import DataShape, resolve
+
+
+@pytest.fixture
+def plan() -> Plan:
+    """The plan of a small network."""
+    shape = data.describe("xor")
+    return resolve(load("xor"), DataShape(shape.features, shape.classes, shape.targets, shape.train, shape.test))
+
+
+@pytest.fixture
+def run_dir(tmp_path: Path, plan: Plan) -> Path:
+    """A run folder with that plan."""
+    runs.write_plan(tmp_path, plan)
+    return tmp_path
+
+
+@pytest.fixture
+def sockets(scratch: Path) -> Iterator[str]:
+    """An ipc address of the test's own; its folder must be gone when the broker is."""
+    folder = address.make_folder()
+    yield address.of_folder(folder)
+    assert not folder.exists()
