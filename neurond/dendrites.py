@@ -36,6 +36,10 @@ class Dendrites:
         self.staleness_count = 0
         self.updates = 0
         self.finite = True
+        self._left = (
+            0,
+            1.0,
+        )  # a count of stimuli, and what the schedule leaves then: asked for several times a volley
         self._plan = plan
         matrices = [link_weights(plan, link) for link in plan.links_in]
         matrices[0] = np.hstack([matrices[0], initial_bias(plan)])
@@ -90,7 +94,11 @@ class Dendrites:
 
     def share(self, cool: float) -> float:
         """What share of a threshold is left as the schedule has it now; `cool` at least."""
-        return 1.0 if cool == 1.0 else max(cool, schedule(self._plan.optimizer, self.stimuli))
+        if cool == 1.0:
+            return 1.0
+        if self._left[0] != self.stimuli:
+            self._left = (self.stimuli, schedule(self._plan.optimizer, self.stimuli))
+        return max(cool, self._left[1])
 
     def norm(self) -> float:
         """Euclidean norm of all weights."""

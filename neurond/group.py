@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -238,7 +239,8 @@ class GroupMachine:
     def _check(self, ids: Ids, values: Floats | None, width: int) -> None:
         if values is not None and values.shape[1] != width:
             raise wire.WireError(f"{values.shape[1]} values a stimulus on a link of {width}")
-        if len(ids) > self.memory.capacity // 2 or (ids[1:] <= ids[:-1]).any():
+        n = len(ids)
+        if n > self.memory.capacity // 2 or np.count_nonzero(ids[1:] > ids[:-1]) < n - 1:
             raise wire.WireError("stimuli out of order, or more than fit")
 
     # --- forward ----------------------------------------------------------------------------------------
@@ -264,13 +266,14 @@ class GroupMachine:
         memory = self.memory
         slots, ids = ready.joined()
         held = memory.holds(slots, ids, ready.presentation)
-        if not held.all():  # the ring came round to them while they waited; they are counted as expired
+        if np.count_nonzero(held) < len(ids):  # the ring came round to those that waited; they are counted as expired
             slots, ids = slots[held], ids[held]
             if not len(ids):
                 return
         n, rows = len(ids), as_slice(slots)
         a = self._neuron.fire(self.dendrites.sum([x[rows] for x in memory.inputs]))
-        if not np.isfinite(a.sum(dtype=np.float64)):
+        flat = a.ravel()
+        if not isfinite(flat @ flat):  # one pass in BLAS
             self._diverge("its activations are no longer finite numbers")
             memory.forget(slots, ids)
             return
@@ -311,7 +314,7 @@ class GroupMachine:
         if teach:
             count = self._count
             count["seen_again"] += again
-            count["skipped"] += len(ids) - int(pending.sum()) - again
+            count["skipped"] += len(ids) - int(np.count_nonzero(pending)) - again
             count["notifications"] += int(np.count_nonzero(e))
             count["notifications_dense"] += e.size
             trouble = readout.watch(loss)
@@ -324,7 +327,7 @@ class GroupMachine:
         if not teach:
             self._forget_evaluation(slots, ids)
             return
-        if pending.any():
+        if np.count_nonzero(pending):
             told = ids[pending]
             closed = np.ones(len(told), np.bool_)
             self._backward(0, slots[pending], told, presentation, e[pending], closed)
@@ -341,7 +344,7 @@ class GroupMachine:
         slope = self._neuron.slope(memory.activation[slots])
         d = e if slope is None else e * slope
         done = np.zeros(len(ids), np.bool_)
-        if closed.any():
+        if np.count_nonzero(closed):
             done[closed] = memory.close(post, slots[closed])
         told: set[int] = set()  # links whose notifications carry the closes
         active = np.flatnonzero(d.any(axis=0))  # few neurons are notified: multiply only their rows
@@ -352,8 +355,8 @@ class GroupMachine:
             if link.gated:
                 g *= memory.inputs[k][slots, : link.n_pre] != 0.0
             g = rule(g, self.dendrites.share(link.notify.cool))
-            sent: Flags = np.any(g != 0.0, axis=1)
-            if sent.any():
+            sent: Flags = np.logical_or.reduce(g != 0.0, axis=1)
+            if np.count_nonzero(sent):
                 told.add(k)
                 sent |= done
                 self._notify(k, ids[sent], presentation, done[sent], g[sent])

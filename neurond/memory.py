@@ -67,7 +67,7 @@ class Memory:
             slots = self._begin(ids, listed, presentation)
         else:
             slots, late = self._look_up(source, ids, listed, presentation)
-            if late.any():
+            if np.count_nonzero(late):
                 self.late += int(late.sum())
                 slots, ids, values = slots[~late], ids[~late], values[~late]
             if not len(ids):
@@ -80,7 +80,7 @@ class Memory:
         missing = self._missing[slots] - 1
         self._missing[slots] = missing
         ready = missing == 0
-        return (slots, ids) if ready.all() else (slots[ready], ids[ready])
+        return (slots, ids) if np.count_nonzero(ready) == len(ids) else (slots[ready], ids[ready])
 
     def find(self, ids: Ids, presentation: int) -> tuple[Slots, Flags | None]:
         """Slots of stimuli whose inputs are all there, and which of `ids` those are (None: all); the rest is late."""
@@ -91,7 +91,7 @@ class Memory:
             found = [at for at in found if at is not None]
         slots: Slots = np.array(found, np.intp)
         fit = (self._presentation[slots] == presentation) & (self._missing[slots] == 0)
-        if not fit.all():
+        if np.count_nonzero(fit) < len(slots):
             if known is None:
                 known = fit
             else:
@@ -129,8 +129,8 @@ class Memory:
         slots = self._all[self._head : self._head + n]
         self._head += n
         owners = self._owner[slots]
-        if (owners >= 0).any():
-            gone = owners[owners >= 0]
+        gone = owners[owners >= 0]
+        if len(gone):
             self.expired += len(gone)
             for stimulus in gone.tolist():
                 del self._slot[stimulus]
@@ -162,7 +162,7 @@ class Memory:
         # A slot may be gone again (-1): beginning the unknown ones has come round to it.
         late: Flags = (slots < 0) | (shown > presentation) | self._arrived[source, slots]
         older = (shown < presentation) & (slots >= 0)
-        if older.any():
+        if np.count_nonzero(older):
             self._reset(slots[older], presentation)
             late &= ~older
         return slots, late
@@ -171,7 +171,8 @@ class Memory:
 def as_slice(slots: Slots) -> slice | Slots:
     """The same slots as a slice, which copies nothing, where they lie side by side."""
     first, last = int(slots[0]), int(slots[-1])
-    side_by_side = last - first == len(slots) - 1 and bool((slots[1:] > slots[:-1]).all())
+    steps = len(slots) - 1
+    side_by_side = last - first == steps and np.count_nonzero(slots[1:] > slots[:-1]) == steps
     return slice(first, last + 1) if side_by_side else slots
 
 
@@ -184,28 +185,33 @@ class Seen:
     PAGE = 1 << 14
 
     def __init__(self) -> None:
-        self._pages: dict[int, bytearray] = {}
+        self._pages: dict[int, Flags] = {}
         self._left: dict[int, int] = {}
         self._full: set[int] = set()
 
     def add(self, ids: Ids) -> Flags:
-        """Add these ids, each given once; returns which of them were there before."""
+        """Add these ids, one or more, ascending; returns which of them were there before."""
+        first, last = int(ids[0]) // self.PAGE, int(ids[-1]) // self.PAGE
+        if first == last:
+            return self._add(first, ids - first * self.PAGE)
         before = np.zeros(len(ids), np.bool_)
-        for k, stimulus in enumerate(ids.tolist()):
-            number, at = divmod(stimulus, self.PAGE)
-            page = self._pages.get(number)
-            if page is None:
-                if number in self._full:
-                    before[k] = True
-                    continue
-                page = self._pages[number] = bytearray(self.PAGE)
-                self._left[number] = self.PAGE
-            if page[at]:
-                before[k] = True
-                continue
-            page[at] = 1
-            self._left[number] -= 1
-            if not self._left[number]:
-                del self._pages[number], self._left[number]
-                self._full.add(number)
+        numbers = ids // self.PAGE
+        for number in np.unique(numbers).tolist():
+            own = numbers == number
+            before[own] = self._add(number, ids[own] - number * self.PAGE)
+        return before
+
+    def _add(self, number: int, at: Ids) -> Flags:
+        page = self._pages.get(number)
+        if page is None:
+            if number in self._full:
+                return np.ones(len(at), np.bool_)
+            page = self._pages[number] = np.zeros(self.PAGE, np.bool_)
+            self._left[number] = self.PAGE
+        before: Flags = page[at]
+        page[at] = True
+        self._left[number] -= len(at) - int(np.count_nonzero(before))
+        if not self._left[number]:
+            del self._pages[number], self._left[number]
+            self._full.add(number)
         return before

@@ -60,7 +60,7 @@ class Readout:
         """Whether targets of the right width hold classes that the readout has."""
         if self.plan.kind != "cross-entropy":
             return True
-        return bool((targets >= 0).all() and (targets < self._size).all())
+        return bool(targets.min() >= 0 and targets.max() < self._size)
 
     def judge(self, a: Floats, targets: Floats, ids: Ids, teach: bool, share: float = 1.0) -> Verdict:
         """Compare activations (n, size) with targets; a stimulus that was confirmed before teaches nothing.
@@ -71,15 +71,16 @@ class Readout:
         if not teach:
             return Verdict(loss, hit, e, np.zeros(len(ids), np.bool_), 0)
         again = self._seen.add(ids)
-        if again.any():
+        repeated = int(np.count_nonzero(again))
+        if repeated:
             e[again] = 0.0
         e = self.rule(e, share)
-        pending: Flags = np.any(e != 0.0, axis=1)
-        return Verdict(loss, hit, e, pending, int(again.sum()))
+        pending: Flags = np.logical_or.reduce(e != 0.0, axis=1)
+        return Verdict(loss, hit, e, pending, repeated)
 
     def watch(self, loss: Floats) -> str | None:
         """Follow the loss of training stimuli; what is wrong with it, once something is."""
-        now = float(loss.mean())
+        now = float(loss.sum()) / len(loss)
         if not np.isfinite(now):
             return "the loss is no longer a finite number"
         if self._first is None:

@@ -157,7 +157,7 @@ class _Stochastic(_Exact):
         self._rng.random(dtype=np.float32, out=level[0])
         np.divide(g, threshold, out=level[1:])
         level[1:][large] = 0.0
-        np.cumsum(level, axis=0, out=level)
+        np.add.accumulate(level, axis=0, out=level)
         np.floor(level, out=level)
         sent: Floats = level[1:] - level[:-1]
         sent *= threshold
