@@ -14,6 +14,8 @@ RESYNC = 4
 """Frames in a row by which a sender that seemed to repeat itself is believed: few, for a stalled window sends few."""
 MAX_JUMP = 1 << 20
 """Frames that can be lost in one go; a larger jump is not believed at all."""
+STEP = 64
+"""Frames that can be lost in one go for one frame to be believed; a larger jump must be borne out by the next."""
 
 Ids = NDArray[np.int64]
 
@@ -42,11 +44,26 @@ class Inbound:
     that frame still comes, it is a late duplicate and is dropped, so that at any time
     received + gaps = the number after the last frame taken, and sent = received + gaps + in flight.
 
-    A jump that was false (a damaged header) would make a duplicate of every true frame after it. So when
-    `RESYNC` frames in a row come in order from within a gap, the jump is taken back.
+    A jump that was false (a damaged header) would make a duplicate of every true frame after it, and where the
+    window is small the true ones come only when their stimuli are presented again, ever more seldom. So a frame
+    that jumps by more than a `STEP` is refused like a duplicate, and only if the next one goes on from it is the
+    jump believed: the refused frame is then in the gap. That costs one frame more where more than a `STEP` are
+    lost, and none where one number was false. Should such a lie be believed all the same (two that agree, or a
+    small one), it is taken back when `RESYNC` frames in a row come in order from within a gap.
     """
 
-    __slots__ = ("_behind", "_last", "_told", "duplicates", "expected", "fenced", "gaps", "incarnation", "received")
+    __slots__ = (
+        "_behind",
+        "_doubted",
+        "_last",
+        "_told",
+        "duplicates",
+        "expected",
+        "fenced",
+        "gaps",
+        "incarnation",
+        "received",
+    )
 
     def __init__(self) -> None:
         self.incarnation = 0
@@ -58,13 +75,13 @@ class Inbound:
         self._told = False
         self._behind = 0  # frames in a row that came in order, but behind the expected one
         self._last = -1  # number of the last of them
+        self._doubted = -1  # the last that jumped too far to be believed alone, if none was taken since
 
     def meet(self, incarnation: int) -> None:
         """The roster says who the sender is: no other incarnation is heard from now on."""
         self._told = True
         if incarnation != self.incarnation:
-            self.incarnation = incarnation
-            self.expected = 0
+            self._begin(incarnation)
 
     def accept(self, incarnation: int, seq: int) -> bool:
         """True if this frame is the next to be handled; all others are counted and are to be dropped.
@@ -75,18 +92,29 @@ class Inbound:
             if self._told or incarnation < self.incarnation:
                 self.fenced += 1
                 return False
-            self.incarnation = incarnation
-            self.expected = 0
+            self._begin(incarnation)
         if seq - self.expected > MAX_JUMP:
             raise WireError(f"frame {seq} where {self.expected} is expected")
-        if seq < self.expected and not self._false_jump(seq):
+        if not (self._false_jump(seq) if seq < self.expected else self._plausible(seq)):
             self.duplicates += 1
             return False
         self.gaps += seq - self.expected
         self.expected = seq + 1
         self.received += 1
         self._behind = 0
+        self._doubted = -1
         return True
+
+    def _begin(self, incarnation: int) -> None:
+        self.incarnation = incarnation
+        self.expected = 0
+        self._doubted = -1
+
+    def _plausible(self, seq: int) -> bool:
+        if seq - self.expected <= STEP or 0 < seq - self._doubted <= STEP:
+            return True
+        self._doubted = seq
+        return False
 
     def _false_jump(self, seq: int) -> bool:
         self._behind = self._behind + 1 if seq == self._last + 1 else 1

@@ -101,6 +101,10 @@ class Network:
             if not self._heap:
                 self._tick()
 
+    def forge(self, at: float, to: str, frame: bytes) -> None:
+        """A frame that nobody of the network has sent will come to a process at a time."""
+        self._push(at, to, frame)
+
     @property
     def finished(self) -> bool:
         """Whether the source has said so."""

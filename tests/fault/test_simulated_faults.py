@@ -11,14 +11,16 @@ from neurond.links import Inbound
 from neurond.machine import Machine
 from neurond.source import SourceMachine
 from tests.simulated import Faults, Network
+from topology import wire
 from topology.load import loads
+from topology.plan import SOURCE, Plan
 from topology.resolve import DataShape, resolve
 
 TOPOLOGY = """
 neurond: 1
 name: faulty
 seed: {seed}
-source: {{data: digits, epochs: 0.1, test: 0.05, window: {window}, volley: {volley}, opening: 100, retry: 500ms}}
+source: {{data: digits, epochs: 0.1, test: 0.05, window: {window}, volley: {volley}, opening: 100{retry}}}
 groups:
   a: {{size: 12, neuron: relu, shards: 2{memory}}}
   b: {{size: 9, neuron: tanh}}
@@ -38,14 +40,15 @@ def notify(rule: str, threshold: float) -> str:
     return "{rule: exact}" if rule == "exact" else f"{{rule: {rule}, threshold: {threshold}}}"
 
 
-def build(seed: int, faults: Faults) -> Network:
-    """A network whose volleys, window and rules the seed draws."""
+def build(seed: int, faults: Faults, retry: str = ", retry: 500ms", volleys: int | None = None) -> Network:
+    """A network whose volleys, window (in volleys, if not given) and rules the seed draws."""
     rng = np.random.default_rng(seed)
     volley = int(rng.choice([1, 4, 16]))
     text = TOPOLOGY.format(
         seed=seed,
         volley=volley,
-        window=volley * int(rng.choice([1, 2, 4])),
+        window=volley * (volleys or int(rng.choice([1, 2, 4]))),
+        retry=retry,
         rule=notify(RULES[seed % len(RULES)], 0.05),
         memory=", memory: 128" if seed % 3 == 0 else "",
         loss_rule=notify(RULES[seed // 5 % len(RULES)], 0.2),
@@ -121,6 +124,39 @@ def test_no_fault_of_the_messenger_hangs_or_miscounts(block: int) -> None:
             check_books(network)
         except AssertionError as error:
             raise AssertionError(f"seed {seed}, {network.faults}: {error}") from error
+
+
+def forged(plan: Plan, seq: int) -> list[tuple[str, bytes]]:
+    """A frame for every end of every link that is as it should be but for its number, and whom it is for."""
+    one, yes = np.array([0]), np.array([True])
+    link, taught = plan.source.confirms, (1, True, one)
+    loss, target = np.zeros(1, np.float32), np.zeros((1, plan.source.targets), np.float32)
+    frames = [
+        (plan.source.readout, wire.encode(wire.Targets(link, 1, seq, *taught, target))),
+        (SOURCE, wire.encode(wire.Confirms(link, 1, seq, *taught, loss, yes, yes))),
+    ]
+    for group in plan.groups:
+        for link_in in group.links_in:
+            spikes = wire.Spikes(link_in.index, 1, seq, *taught, np.ones((1, link_in.n_pre), np.float32))
+            closes = wire.Closes(link_in.index, 1, seq, 1, one)
+            frames += [(group.name, wire.encode(spikes)), (link_in.pre, wire.encode(closes))]
+    return frames
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_false_number_on_every_link_holds_nothing_up(seed: int) -> None:
+    """With one volley under way and the default retry, forged numbers far ahead cost neither a stimulus nor time."""
+    clean, lied_to = (build(seed, Faults(delay_s=0.01), retry="", volleys=1) for _ in range(2))
+    clean.run(20_000)
+    for k, (to, frame) in enumerate(forged(lied_to.plan, 50_000)):
+        lied_to.forge(clean.now * (0.2 + 0.01 * k), to, frame)
+    lied_to.run(20_000)
+    ends = [inbound for machine in lied_to.machines.values() for inbound in inbounds(machine)]
+    assert lied_to.now < clean.now + 1.0
+    assert lied_to.counters(SOURCE)["confirmed"] == clean.counters(SOURCE)["confirmed"] > 100
+    assert sum(inbound.duplicates for inbound in ends) == len(forged(lied_to.plan, 0)) == len(ends), "not all came"
+    assert lied_to.counters(SOURCE)["represented"] == 0
+    assert all(inbound.gaps == 0 for inbound in ends)
 
 
 def test_the_same_seed_gives_the_same_run() -> None:

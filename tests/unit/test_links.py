@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neurond.links import RESYNC, Closing, Inbound, Outbound
+from neurond.links import RESYNC, STEP, Closing, Inbound, Outbound
 from topology.wire import WireError
 
 
@@ -70,14 +70,64 @@ def test_a_jump_that_no_link_can_make_is_refused() -> None:
     assert inbound.gaps == 0
 
 
-def test_a_false_jump_is_taken_back() -> None:
-    """After a forged number within bounds the true frames are heard again, and the books balance."""
+@pytest.mark.parametrize("forged", [[50_000], [50_000, 50_000], [50_000, 90_000, 20_000]])
+def test_one_false_number_is_not_believed(forged: list[int]) -> None:
+    """A jump that no other frame bears out costs nothing: every true frame is taken, and it is counted as refused."""
     inbound = Inbound()
     assert inbound.accept(1, 0)
-    assert inbound.accept(1, 50_000)
+    assert not any(inbound.accept(1, seq) for seq in forged)
+    assert all(inbound.accept(1, seq) for seq in range(1, 200))
+    assert not inbound.accept(1, 50_001)  # what was doubted long ago bears nothing out
+    assert (inbound.received, inbound.gaps, inbound.duplicates) == (200, 0, len(forged) + 1)
+
+
+@pytest.mark.parametrize("apart", [1, 2, STEP])
+def test_a_great_loss_is_believed_at_the_second_frame(apart: int) -> None:
+    """Where thousands were lost, the first frame after them is lost too, and the next is taken."""
+    inbound = Inbound()
+    assert inbound.accept(1, 0)
+    assert not inbound.accept(1, 5_000)
+    assert inbound.accept(1, 5_000 + apart)
+    assert not inbound.accept(1, 5_000)
+    assert all(inbound.accept(1, seq) for seq in range(5_001 + apart, 6_000))
+    assert inbound.received + inbound.gaps == inbound.expected == 6_000
+    assert inbound.gaps == 4_999 + apart
+
+
+@pytest.mark.parametrize("meets", [True, False])
+def test_a_doubt_ends_with_its_incarnation(meets: bool) -> None:
+    """A number that was doubted of one process does not vouch for the next one's."""
+    inbound = Inbound()
+    assert not inbound.accept(1, 50_000)
+    if meets:
+        inbound.meet(2)
+    assert not inbound.accept(2, 50_001)
+    assert inbound.accept(2, 0)
+
+
+def test_a_false_jump_that_was_believed_is_taken_back() -> None:
+    """After two forged numbers that agree the true frames are heard again, and the books balance."""
+    inbound = Inbound()
+    assert inbound.accept(1, 0)
+    assert not inbound.accept(1, 50_000)
+    assert inbound.accept(1, 50_001)
     taken = [seq for seq in range(1, 200) if inbound.accept(1, seq)]
     assert taken == list(range(RESYNC, 200))
     assert inbound.received + inbound.gaps == inbound.expected == 200
+
+
+@given(st.lists(st.tuples(st.integers(0, 3_000), st.integers(1, 5)), max_size=40))
+def test_however_many_are_lost_the_books_balance(stretches: list[tuple[int, int]]) -> None:
+    """Frames that come in order, with losses of any size between: none but the first after a great one is refused."""
+    inbound, seq, refused = Inbound(), 0, 0
+    for lost, come in stretches:
+        seq += lost
+        for _ in range(come):
+            refused += not inbound.accept(1, seq)
+            seq += 1
+    assert refused == inbound.duplicates <= sum(lost > STEP for lost, _ in stretches)
+    assert inbound.received == sum(come for _, come in stretches) - refused
+    assert inbound.received + inbound.gaps == inbound.expected
 
 
 def test_a_replay_of_old_frames_is_never_taken() -> None:
