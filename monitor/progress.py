@@ -86,7 +86,7 @@ class LiveProgress:
 
 
 class PlainProgress:
-    """A line of words every `PLAIN_EVERY_S`, for logs, pipes and continuous integration.
+    """A line of words every `PLAIN_EVERY_S`, and each note as it comes: for logs, pipes, continuous integration.
 
     Args:
         write: takes one line without its end.
@@ -99,6 +99,7 @@ class PlainProgress:
         self._clock = clock
         self._written: float | None = None
         self._last = ""
+        self._noted = 0
         self._view: View | None = None
 
     def __enter__(self) -> Self:
@@ -110,17 +111,24 @@ class PlainProgress:
     ) -> None:
         """Write the last state."""
         if self._view is not None:
+            self._note(self._view)
             self._say(plain(self._view))
 
     def __call__(self, view: View) -> None:
         """Write a line if the last one is old enough."""
         self._view = view
+        self._note(view)
         now = self._clock()
         if self._written is None:
             self._written = now  # the first line would only say that nothing has happened yet
         elif now - self._written >= PLAIN_EVERY_S:
             self._written = now
             self._say(plain(view))
+
+    def _note(self, view: View) -> None:
+        for note in view.notes[self._noted :]:
+            self._write(note)
+        self._noted = len(view.notes)
 
     def _say(self, line: str) -> None:
         if line != self._last:
@@ -134,7 +142,16 @@ class PlainProgress:
 
 
 class Silence:
-    """Shows nothing: `--quiet`."""
+    """Shows nothing: `--quiet`. Only that a save has failed is said, once, at the end.
+
+    Args:
+        write: takes one line without its end.
+
+    """
+
+    def __init__(self, write: Callable[[str], None]) -> None:
+        self._write = write
+        self._view: View | None = None
 
     def __enter__(self) -> Self:
         """Nothing to take."""
@@ -143,19 +160,26 @@ class Silence:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Nothing to give back."""
+        """Say what was not saved."""
+        if self._view is not None and self._view.unsaved:
+            self._write(self._view.unsaved)
 
     def __call__(self, view: View) -> None:
         """Nothing to draw."""
+        self._view = view
 
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Nothing to say."""
 
 
 def progress(console: Console, clock: Callable[[], float], *, quiet: bool = False) -> Progress:
-    """The display that suits the console: live on a terminal, plain lines elsewhere, none when `quiet`."""
+    """The display that suits the console: live on a terminal, plain lines elsewhere, hardly any when `quiet`."""
+
+    def write(line: str) -> None:
+        console.print(line, soft_wrap=True, markup=False, highlight=False)
+
     if quiet:
-        return Silence()
+        return Silence(write)
     if console.is_terminal and not console.is_dumb_terminal:
         return LiveProgress(console, clock)
-    return PlainProgress(lambda line: console.print(line, soft_wrap=True, markup=False, highlight=False), clock)
+    return PlainProgress(write, clock)

@@ -62,6 +62,7 @@ class View:
         self.began: float | None = None
         self.ended = False
         self.notes: list[str] = []  # what went wrong, in words
+        self.unsaved = ""  # the last of them that is about a save in mid-run
         self.losses: list[tuple[int, float]] = []  # (stimuli, running mean of the loss)
         self.accuracies: list[tuple[int, float]] = []  # (stimuli, running training accuracy)
         self.tests: list[tuple[int, float]] = []  # (stimuli, accuracy of an evaluation)
@@ -100,12 +101,15 @@ class View:
             note = f"{subject} {e.kind}" + (f": {why}" if why else "")
             if note not in self.notes:  # the broker tells a new listener what happened before
                 self.notes.append(note)
+                self.unsaved = note if e.data.get("what") == "save" else self.unsaved
         elif e.kind == "evaluated":
             self._test({k: float(v) for k, v in e.data.items() if k in ("test_accuracy", "test_loss")})
         elif e.kind == "ended":
             for last in e.data.get("telemetry") or ():
                 self._hear(last if isinstance(last, Telemetry) else Telemetry(**last))
             self.ended = True
+            if e.data.get("save_error"):
+                self.unsaved = ""  # it was the save at the end, and is what the run ends with
             for process in self._processes.values():
                 if process.state == "running":
                     process.state = "finished"

@@ -18,7 +18,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.command import NEUROND, environment
+from tests.command import NEUROND, environment, neurond
 from tests.waiting import DEADLINE_S, until
 
 RUN = [*NEUROND, "run", "digits", "--run", "run"]
@@ -61,6 +61,14 @@ def test_closed_streams(tmp_path: Path, closed: str) -> None:
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     assert summary(tmp_path)["epochs"] == 2
+
+
+def test_an_unusable_runtime_folder(tmp_path: Path) -> None:
+    """Without a terminal too the user is told, once, that the sockets are not where they were to be."""
+    wanted = str(tmp_path / "none")
+    done = neurond(tmp_path, "run", "xor", "--set", "source.epochs=1", XDG_RUNTIME_DIR=wanted)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count(f"XDG_RUNTIME_DIR={wanted} cannot hold sockets; they are in /") == 1
 
 
 def test_hangup(tmp_path: Path) -> None:

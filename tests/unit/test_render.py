@@ -271,6 +271,37 @@ def test_plain_lines_are_rare() -> None:
     assert lines[-1].startswith("7,099 stimuli")
 
 
+def test_plain_lines_tell_each_note_once() -> None:
+    """What went wrong is a line as soon as it is known, between the others, and is not repeated."""
+    clock, lines = Clock(), list[str]()
+    view = a_view()
+    view.notes.append("known before the first line")
+    with PlainProgress(lines.append, clock) as show:
+        show(view)
+        assert lines == ["known before the first line"]
+        view.update(Event("broker", "failed", {"what": "save", "why": "generation 2 was not saved: full"}), 3.0)
+        show(view)
+        show(view)
+        assert lines[1:] == ["broker failed: generation 2 was not saved: full"]
+        view.update(Event("broker", "lost", {"process": "h1", "why": "gone"}), 3.0)  # and nobody showed it any more
+    assert lines[2:] == ["h1 lost: gone", plain(view)]
+
+
+def test_quiet_tells_at_the_end_what_was_not_saved() -> None:
+    """With --quiet the last save that failed is one line after the end; nothing else is said."""
+    console = Console(file=io.StringIO(), width=20, _environ={})
+    view = a_view()
+    view.notes.append("sockets are elsewhere")
+    with progress(console, Clock(), quiet=True) as show:
+        for generation in (2, 3):
+            why = f"generation {generation} was not saved: [full]"
+            view.update(Event("broker", "failed", {"what": "save", "why": why}), 3.0)
+        view.update(Event("broker", "lost", {"process": "h1", "why": "gone"}), 3.0)
+        show(view)
+        assert console.file.getvalue() == ""  # type: ignore[attr-defined]
+    assert console.file.getvalue() == "broker failed: generation 3 was not saved: [full]\n"  # type: ignore[attr-defined]
+
+
 def test_plain_line_while_waiting() -> None:
     """Before the source speaks, the line says how many processes are there."""
     view = View(["source", "h1"])

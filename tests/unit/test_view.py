@@ -231,3 +231,16 @@ def test_skipped_share_is_of_the_readouts_own_stimuli() -> None:
     assert view.summary()["skipped_share"] == 0
     view.update(telemetry("out", {"stimuli": 400, "skipped": 300}), 0.0)
     assert view.summary()["skipped_share"] == 0.75
+
+
+def test_a_save_that_failed_in_mid_run_is_remembered() -> None:
+    """The last save that failed is `unsaved`, unless it was the one at the end, which ends the run with an error."""
+    view = View(["source"])
+    failed = Event("broker", "failed", {"what": "save", "why": "generation 2 was not saved: full"})
+    view.update(failed, 0.0)
+    view.update(Event("h1", "failed", {"why": "no memory"}), 0.0)
+    assert view.unsaved == "broker failed: generation 2 was not saved: full"
+    view.update(Event("broker", "ended", {"why": "finished", "generation": 3}), 1.0)
+    assert view.unsaved
+    view.update(Event("broker", "ended", {"why": "finished", "generation": 1, "save_error": "full"}), 1.0)
+    assert not view.unsaved
