@@ -1,11 +1,14 @@
-"""Data to stdout, words to stderr, and no complaint when the reader of a pipe has gone."""
+"""Data to stdout, words to stderr, and no complaint when the reader of a pipe or the terminal has gone."""
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from topology import exits
 
@@ -22,14 +25,11 @@ class WrongUse(ValueError):  # noqa: N818 (a fact, and said so to the user)
 def out(text: str) -> None:
     """Data, and the end of a line, to stdout.
 
-    A reader that has gone (`neurond expand digits | head -1`) has what it wanted: the command ends, with 0.
+    A reader that has gone (`neurond expand digits | head -1`) has what it wanted: the command ends as it would have.
     """
-    try:
+    with _heard_or_not(sys.stdout):
         sys.stdout.write(text if text.endswith("\n") else text + "\n")
         sys.stdout.flush()
-    except BrokenPipeError:
-        _to_nowhere(sys.stdout.fileno())
-        raise SystemExit(exits.OK) from None
 
 
 def out_json(data: Any) -> None:
@@ -39,11 +39,9 @@ def out_json(data: Any) -> None:
 
 def say(text: str) -> None:
     """Words, and the end of a line, to stderr. Nobody reading them is no reason to stop."""
-    try:
+    with _heard_or_not(sys.stderr):
         sys.stderr.write(text + "\n")
         sys.stderr.flush()
-    except BrokenPipeError:
-        _to_nowhere(sys.stderr.fileno())
 
 
 def suggest(command: str) -> None:
@@ -55,17 +53,35 @@ def words() -> Console:
     """The rich console of stderr."""
     from rich.console import Console  # rich costs 60 ms, and most verbs print plain text
 
-    class Words(Console):
-        def on_broken_pipe(self) -> None:
-            """Fall silent; rich would end the process, and with it the training."""
-            self.quiet = True
-            _to_nowhere(sys.stderr.fileno())
-
-    return Words(stderr=True, highlight=False)
+    return Console(file=cast("TextIO", _Hearable(sys.stderr)), highlight=False)
 
 
-def _to_nowhere(fd: int) -> None:
-    """Point a broken pipe at /dev/null, so that what is still buffered can be flushed at exit."""
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, fd)
-    os.close(null)
+class _Hearable:
+    """A stream for rich, which would end the process, and with it the training, when its reader goes."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> None:
+        with _heard_or_not(self._stream):
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        with _heard_or_not(self._stream):
+            self._stream.flush()
+
+
+@contextmanager
+def _heard_or_not(stream: TextIO) -> Iterator[None]:
+    """Write to a stream whose reader may go: from then on it leads nowhere, so that nothing fails at exit either."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.EPIPE, errno.EIO):  # EIO: of a terminal that was closed
+            raise
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, stream.fileno())
+        os.close(null)

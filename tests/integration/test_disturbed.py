@@ -40,10 +40,12 @@ def trains(folder: Path) -> bool:
 
 
 @contextmanager
-def training(folder: Path) -> Iterator[subprocess.Popen[str]]:
+def training(folder: Path, *more: str) -> Iterator[subprocess.Popen[str]]:
     """A long run that trains; whatever is left of it at the end is killed."""
     pipe = subprocess.PIPE
-    with subprocess.Popen([*RUN, *LONG], cwd=folder, env=environment(), stdout=pipe, stderr=pipe, text=True) as run:
+    with subprocess.Popen(
+        [*RUN, *LONG, *more], cwd=folder, env=environment(), stdout=pipe, stderr=pipe, text=True
+    ) as run:
         try:
             until(lambda: trains(folder) or run.poll() is not None, "the first stimuli")
             yield run
@@ -91,12 +93,14 @@ def test_hangup_of_a_run_that_is_to_live_on(tmp_path: Path) -> None:
     assert summary(tmp_path)["why"] == "stopped"
 
 
-def test_a_terminal_that_is_closed(tmp_path: Path) -> None:
-    """When its terminal is closed under the live display, a run is drained and saved, and leaves."""
+@pytest.mark.parametrize("more", [[], ["--json"], ["--json", "--quiet"], ["plain"]])
+def test_a_terminal_that_is_closed(tmp_path: Path, more: list[str]) -> None:
+    """When its terminal is closed, whatever it shows there, a run is drained and saved, and leaves with 130."""
+    arguments = [*RUN, *LONG, *(word for word in more if word != "plain")]
     pid, terminal = pty.fork()
     if pid == 0:
         os.chdir(tmp_path)
-        os.execve(sys.executable, [*RUN, *LONG], environment() | {"TERM": "xterm"})
+        os.execve(sys.executable, arguments, environment() | {"TERM": "dumb" if "plain" in more else "xterm"})
 
     def read_and_look() -> bool:
         if select.select([terminal], [], [], 0.0)[0]:
@@ -108,7 +112,19 @@ def test_a_terminal_that_is_closed(tmp_path: Path) -> None:
     finally:
         os.close(terminal)
     _, status = until(lambda: (found := os.waitpid(pid, os.WNOHANG))[0] and found, "the end of the run")
-    assert os.WIFEXITED(status)
+    assert os.waitstatus_to_exitcode(status) == 130
+    assert summary(tmp_path)["why"] == "interrupted"
+
+
+def test_a_reader_that_goes(tmp_path: Path) -> None:
+    """A run whose words and data nobody reads any more goes on, and its exit code is its own."""
+    with training(tmp_path, "--json") as run:
+        assert run.stdout is not None
+        assert run.stderr is not None
+        run.stdout.close()
+        run.stderr.close()
+        run.send_signal(signal.SIGINT)
+        assert run.wait(DEADLINE_S) == 130
     assert summary(tmp_path)["why"] == "interrupted"
 
 
