@@ -13,16 +13,16 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import is_dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, get_type_hints
+from typing import IO, TYPE_CHECKING, Any
 
 from neurond.errors import RunError
+from neurond.sound import check_plan
 from topology import checkpoints
 from topology.files import write_whole
-from topology.plan import SOURCE, Plan, plan_from_dict, to_dict
+from topology.plan import Plan, plan_from_dict, to_dict
 
 if TYPE_CHECKING:
     import numpy as np
@@ -217,8 +217,7 @@ def open_run(path: str | os.PathLike[str]) -> Run:
         raise RunError(f"{folder} {what}; runs are folders under {os.environ.get('NEUROND_RUNS') or RUNS}/")
     try:
         plan = plan_from_dict(json.loads(_read(file)))
-        _check_types(plan)
-        _check_names(plan)
+        check_plan(plan)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         what = f"no {error}" if isinstance(error, KeyError) else str(error)
         raise RunError(f"{file} is damaged or of another version: {what}") from error
@@ -257,34 +256,6 @@ def load_weights(run: Run) -> dict[str, dict[str, NDArray[Any]]]:
         what = f"{run.path}: plan.json and the last checkpoint are of different networks: {error}"
         raise RunError(what) from error
     return weights
-
-
-def _check_types(part: Any, where: str = "plan") -> None:
-    """Raise TypeError where a value of a plan, which JSON may hold anything for, is not what its field says."""
-    for name, kind in get_type_hints(type(part)).items():
-        value, at = getattr(part, name), f"{where}.{name}"
-        if isinstance(value, tuple):
-            for i, inner in enumerate(value):
-                if is_dataclass(inner):
-                    _check_types(inner, f"{at}[{i}]")
-                elif not isinstance(inner, str):
-                    raise TypeError(f"{at}[{i}] cannot be {inner!r}")
-        elif is_dataclass(value):
-            _check_types(value, at)
-        elif not isinstance(value, kind) and not (type(value) is int and isinstance(float(value), kind)):
-            raise TypeError(f"{at} cannot be {value!r}")
-
-
-def _check_names(plan: Plan) -> None:
-    """Raise ValueError where a plan speaks of a process that it does not have, or does not have yet."""
-    known = {SOURCE}
-    for group in plan.groups:
-        if missing := [link.pre for link in group.links_in if link.pre not in known]:
-            raise ValueError(f"{group.name!r} is fed by {missing[0]!r}, which is no process before it")
-        known.add(group.name)
-    readout = next((g for g in plan.groups if g.name == plan.source.readout), None)
-    if readout is None or readout.loss is None:
-        raise ValueError(f"{plan.source.readout!r} is no readout")
 
 
 def _is_weight(name: str) -> bool:
