@@ -14,6 +14,8 @@ import os
 import stat
 import sys
 import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -134,13 +136,16 @@ def _tcp(address: str, rest: str, plane: int) -> str:
 class Lock:
     """The right to bind one endpoint, until `release`, the end of a ``with``, or the death of the process."""
 
-    def __init__(self, endpoint: str, path: Path | None, fd: int) -> None:
+    def __init__(self, endpoint: str, path: Path | None, fd: int, made: Sequence[Path] = ()) -> None:
         self.endpoint = endpoint
         self._path = path
         self._fd = fd
+        self._made = made
 
     def release(self) -> None:
         """Remove the socket file and the lock file, and give the endpoint free. Idempotent.
+
+        Folders that were made for them go too, if nothing else is in them: the address may have been mistyped.
 
         Close the socket and terminate its context first: libzmq unlinks an ipc file when its own thread gets
         to it, and that file must not be the next holder's.
@@ -150,6 +155,9 @@ class Lock:
             _lock_path(self._path).unlink(missing_ok=True)
             os.close(self._fd)
             remove_folder(self._path.parent)
+            for folder in self._made:
+                with suppress(OSError):  # something else is in it
+                    folder.rmdir()
             self._path = None
 
     def __enter__(self) -> Self:
@@ -178,8 +186,10 @@ def bind_lock(endpoint: str) -> Lock:
     path = Path(endpoint.removeprefix("ipc://"))
     _ipc(path)
     lock = _lock_path(path)
+    made: list[Path] = []  # folders, the innermost first
     while True:
         try:
+            made = [parent for parent in path.parents if not parent.exists()] or made
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
@@ -196,7 +206,7 @@ def bind_lock(endpoint: str) -> Lock:
                 os.close(fd)
                 raise AddressError(f"{path} is in the way: it is not a socket; use another folder")
             path.unlink(missing_ok=True)
-            return Lock(endpoint, path, fd)
+            return Lock(endpoint, path, fd, made)
         except BlockingIOError as error:
             os.close(fd)
             raise AddressInUse(f"address in use: {endpoint} is held by another process") from error

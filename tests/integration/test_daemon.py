@@ -57,8 +57,9 @@ def test_nobody_at_the_address(
     """Where no broker answers, a process says so while it tries, gives up with 4, and leaves nothing behind."""
     monkeypatch.setattr(daemon, "PATIENT_S", 0.1)
     monkeypatch.setattr(daemon, "UNREACHABLE_S", 0.5)
-    at = address.of_folder(address.make_folder())
+    at = address.of_folder(scratch / "mistyped")
     assert daemon.serve(daemon.Settings("h1", at)) == 4
+    assert not (scratch / "mistyped").exists()
     assert capsys.readouterr().err.splitlines() == [
         f"h1: no answer from {at} yet; still trying",
         f"neurond: no broker answers at {at}; is it running?",

@@ -78,7 +78,22 @@ def test_release_is_idempotent(scratch: Path) -> None:
     with pytest.raises(address.AddressInUse):
         address.bind_lock(endpoint)
     second.release()
-    (scratch / "sockets").rmdir()
+
+
+def test_folders_made_for_an_endpoint_go_with_it(scratch: Path) -> None:
+    """A folder made because of an address, perhaps a mistyped one, goes when empty; one that was there stays."""
+    there = scratch / "there"
+    there.mkdir()
+    for folder in (there / "run" / "mistyped", there):
+        with address.bind_lock(f"ipc://{folder}/control"):
+            pass
+        assert list(there.iterdir()) == []
+    with address.bind_lock(f"ipc://{there}/run/used/control"):
+        (there / "run" / "precious").touch()
+    assert [path.name for path in there.rglob("*")] == ["run", "precious"]
+    (there / "run" / "precious").unlink()
+    (there / "run").rmdir()
+    there.rmdir()
 
 
 def test_another_process_holds_it_until_it_is_killed(scratch: Path) -> None:
