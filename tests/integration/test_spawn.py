@@ -78,8 +78,10 @@ async def test_stop_reaches_what_a_child_started(tmp_path: Path) -> None:
     spawner = Spawner(tmp_path)
     await spawner.start({"parent": python(PARENT)})
     grandchild = psutil.Process(int((await says(spawner, "parent"))[0]))
+    assert not gone(grandchild)
     await spawner.stop()
-    await comes(lambda: gone(grandchild), "the grandchild is gone")
+    assert spawner.running == ()
+    assert await comes(lambda: gone(grandchild), "the grandchild is gone")
 
 
 async def test_the_tether_ends_with_the_spawner(tmp_path: Path) -> None:
