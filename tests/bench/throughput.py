@@ -22,7 +22,7 @@ LOOP = Path(__file__).with_name("pytorch_loop.py")
 def throughput(settings: Settings) -> list[Row]:
     """Stimuli a second of a neurond run and of PyTorch, one right after the other; the median of the ratios."""
     python = _torch_python(settings.torch_python)
-    epochs = 0.2 if settings.quick else 2
+    epochs = 0.2 if settings.quick else 4
     arguments = ["mnist", "--set", f"source.epochs={epochs}", "--set", f"source.eval_every={NEVER}"]
     ours: list[float] = []
     theirs: list[float] = []
