@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 
 import numpy as np
@@ -49,12 +50,14 @@ class Inbound:
     that jumps by more than a `STEP` is refused like a duplicate, and only if the next one goes on from it is the
     jump believed: the refused frame is then in the gap. That costs one frame more where more than a `STEP` are
     lost, and none where one number was false. Should such a lie be believed all the same (two that agree, or a
-    small one), it is taken back when `RESYNC` frames in a row come in order from within a gap.
+    small one), it is taken back when `RESYNC` frames in a row come in order from behind it, unless more than
+    `RESYNC` have been taken since: a loss after which a link has gone on was true.
     """
 
     __slots__ = (
         "_behind",
         "_doubted",
+        "_jumps",
         "_last",
         "_told",
         "duplicates",
@@ -76,6 +79,7 @@ class Inbound:
         self._behind = 0  # frames in a row that came in order, but behind the expected one
         self._last = -1  # number of the last of them
         self._doubted = -1  # the last that jumped too far to be believed alone, if none was taken since
+        self._jumps: deque[tuple[int, int]] = deque(maxlen=RESYNC)  # of late: first number lost, frames taken before
 
     def meet(self, incarnation: int) -> None:
         """The roster says who the sender is: no other incarnation is heard from now on."""
@@ -98,6 +102,10 @@ class Inbound:
         if not (self._false_jump(seq) if seq < self.expected else self._plausible(seq)):
             self.duplicates += 1
             return False
+        if seq > self.expected:
+            self._jumps.append((self.expected, self.received))
+        elif seq < self.expected:
+            self._jumps.clear()
         self.gaps += seq - self.expected
         self.expected = seq + 1
         self.received += 1
@@ -108,7 +116,9 @@ class Inbound:
     def _begin(self, incarnation: int) -> None:
         self.incarnation = incarnation
         self.expected = 0
-        self._doubted = -1
+        self._behind = 0
+        self._last = self._doubted = -1
+        self._jumps.clear()
 
     def _plausible(self, seq: int) -> bool:
         if seq - self.expected <= STEP or 0 < seq - self._doubted <= STEP:
@@ -119,7 +129,10 @@ class Inbound:
     def _false_jump(self, seq: int) -> bool:
         self._behind = self._behind + 1 if seq == self._last + 1 else 1
         self._last = seq
-        return self._behind >= RESYNC and self.gaps >= self.expected - seq
+        while self._jumps and self.received - self._jumps[0][1] > RESYNC:
+            self._jumps.popleft()
+        behind_a_jump = bool(self._jumps) and seq - self._behind + 1 >= self._jumps[0][0]
+        return behind_a_jump and self._behind >= RESYNC and self.gaps >= self.expected - seq
 
 
 def link_counters(received: Inbound, sent: Outbound) -> dict[str, int]:

@@ -138,6 +138,19 @@ def test_a_replay_of_old_frames_is_never_taken() -> None:
     assert inbound.duplicates == 500
 
 
+@pytest.mark.parametrize("again", [2, 1])
+def test_a_replay_after_true_losses_is_never_taken(again: int) -> None:
+    """Numbers that were truly lost vouch for no frame that was handled, in this incarnation or the next."""
+    inbound = Inbound()
+    handled = [*range(20), *range(70, 100)]
+    assert all(inbound.accept(1, seq) for seq in handled)
+    if again == 2:
+        assert all(inbound.accept(2, seq) for seq in handled[:20])
+        handled = handled[:20]
+    assert not any(inbound.accept(again, seq) for seq in handled)
+    assert inbound.gaps == 50
+
+
 def test_outbound_numbers_and_counts() -> None:
     """Each frame takes the next number, and its bytes are counted once."""
     outbound = Outbound("h1")
