@@ -6,6 +6,7 @@
     render.py      a view -> the live display and plain lines, still pure
     comparison.py  a summary -> the table against the dense equivalent, still pure
     picture.py     what a display showed, as an SVG
+    client.py      subscribes to a broker and commands it
     progress.py    shows a run while it goes on: live on a terminal, plain lines elsewhere
 
 `View` needs no terminal library, so nothing is imported here.

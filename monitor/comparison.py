@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,7 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from monitor.figures import compact, number, percent, times
+from monitor.figures import compact, number, percent, ratio, times
 
 COMPARED = (
     ("notifications", "notifications", "notifications_dense"),
@@ -23,7 +22,19 @@ COMPARED = (
 FULL_WIDTH = 76
 """Columns of the terminal that counts in full may take; where there are fewer, they are shortened."""
 
-COUNTED_LOSSES = ("represented", "expired", "gaps", "duplicates", "late", "drops", "wire_errors", "nonfinite")
+COUNTED_LOSSES = (
+    "represented",
+    "unclosed",
+    "expired",
+    "gaps",
+    "duplicates",
+    "fenced",
+    "late",
+    "drops",
+    "control_drops",
+    "wire_errors",
+    "nonfinite",
+)
 
 
 class Comparison:
@@ -43,7 +54,7 @@ class Comparison:
             table.add_column(head, justify="right", no_wrap=True)
         count = _count if wide else compact
         for words, key, dense in COMPARED:
-            table.add_row(words, count(s[key]), count(s[dense]), times(_ratio(s[key], s[dense])))
+            table.add_row(words, count(s[key]), count(s[dense]), times(ratio(s[key], s[dense])))
         yield table
         result, remark = outcome(s)
         yield _indented(result, "bold")
@@ -79,7 +90,7 @@ def plain_comparison(summary: Mapping[str, Any]) -> list[str]:
     """The same as `Comparison`, in plain lines."""
     rows = [
         f"{words}: {_count(summary[key])} of {_count(summary[dense])}, "
-        f"saved {times(_ratio(summary[key], summary[dense]))}"
+        f"saved {times(ratio(summary[key], summary[dense]))}"
         for words, key, dense in COMPARED
     ]
     lost = losses(summary)
@@ -92,9 +103,3 @@ def _indented(words: str, style: str = "") -> Padding:
 
 def _count(n: int | None) -> str:
     return "-" if n is None else f"{n:,}"
-
-
-def _ratio(sparse: int | None, dense: int | None) -> float | None:
-    if sparse is None or not dense:
-        return None
-    return dense / sparse if sparse else math.inf

@@ -20,6 +20,13 @@ def compact(n: float | None) -> str:
     raise AssertionError(n)
 
 
+def ratio(sparse: int | None, dense: int | None) -> float | None:
+    """How many times fewer `sparse` is than `dense`; inf where none was needed, None where either is not known."""
+    if sparse is None or not dense:
+        return None
+    return dense / sparse if sparse else math.inf
+
+
 def times(ratio: float | None) -> str:
     """How many times fewer: ``3.4x``, ``1,934x``, ``all`` where nothing was needed; a dash for None."""
     if ratio is None:

@@ -11,6 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from monitor.figures import ratio
 from monitor.process import STATES, Line, Process, rounded, whole
 from topology.wire import Event, Telemetry
 
@@ -21,28 +22,29 @@ QUALITY = ("loss", "train_accuracy", "test_accuracy", "test_loss")
 """How well it has learned: gauges of the source."""
 
 COUNTED = (
-    ("spikes", "spikes"),
-    ("spikes_dense", "spikes_dense"),
-    ("notifications", "notifications"),
-    ("notifications_dense", "notifications_dense"),
-    ("updates", "updates"),
-    ("updates_dense", "updates_dense"),
-    ("bytes", "bytes"),
-    ("bytes_dense", "bytes_dense"),
-    ("eval_bytes", "eval_bytes"),
-    ("skipped", "skipped"),
-    ("represented", "represented"),
-    ("unclosed", "unclosed"),
-    ("expired", "expired"),
-    ("late", "late"),
-    ("duplicates", "duplicates"),
-    ("gaps", "gaps"),
-    ("fenced", "fenced"),
-    ("drops", "outbox_drops"),
-    ("wire_errors", "wire_errors"),
-    ("nonfinite", "nonfinite"),
+    "spikes",
+    "spikes_dense",
+    "notifications",
+    "notifications_dense",
+    "updates",
+    "updates_dense",
+    "bytes",
+    "bytes_dense",
+    "eval_bytes",
+    "skipped",
+    "represented",
+    "unclosed",
+    "expired",
+    "late",
+    "duplicates",
+    "gaps",
+    "fenced",
+    "drops",
+    "control_drops",
+    "wire_errors",
+    "nonfinite",
 )
-"""Key of a summary or row, and the counter that is summed over all processes for it."""
+"""Counters that a summary or row has summed over all processes."""
 
 
 class View:
@@ -163,10 +165,7 @@ class View:
 
     def saved(self, counter: str) -> float | None:
         """How many times fewer than dense: `<counter>_dense` over `<counter>`; inf where none was needed."""
-        sparse, dense = self.total(counter), self.total(f"{counter}_dense")
-        if sparse is None or not dense:
-            return None
-        return dense / sparse if sparse else math.inf
+        return ratio(self.total(counter), self.total(f"{counter}_dense"))
 
     @property
     def skipped_share(self) -> float | None:
@@ -206,7 +205,7 @@ class View:
             "stimuli_per_s": whole(self.stimuli_per_s),
             **{k: rounded(self.gauge(k), 6) for k in ("loss", "train_accuracy", "test_accuracy", "test_loss")},
             "in_flight": whole(self.gauge("in_flight")),
-            **{key: self.total(counter) for key, counter in COUNTED},
+            **{counter: self.total(counter) for counter in COUNTED},
             "staleness_mean": rounded(self.staleness_mean, 3),
             "processes": {line.name: line.row() for line in self.lines()},
         }
@@ -223,7 +222,7 @@ class View:
             "stimuli": stimuli,
             "train_s": rounded(train_s, 3),
             "stimuli_per_s": whole(stimuli / train_s) if stimuli is not None and train_s else None,
-            **{key: self.total(counter) for key, counter in COUNTED},
+            **{counter: self.total(counter) for counter in COUNTED},
             "skipped_share": rounded(self.skipped_share, 4),
             "staleness_mean": rounded(self.staleness_mean, 3),
             "staleness_max": whole(self.staleness_max),

@@ -107,7 +107,7 @@ class GroupMachine:
 
     Args:
         plan: what the group is and how it is wired.
-        incarnation: marks every frame; peers refuse frames of a lower one.
+        incarnation: marks every frame; peers hear only the one that the roster names.
 
     Invariants: a frame changes the machine only after it was decoded, accepted by its link and found to fit;
     a stimulus is taught at most once; the weights that send an error back are those before the update that the

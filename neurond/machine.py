@@ -53,7 +53,7 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A command for this machine; `verb` is one of its `verbs`. Answered by an `Answer`."""
+    """A command for this machine; `verb` is one that its docstring lists. Answered by an `Answer`."""
 
     id: str
     verb: str

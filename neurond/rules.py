@@ -141,9 +141,9 @@ class _Stochastic(_Exact):
 
     With C_k the sum of the first k gradients of a neuron, in units of T, row k fires where a whole number lies
     between u + C_(k-1) and u + C_k. Each row's chance is |g| / T, to within the grain of float32, as with a die of
-    its own; but the rows of a call share the error, which is less than T for every sum of them (systematic
-    sampling, Madow and Madow 1944). Stimuli that follow one another have much in common, so this is the part of
-    the noise that does most harm.
+    its own; but the rows of a call share the error, which is less than T for the sum of any rows in succession
+    (systematic sampling, Madow and Madow 1944). Stimuli that follow one another have much in common, so this is the
+    part of the noise that does most harm.
     """
 
     def __init__(self, threshold: float, rng: np.random.Generator) -> None:

@@ -187,7 +187,7 @@ class Shell:
         usage = resource.getrusage(resource.RUSAGE_SELF)
         drops = sum(o.drops for o in self._outboxes.values()) + self._lost_with_peers + self._homeless
         counters = seen.counters | {
-            "outbox_drops": drops,
+            "drops": drops,
             "wire_errors": seen.counters["wire_errors"] + self._garbage,
         }
         gauges = seen.gauges | {

@@ -55,7 +55,7 @@ class SourceMachine:
     Args:
         plan: what to present, and to whom.
         data: the stimuli; training and test part.
-        incarnation: marks every frame; peers refuse frames of a lower one.
+        incarnation: marks every frame; peers hear only the one that the roster names.
 
     Verbs: ``pause`` and ``resume`` (of the training), ``eval`` (an evaluation pass now, beside the training) and
     ``drain`` (present nothing new; what is under way comes home, then a last evaluation unless ``evaluate`` is

@@ -11,9 +11,10 @@
     graph.py    pure queries: pre and post groups, order, cycles, shards
     resolve.py  Topology + DataShape -> Plan
     draw.py     a topology as text or mermaid
-    write.py    Topology -> YAML text; JSON Schema
+    write.py    Topology -> YAML text; JSON Schema; reference.py the page of docs/
     plan.py     what each process is told
-    wire.py     every message
+    wire.py     every message; frames.py, blocks.py their bytes on the data plane, packing.py on the control plane
+    feed.py     what the broker sends to those who watch
     address.py  where sockets are; exits.py exit codes; threads.py threads of a process' BLAS
     files.py    files that appear whole; checkpoints.py where a run's checkpoints are, and the last good one
     zoo/        ready networks

@@ -36,7 +36,8 @@ A topology file is YAML 1.2. `neurond check FILE` says everything that is wrong 
 `neurond expand FILE` prints it with every default filled in; `neurond schema` prints the JSON Schema for editors;
 `neurond init` writes a small one to start from. These are ready by name (`neurond zoo`): {zoo}.
 
-- A key that is not known is an error, and so is one that means nothing beside the others (`k` without `top_k`).
+- A key that is not known is an error, and so is one that means nothing beside the others (`k` without `top_k`). What
+  can run but makes little sense (`cool` with a constant learning rate) is a warning of `neurond check`.
 - Types are strict: `4` is not `"4"`. A duration has a unit: `250ms`, `2s`, `1.5m`, `1h`; from 1ms to 24h.
 - `${{VAR}}` and `${{VAR:-default}}` are replaced by environment variables; `$$` is a `$`.
 - `--set groups.h1.optimizer.lr=0.02` overrides any value; it may be given many times.

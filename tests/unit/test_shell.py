@@ -126,7 +126,7 @@ async def test_a_complete_roster_starts_the_machine_once_and_frames_flow(context
     assert [e for e in machine.events if isinstance(e, Start)] == [Start()]
     assert peer.socket.poll(5000)
     assert peer.socket.recv() == closes(1)
-    assert shell.telemetry().counters["outbox_drops"] == 1  # nobody is called stranger
+    assert shell.telemetry().counters["drops"] == 1  # nobody is called stranger
     shell.close()
     for box in (inbox, peer):
         box.close()

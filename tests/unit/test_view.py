@@ -67,7 +67,7 @@ def test_summary_sums_over_processes() -> None:
             "staleness_sum": 60,
             "staleness_count": 20,
             "gaps": 1,
-            "outbox_drops": 2,
+            "drops": 2,
         }
         view.update(telemetry(name, counters, {"staleness_max": updates}), 1.0)
     summary = view.summary()
