@@ -83,7 +83,9 @@ class Ready:
     def takes(self, message: wire.Spikes | wire.Targets) -> bool:
         """Whether the stimuli of a message may fire together with these."""
         alike = message.presentation == self.presentation and message.teach == self.teach
-        return alike and self.stimuli + len(message.ids) <= MOST
+        parts = [message.ids, *self.ids]  # they go on in one frame
+        near = max(ids[-1] for ids in parts) - min(ids[0] for ids in parts) < wire.MAX_SPAN
+        return alike and near and self.stimuli + len(message.ids) <= MOST
 
     def add(self, slots: Slots, ids: Ids) -> None:
         """Take more stimuli in."""

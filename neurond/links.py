@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurond.machine import Send
-from topology.wire import WireError
+from topology.wire import MAX_SPAN, MAX_STIMULI, WireError
 
 RESYNC = 4
 """Frames in a row by which a sender that seemed to repeat itself is believed: few, for a stalled window sends few."""
@@ -50,8 +50,9 @@ class Inbound:
     that jumps by more than a `STEP` is refused like a duplicate, and only if the next one goes on from it is the
     jump believed: the refused frame is then in the gap. That costs one frame more where more than a `STEP` are
     lost, and none where one number was false. Should such a lie be believed all the same (two that agree, or a
-    small one), it is taken back when `RESYNC` frames in a row come in order from behind it, unless more than
-    `RESYNC` have been taken since: a loss after which a link has gone on was true.
+    small one), it is taken back when `RESYNC` frames in a row come in order from within its gap. A small one is no
+    longer doubted once more than `RESYNC` frames have been taken since: it was a true loss, and vouches for no
+    frame that is sent again.
     """
 
     __slots__ = (
@@ -79,7 +80,8 @@ class Inbound:
         self._behind = 0  # frames in a row that came in order, but behind the expected one
         self._last = -1  # number of the last of them
         self._doubted = -1  # the last that jumped too far to be believed alone, if none was taken since
-        self._jumps: deque[tuple[int, int]] = deque(maxlen=RESYNC)  # of late: first number lost, frames taken before
+        # Of late: the first number lost, the one after the last, and the frames taken before.
+        self._jumps: deque[tuple[int, int, int]] = deque(maxlen=RESYNC)
 
     def meet(self, incarnation: int) -> None:
         """The roster says who the sender is: no other incarnation is heard from now on."""
@@ -103,7 +105,7 @@ class Inbound:
             self.duplicates += 1
             return False
         if seq > self.expected:
-            self._jumps.append((self.expected, self.received))
+            self._jumps.append((self.expected, seq, self.received))
         elif seq < self.expected:
             self._jumps.clear()
         self.gaps += seq - self.expected
@@ -129,10 +131,12 @@ class Inbound:
     def _false_jump(self, seq: int) -> bool:
         self._behind = self._behind + 1 if seq == self._last + 1 else 1
         self._last = seq
-        while self._jumps and self.received - self._jumps[0][1] > RESYNC:
-            self._jumps.popleft()
-        behind_a_jump = bool(self._jumps) and seq - self._behind + 1 >= self._jumps[0][0]
-        return behind_a_jump and self._behind >= RESYNC and self.gaps >= self.expected - seq
+        if self._behind < RESYNC or self.gaps < self.expected - seq:
+            return False
+        return any(
+            start <= seq - RESYNC + 1 and seq < end and (end - start > STEP or self.received - before <= RESYNC)
+            for start, end, before in self._jumps
+        )
 
 
 def link_counters(received: Inbound, sent: Outbound) -> dict[str, int]:
@@ -179,9 +183,18 @@ class Closing:
             self._awaited |= awaited
 
     def take(self) -> Iterator[tuple[int, int, bool, Ids]]:
-        """All of them, as (link, presentation, awaited, ids in order); then there are none."""
+        """All of them, as (link, presentation, awaited, ids in order) that fit a frame each; then there are none."""
         gathered, self._links = self._links, [{} for _ in self._links]
         self._finished, self._awaited = 0, False
         for link, parts in enumerate(gathered):
             for (presentation, awaited), ids in parts.items():
-                yield link, presentation, awaited, np.sort(np.concatenate(ids))
+                for fit in _frames_of(np.sort(np.concatenate(ids))):
+                    yield link, presentation, awaited, fit
+
+
+def _frames_of(ids: Ids) -> Iterator[Ids]:
+    """Ids in order, cut where no frame could hold them: honest ones are never so far apart, forged ones may be."""
+    spans = np.flatnonzero(np.diff(ids // MAX_SPAN)) + 1
+    for part in np.split(ids, spans):
+        for at in range(0, len(part), MAX_STIMULI):
+            yield part[at : at + MAX_STIMULI]

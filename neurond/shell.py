@@ -139,11 +139,12 @@ class Shell:
         self._garbage = 0
         self._lost_with_peers = 0
         self._homeless = 0
-        self._loop.add_reader(self._inbox.FD, self._pump)
-        self._schedule()  # what came in before the descriptor was watched gives no edge
 
     def meet(self, roster: wire.Roster) -> None:
-        """Connect to peers, anew where one has moved; the first complete roster starts the machine."""
+        """Connect to peers, anew where one has moved; the first complete roster starts the machine.
+
+        Nothing is taken out of the inbox before: what follows from it could have nowhere to go.
+        """
         for name, (endpoint, _) in roster.peers.items():
             known = self._outboxes.get(name)
             if name == self._machine.name or (known is not None and known.endpoint == endpoint):
@@ -156,6 +157,8 @@ class Shell:
         self.perform(self._machine.handle(Peers(incarnations), time.monotonic()))
         if roster.complete and not self._started:
             self._started = True
+            self._loop.add_reader(self._inbox.FD, self._pump)
+            self._schedule()  # what came in before the descriptor was watched gives no edge
             self.perform(self._machine.handle(Start(), time.monotonic()))
 
     def perform(self, actions: Iterable[Action]) -> None:

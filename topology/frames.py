@@ -25,6 +25,8 @@ from topology.blocks import MAX_CELLS, MAX_WIDTH, Block, Buffer, WireError, body
 VERSION = 1
 MAX_STIMULI = 4096
 """Stimuli a frame, at most."""
+MAX_SPAN = 2**32
+"""The ids of a frame are less than this apart."""
 
 SPIKES, TARGETS, NOTIFICATIONS, CLOSES, CONFIRMS = range(1, 6)
 TEACH = 1  # flag: the stimuli teach
@@ -172,7 +174,7 @@ def _code_ids(ids: NDArray[np.int64]) -> tuple[int, int, Buffer]:
     if first >= 0 and int(ids[-1]) - first == n - 1 and (ids == np.arange(first, first + n)).all():
         return first, _RUN, b""
     low, high = int(ids.min()), int(ids.max())
-    if low < 0 or high - low >= 2**32:
+    if low < 0 or high - low >= MAX_SPAN:
         raise ValueError(f"ids from {low} to {high} do not fit one frame")
     coding = _OFFSETS16 if high - low < 2**16 else _OFFSETS32
     return low, coding, (ids - low).astype(_OFFSETS[coding]).data

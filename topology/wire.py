@@ -21,6 +21,8 @@ from topology.blocks import Block, Buffer, encode_block, encode_steps
 from topology.blocks import WireError as WireError
 from topology.frames import CLOSES as CLOSES
 from topology.frames import CONFIRMS as CONFIRMS
+from topology.frames import MAX_SPAN as MAX_SPAN
+from topology.frames import MAX_STIMULI as MAX_STIMULI
 from topology.frames import NOTIFICATIONS as NOTIFICATIONS
 from topology.frames import SPIKES as SPIKES
 from topology.frames import TARGETS as TARGETS

@@ -157,6 +157,23 @@ def test_a_false_number_on_every_link_holds_nothing_up(seed: int) -> None:
     assert all(inbound.gaps == 0 for inbound in ends)
 
 
+@pytest.mark.parametrize("far", [2**33, 2**40, 2**62])
+def test_stimuli_that_nobody_presented_end_no_group(far: int) -> None:
+    """Forged spikes of ids that no frame could hold beside the true ones cost a count, and the run ends as ever."""
+    clean, network = (build(3, Faults()) for _ in range(2))
+    clean.run(20_000)
+    for group in network.plan.groups:
+        for link in group.links_in:
+            one = np.ones((1, link.n_pre), np.float32)
+            for k in range(8):
+                lie = wire.Spikes(link.index, 1, 500_000 + k, 1, True, np.array([far + k]), one)
+                network.forge(clean.now / 3, group.name, wire.encode(lie))
+    network.run(20_000)
+    counters = network.counters(SOURCE)
+    assert [e.kind for e in network.events if e.kind in ("finished", "diverged")] == ["finished"]
+    assert counters["confirmed"] == counters["presented"] > 100
+
+
 def test_the_same_seed_gives_the_same_run() -> None:
     """Two runs of one seed end with equal weights to the last bit: the machines hide no randomness and no clock."""
     faults = Faults(drop=0.03, double=0.03, reorder=0.1, delay_s=0.02)

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neurond.links import RESYNC, STEP, Closing, Inbound, Outbound
-from topology.wire import WireError
+from topology import wire
+from topology.wire import MAX_STIMULI, WireError
 
 
 def test_frames_in_order_are_accepted_and_nothing_is_counted_as_lost() -> None:
@@ -171,6 +172,18 @@ def test_closes_leave_together_in_order_and_by_kind() -> None:
     assert batches == [(0, 1, False, [2, 5, 9]), (1, 2, True, [7])]
     assert not list(closing.take())
     assert not closing.due
+
+
+def test_closes_that_no_frame_could_hold_leave_in_several() -> None:
+    """Ids too far apart for a frame, or too many, are cut: a forged id must not end the process."""
+    closing = Closing(1, bulk=10)
+    closing.add(0, 1, np.array([3, 5]), awaited=False)
+    closing.add(0, 1, np.array([2**40, 2**40 + 1]), awaited=False)
+    closing.add(0, 1, np.arange(10, 10 + MAX_STIMULI), awaited=False)
+    batches = [ids for _, _, _, ids in closing.take()]
+    frames = [wire.encode(wire.Closes(0, 1, 0, 1, ids)) for ids in batches]
+    told = [stimulus for frame in frames for stimulus in wire.decode(frame).ids.tolist()]
+    assert told == [3, 5, *range(10, 10 + MAX_STIMULI), 2**40, 2**40 + 1]
 
 
 def test_closes_are_due_after_a_number_of_finished_stimuli() -> None:

@@ -86,6 +86,9 @@ async def test_frames_reach_the_machine_and_errors_overtake_spikes(context, scra
         assert sender.put(frame)
     await until(lambda: inbox.socket.poll(0), "nothing arrives")
     shell = Shell(context, inbox, machine, lambda _: None)
+    await asyncio.sleep(0.05)
+    assert machine.frames == [], "frames were handled before the peers were known"
+    shell.meet(Roster({}, complete=True))
     await until(lambda: len(machine.frames) == 5, "five frames")
     kinds = [wire.kind_of(frame) for frame in machine.frames]
     # What had arrived before the first look is sorted; under load the last ones may come a little later.
@@ -102,6 +105,7 @@ async def test_garbage_is_counted_and_never_reaches_the_machine(context, scratch
     """Bytes that are no frame of ours cost a counter, and the next good frame is handled as ever."""
     inbox, machine = Inbox(context, f"ipc://{scratch}/inbox"), Recorder()
     shell = Shell(context, inbox, machine, lambda _: None)
+    shell.meet(Roster({}, complete=True))
     sender = Outbox(context, inbox.endpoint)
     for frame in (b"", b"nd", b"\0" * 100, b"nd\x01\xff" + b"\0" * 60, closes(7)):
         sender.put(frame)
