@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +47,7 @@ def conclude(run: runs.Run, view: View, ended: Mapping[str, Any], check: Check |
     saved = ended["generation"] > 0 and not ended.get("save_error")
     unsaved = str(ended.get("save_error") or "it had not begun")
     if interrupted:
-        kept = f"saved; go on with --resume {run.path}" if saved else f"not saved ({unsaved})"
+        kept = f"saved; go on with --resume {shlex.quote(str(run.path))}" if saved else f"not saved ({unsaved})"
         raise Interrupted(f"interrupted, {kept}", run, saved)
     if not saved:
         raise RunError(f"the run ended but was not saved: {unsaved}")

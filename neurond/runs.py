@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -187,7 +188,8 @@ class Run:
         """What the readout makes of inputs, from the last checkpoint, in this process.
 
         Args:
-            x: (n, features), or (features,) for one; scaled as in training (pixels: divided by 255).
+            x: (n, features), or (features,) for one; an image may keep its axes. Scaled as in training, or raw
+                whole-number pixels.
 
         Returns:
             float32 (n, outputs); for classes, the largest of a row is the answer.
@@ -198,10 +200,15 @@ class Run:
         """
         import numpy as np
 
+        from neurond.data.inputs import as_trained
         from neurond.forward import forward
 
-        inputs = np.asarray(x)
-        return forward(self.plan, self._parts, inputs[None] if inputs.ndim == 1 else inputs)
+        inputs, features = np.asarray(x), self.plan.source.features
+        if inputs.ndim == 1 or inputs.size == features:
+            inputs = inputs.reshape(1, -1)
+        elif inputs.ndim > 2 and math.prod(inputs.shape[1:]) == features:
+            inputs = inputs.reshape(len(inputs), features)
+        return forward(self.plan, self._parts, as_trained(inputs, self.plan.source.reading.scale))
 
     @cached_property
     def _parts(self) -> dict[str, dict[str, NDArray[Any]]]:

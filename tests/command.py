@@ -13,7 +13,8 @@ NEUROND = [sys.executable, "-m", "neurond"]
 def environment() -> dict[str, str]:
     """The environment without NEUROND_*, with the packages of this checkout."""
     clean = {k: v for k, v in os.environ.items() if not k.startswith("NEUROND_") and k not in ("COLUMNS", "LINES")}
-    return clean | {"PYTHONPATH": str(ROOT)}
+    path = os.pathsep.join([str(Path(sys.executable).parent), clean.get("PATH", os.defpath)])
+    return clean | {"PYTHONPATH": str(ROOT), "PATH": path}
 
 
 def neurond(folder: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shlex
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from topology import exits
@@ -45,8 +48,18 @@ def say(text: str) -> None:
 
 
 def suggest(command: str) -> None:
-    """The command that people want next."""
-    say(f"next: {command}")
+    """The command that people want next, as they can type it here: `neurond` may be in no folder of the PATH."""
+    say(f"next: {typed()}{command.removeprefix('neurond')}")
+
+
+def typed() -> str:
+    """What the user types for `neurond`."""
+    if shutil.which("neurond") is not None:
+        return "neurond"
+    script = Path(sys.executable).parent / "neurond"
+    if not script.is_file():
+        return f"{shlex.quote(sys.executable)} -m neurond"
+    return shlex.quote(min(str(script), os.path.relpath(script), key=len))
 
 
 def words() -> Console:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 import signal
 import time
 from collections.abc import Callable
@@ -87,7 +88,7 @@ def run(
             if as_json:
                 out_json(summary)
     if not quiet:
-        suggest(f"neurond eval {finished.path}")
+        suggest(f"neurond eval {shlex.quote(str(finished.path))}")
 
 
 def _wanted(until: str | None, for_: str | None) -> tuple[Target | None, float | None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import shlex
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -52,7 +53,7 @@ def eval_(
     out(f"test loss {found['test_loss']:.4f}")
     for name, share in found.get("classes", {}).items():
         out(f"  {name}: {'not in the test part' if share is None else f'{100 * share:.1f} %'}")
-    suggest(f"neurond predict {run} FILE")
+    suggest(f"neurond predict {shlex.quote(str(run))} FILE")
 
 
 def predict(

@@ -30,9 +30,7 @@ def read_inputs(
             stand alone, without an axis for the rows.
         features: inputs of the network.
         label: csv: name or number of a column to leave out, where the file has it.
-        scale: `Dataset.scale` of the training data. Raw pixels are multiplied by it: uint8 arrays, IDX
-            images, and csv files of whole numbers of which one is above 1. Where None, a full uint8 pixel
-            becomes 1, and csv is taken as it is.
+        scale: `Dataset.scale` of the training data; raw numbers are multiplied by it (see `as_trained`).
         columns: csv: names of the columns that the network was trained on. A file with a header is read by them.
 
     Raises:
@@ -49,9 +47,20 @@ def read_inputs(
         return _from_array(path, read_idx(path, dims=3), features, scale)
     from neurond.data.table import read_table
 
-    x = read_table(path, label=label, features=features, columns=columns).x
-    raw = scale is not None and x.max() > 1 and bool((x == np.floor(x)).all())
-    return x * np.float32(scale) if raw else x
+    return as_trained(read_table(path, label=label, features=features, columns=columns).x, scale)
+
+
+def as_trained(x: NDArray[Any], scale: float | None) -> NDArray[np.float32]:
+    """Inputs of any shape and kind of number as the network was trained on them, float32.
+
+    Raw pixels are multiplied by `scale`: uint8, and whole numbers of any kind of which one is above 1. Where `scale`
+    is None, a full uint8 pixel becomes 1, and all else is taken as it is.
+    """
+    if x.dtype == np.uint8:
+        return x * np.float32(uint8_scale(x) if scale is None else scale)
+    inputs = x.astype(np.float32, copy=False)
+    raw = scale is not None and inputs.max(initial=0) > 1 and bool((inputs == np.floor(inputs)).all())
+    return inputs * np.float32(scale) if raw else inputs
 
 
 def _array(path: Path, start: bytes) -> NDArray[Any]:
@@ -73,6 +82,4 @@ def _from_array(path: Path, array: NDArray[Any], features: int, scale: float | N
     x = as_inputs(array, str(path))
     if x.shape[1] != features:
         raise DataError(f"{path}: {x.shape[1]} numbers a row, but the network reads {features}")
-    if x.dtype != np.uint8:
-        return x.astype(np.float32, copy=False)
-    return x * np.float32(uint8_scale(x) if scale is None else scale)
+    return as_trained(x, scale)

@@ -3,13 +3,19 @@
 import csv
 import io
 import json
+import os
+import shlex
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from neurond.data import load
-from tests.command import neurond
+from neurond.runs import open_run
+from tests.command import environment, neurond
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -64,6 +70,28 @@ def test_words_go_to_stderr(finished: tuple[Path, dict[str, Any], str]) -> None:
     assert f"weight updates: {summary['updates']:,} of {summary['updates_dense']:,}, saved" in said
     assert said.strip().splitlines()[-1] == f"next: neurond eval {summary['run']}"
     assert "\x1b" not in said
+
+
+def test_the_next_command_can_be_typed_as_it_stands(finished: tuple[Path, dict[str, Any], str]) -> None:
+    """Where `neurond` is in no folder of the PATH, and where the folder's name has a space, the words still run."""
+    folder, summary, _ = finished
+    shutil.copytree(folder / summary["run"], folder / "my run")
+    done = neurond(folder, "eval", "my run", PATH=os.defpath)
+    words = shlex.split(done.stderr.strip().splitlines()[-1].removeprefix("next: "))
+    assert words[-3:] == ["predict", "my run", "FILE"]
+    (folder / "one.csv").write_text(",".join(["0.5"] * 64) + "\n")
+    again = [*words[:-1], "one.csv"]
+    assert subprocess.run(again, cwd=folder, env=environment(), capture_output=True, check=False).returncode == 0
+
+
+def test_predict_in_python_takes_what_the_command_takes(finished: tuple[Path, dict[str, Any], str]) -> None:
+    """Raw pixels of any kind of number, with or without an image's axes, are what scaled ones are."""
+    folder, summary, _ = finished
+    run, x = open_run(folder / summary["run"]), load("digits").x_test[:20]
+    expected = run.predict(x.astype(np.float32) * np.float32(load("digits").scale))
+    for raw in (x, x.astype(int), x.astype(float), x.reshape(20, 8, 8)):
+        np.testing.assert_allclose(run.predict(raw), expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(run.predict(x[0].reshape(8, 8)), expected[:1], rtol=1e-5, atol=1e-6)
 
 
 def test_eval_agrees_with_the_run(finished: tuple[Path, dict[str, Any], str]) -> None:

@@ -38,6 +38,13 @@ def test_raw_pixels_are_scaled_as_in_training(tmp_path: Path, kind: str) -> None
     assert x.dtype == np.float32
 
 
+@pytest.mark.parametrize("dtype", [np.int64, np.float32, np.float64])
+def test_raw_pixels_are_raw_whatever_holds_them(tmp_path: Path, dtype: type) -> None:
+    """Whole numbers above 1 are pixels, also where a program has made other numbers of them."""
+    np.save(tmp_path / "x.npy", X.astype(dtype))
+    np.testing.assert_allclose(read_inputs(tmp_path / "x.npy", 4, scale=1 / 16), X / 16)
+
+
 @pytest.mark.parametrize(("kind", "full"), [("idx", 255), ("npy", 255), ("npz", 255), ("csv", 1)])
 def test_without_a_scale_only_uint8_is_scaled(tmp_path: Path, kind: str, full: int) -> None:
     """A full uint8 pixel is 1; a csv is taken as it is."""
