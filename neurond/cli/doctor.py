@@ -23,7 +23,6 @@ PACKAGES = [
     "msgpack",
     "uvloop",
     "safetensors",
-    "psutil",
     "pydantic",
     "ruamel.yaml",
     "rich",

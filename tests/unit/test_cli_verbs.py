@@ -431,5 +431,5 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     )
     done = run_python("-c", code)
     imported = set(done.stdout.split("IMPORTED")[1].split())
-    heavy = {"numpy", "zmq", "pydantic", "ruamel", "uvloop", "psutil", "safetensors"}
+    heavy = {"numpy", "zmq", "pydantic", "ruamel", "uvloop", "safetensors"}
     assert not imported & (heavy | ({"typer", "rich"} if arguments[0] == "group" else set()))

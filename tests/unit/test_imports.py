@@ -1,12 +1,23 @@
-"""What import contracts cannot see: what the `__init__` of a package brings in when a module of it starts."""
+"""What import contracts cannot see: what the `__init__` of a package brings in, and what is installed for nothing."""
 
 from __future__ import annotations
 
+import ast
 import json
+import re
 import subprocess
 import sys
+import tomllib
+from importlib.metadata import packages_distributions
+from pathlib import Path
 
 import pytest
+
+from neurond.cli import doctor
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("broker", "monitor", "neurond", "topology")
+OTHERS = {*sys.stdlib_module_names, *PACKAGES, "pydantic_core"}  # the last comes with pydantic, and only so
 
 HEAVY = {"pydantic", "rich", "ruamel", "typer"}
 
@@ -17,3 +28,18 @@ def test_a_daemon_loads_nothing_that_reads_what_people_write(module: str) -> Non
     code = "import importlib, json, sys; importlib.import_module(sys.argv[1]); print(json.dumps([*sys.modules]))"
     loaded = subprocess.run([sys.executable, "-c", code, module], capture_output=True, text=True, check=True)
     assert not HEAVY & set(json.loads(loaded.stdout))
+
+
+def test_what_a_user_installs_is_what_is_imported() -> None:
+    """The dependencies are the packages that our modules import, no more and no fewer, and doctor looks at each."""
+    roots = set()
+    for file in (file for package in PACKAGES for file in (ROOT / package).rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            roots |= {name.partition(".")[0] for name in names}
+    homes = packages_distributions()
+    imported = {home for root in roots - OTHERS for home in homes[root]}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    wanted = {re.split(r"[><=;\s]", dependency)[0] for dependency in project["dependencies"]}
+    assert {name.lower() for name in imported} == wanted == set(doctor.PACKAGES)
