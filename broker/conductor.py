@@ -146,7 +146,7 @@ class Conductor:
             self._save(command.id, _limit(command, words.SAVE_S), now)
         else:
             targets = {command.target or SOURCE}
-            self._ask(verb, targets, _limit(command, words.ASK_S), now, self._reply, command.args, command.id)
+            self._ask(verb, targets, _limit(command, words.ASK_S), now, self._replied, command.args, command.id)
 
     def _stop(self, command: Command, now: float) -> None:
         if self.state is words.State.WAITING:
@@ -164,9 +164,12 @@ class Conductor:
     def _refuse(self, command: Command, why: str) -> None:
         self._out.append(words.Answer(Reply(command.id, False, error=why)))
 
-    def _reply(self, round: Round, now: float) -> None:  # noqa: ARG002 - every round's end is told the time
+    def _replied(self, round: Round, now: float) -> None:  # noqa: ARG002 - every round's end is told the time
+        self._reply(round, dict(round.data))
+
+    def _reply(self, round: Round, data: dict[str, Any]) -> None:
         if round.client:
-            self._out.append(words.Answer(Reply(round.client, not round.errors, round.data, round.error)))
+            self._out.append(words.Answer(Reply(round.client, not round.errors, data, round.error)))
 
     def _drained(self, round: Round, now: float) -> None:
         """The source has heard of the stop, or cannot; `finished` comes when it is done."""
@@ -213,14 +216,15 @@ class Conductor:
         self._save_is_over(round, now)
 
     def _save_is_over(self, round: Round, now: float) -> None:
+        answer: dict[str, Any] = dict(round.data)
         if round.errors:
             kept = f"generation {self.generation}" if self.generation else "none"
             why = f"generation {round.generation} was not saved: {round.error}"
             self._publish("failed", what="save", why=why, kept=kept)
         else:
             self._publish("saved", generation=round.generation)
-            round.data = {"generation": round.generation, "processes": round.data}  # type: ignore[dict-item]
-        self._reply(round, now)
+            answer = {"generation": round.generation, "processes": round.data}
+        self._reply(round, answer)
         if self.state is words.State.SAVING and not round.client and round.generation == self._asked_generation:
             self._end(self._why or "finished", now, **({"save_error": round.error} if round.errors else {}))
 
