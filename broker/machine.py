@@ -101,7 +101,7 @@ class BrokerMachine:
                 self._command(message, route, now)
             case wire.Beat() if member is not None:
                 was_alive = member.alive
-                self.registry.beat(route, message.progress, now)
+                member.beat(message.progress, now)
                 if not was_alive:
                     self._joined(member, now)
             case wire.Beat():
@@ -110,8 +110,8 @@ class BrokerMachine:
                 self._happened(words.Answered(member.name, message), now)
             case wire.Event() if member is not None and message.name == member.name:
                 self._happened(words.Said(message), now)
-                if message.kind in ("failed", "left"):
-                    self._lost(member.name, str(message.data.get("why", "it said goodbye")), now)
+                if message.kind == "failed":
+                    self._lost(member.name, str(message.data.get("why", "it failed")), now)
             case _:
                 self.wire_errors += 1
         return out

@@ -37,6 +37,14 @@ class Member:
     beats: int = 0
     alive: bool = True
 
+    def beat(self, progress: int, now: float) -> None:
+        """Note a beat, which also brings it back where it was silent."""
+        self.alive = True
+        self.heard = now
+        self.beats += 1
+        if progress != self.progress:
+            self.progress, self.moved = progress, now
+
 
 class Registry:
     """The members of one run.
@@ -89,18 +97,6 @@ class Registry:
         member = Member(hello.name, hello.role, hello.pid, hello.endpoint, route, incarnation, heard=now, moved=now)
         self._members[hello.name] = member
         self._routes[route] = hello.name
-        return member
-
-    def beat(self, route: bytes, progress: int, now: float) -> Member | None:
-        """Note a beat, which also brings back a member that was silent; None if nobody has this route."""
-        member = self.by_route(route)
-        if member is None:
-            return None
-        member.alive = True
-        member.heard = now
-        member.beats += 1
-        if progress != member.progress:
-            member.progress, member.moved = progress, now
         return member
 
     def by_route(self, route: bytes) -> Member | None:

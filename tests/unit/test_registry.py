@@ -70,15 +70,15 @@ def test_superseded_incarnation(registry: Registry) -> None:
 def test_silence(registry: Registry) -> None:
     """A member is silent when its last beat is as old as the timeout, not a moment before, and `due` says when."""
     assert registry.due == inf
-    registry.hello(hello(), b"r", 0.0)
-    registry.beat(b"r", 5, 10.0)
+    h1 = registry.hello(hello(), b"r", 0.0)
+    h1.beat(5, 10.0)
     assert registry.due == 13.0
     assert registry.silent(12.99) == []
     assert registry.silent(registry.due) == ["h1"]
-    registry.beat(b"r", 6, 13.5)
+    h1.beat(6, 13.5)
     assert registry.silent(14.0) == []
-    registry.hello(hello("source", pid=2, endpoint="ipc:///x/source"), b"s", 15.0)
-    registry.beat(b"s", 1, 15.0)
+    source = registry.hello(hello("source", pid=2, endpoint="ipc:///x/source"), b"s", 15.0)
+    source.beat(1, 15.0)
     assert registry.due == 16.5
     registry.dead("h1")
     assert registry.due == 18.0
@@ -93,12 +93,13 @@ def test_starting_takes_longer(registry: Registry) -> None:
 
 def test_late_beat_brings_back(registry: Registry) -> None:
     """A process that was taken for dead is alive again with its next beat."""
-    registry.hello(hello(), b"r", 0.0)
+    h1 = registry.hello(hello(), b"r", 0.0)
     registry.dead("h1")
     assert registry.alive == ()
-    registry.beat(b"r", 1, 5.0)
+    h1.beat(1, 5.0)
     assert registry.alive == ("h1",)
-    assert registry.beat(b"nobody", 1, 5.0) is None
+    assert registry.by_route(b"r") is h1
+    assert registry.by_route(b"nobody") is None
 
 
 def test_roster_is_complete_with_all(registry: Registry) -> None:
@@ -115,9 +116,9 @@ def test_roster_is_complete_with_all(registry: Registry) -> None:
 
 def test_progress_is_seen(registry: Registry) -> None:
     """Status tells a process that beats without moving from one that works."""
-    registry.hello(hello(), b"r", 0.0)
-    registry.beat(b"r", 7, 1.0)
-    registry.beat(b"r", 7, 2.0)
+    h1 = registry.hello(hello(), b"r", 0.0)
+    h1.beat(7, 1.0)
+    h1.beat(7, 2.0)
     status = registry.status(4.0)
     assert status["h1"]["heard_s_ago"] == 2.0
     assert status["h1"]["moved_s_ago"] == 3.0
