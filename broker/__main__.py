@@ -5,17 +5,17 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from broker.registry import BEAT_TIMEOUT_S
-from broker.server import Server, say
+from broker.server import Server
 from broker.sockets import Sockets, bound
 from topology import address, exits
 from topology.plan import Plan, plan_from_dict
+from topology.process import run, say, tether
 
 
 def serve(
@@ -49,26 +49,15 @@ def serve(
                 say("broker: stopping; once more to leave at once")
                 server.stop()
 
-        def tether() -> None:
-            try:
-                gone = not os.read(sys.stdin.fileno(), 4096)
-            except OSError:
-                gone = True
-            if gone:
-                loop.remove_reader(sys.stdin.fileno())
-                server.leave(exits.FAILED)
-                say("broker: whoever started this process is gone; leaving")
-
         loop.add_signal_handler(signal.SIGINT, interrupt)
         loop.add_signal_handler(signal.SIGTERM, server.leave, exits.OK)
         if tethered:
-            loop.add_reader(sys.stdin.fileno(), tether)
+            tether("broker", server.leave)
         status = await running
         return exits.INTERRUPTED if interrupted else status
 
     server = Server(the_plan, sockets, run_dir, resume=resume, beat_timeout_s=beat_timeout_s)
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        return runner.run(main())
+    return run(main())
 
 
 def read_plan(path: Path) -> Plan:
@@ -79,14 +68,6 @@ def read_plan(path: Path) -> Plan:
         raise ValueError(f"cannot read {path}: {error.strerror}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} is not a plan of this version: {error}") from error
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    try:
-        import uvloop
-    except ImportError:  # not built for every platform; the loop of the standard library does the same
-        return None
-    return uvloop.new_event_loop
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

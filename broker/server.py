@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import sys
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 
 import zmq
@@ -22,6 +21,7 @@ from broker.registry import BEAT_TIMEOUT_S
 from broker.sockets import Socket, Sockets
 from broker.words import Discard, Leave, WriteManifest
 from topology import exits, plan, wire
+from topology.process import say
 
 BUDGET = 256  # rounds over the sockets before the loop gets its turn
 LAST_WORDS_S = 0.2  # after the end, for those that listen to hear of it
@@ -207,9 +207,3 @@ class Server:
 
         place = (self._run_dir, self._run, order.generation, order.parts)
         self._loop.run_in_executor(self._disk, manifest.write, *place).add_done_callback(written)
-
-
-def say(line: str) -> None:
-    """One line for the log. Nobody reading it (the other end of a pipe has died) is no reason to stop."""
-    with suppress(OSError):
-        print(line, file=sys.stderr, flush=True)

@@ -18,7 +18,7 @@ import contextlib
 import errno
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from neurond.machine import Machine, Request
 from neurond.shell import Inbox, Shell
 from topology import address, checkpoints, exits, wire
 from topology.plan import SOURCE
+from topology.process import run, say, tether
 
 TICK_S = 0.25
 IDLE_TICK_S = 0.5  # where nothing moves: a network that waits costs next to nothing
@@ -84,7 +85,7 @@ class Daemon:
         for number, status in ((signal.SIGTERM, exits.OK), (signal.SIGINT, exits.INTERRUPTED)):
             self._loop.add_signal_handler(number, self._leave, status)
         if self._settings.tethered:
-            self._loop.add_reader(sys.stdin.fileno(), self._tether)
+            tether(self._settings.name, self._leave)
         endpoint = self._settings.bind or default_inbox(self._settings.broker, self._settings.name)
         try:
             self._inbox = Inbox(self._context, endpoint)
@@ -203,14 +204,6 @@ class Daemon:
             return f"tcp://{self._settings.advertise}:{bound.rpartition(':')[2]}"
         return bound
 
-    def _tether(self) -> None:
-        with contextlib.suppress(OSError):
-            if os.read(sys.stdin.fileno(), 4096):
-                return
-        self._loop.remove_reader(sys.stdin.fileno())
-        self._leave(exits.FAILED)  # before a word, for whoever read the log may be gone too
-        say(f"{self._settings.name}: whoever started this process is gone; leaving")
-
     def _unreachable(self) -> None:
         what = f"no broker answers at {self._settings.broker}; is it running?"
         self._fail(StartError(what, exits.UNREACHABLE))
@@ -248,12 +241,6 @@ def _unusable(verb: str, where: str, error: zmq.ZMQError) -> StartError:
     return StartError(f"cannot {verb} {where}: {zmq.strerror(number)}", exits.USAGE if is_none else exits.FAILED)
 
 
-def say(line: str) -> None:
-    """One line for the log, if anybody can still read it."""
-    with contextlib.suppress(OSError):
-        print(line, file=sys.stderr, flush=True)
-
-
 def serve(settings: Settings) -> int:
     """Run one daemon to its end, on uvloop where there is one; returns the exit status."""
 
@@ -261,19 +248,10 @@ def serve(settings: Settings) -> int:
         return await Daemon(settings).run()
 
     try:
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            return runner.run(main())
+        return run(main())
     except (StartError, address.AddressError) as error:
         say(f"neurond: {error}")
         return error.exit_code
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    try:
-        import uvloop
-    except ImportError:  # not built for every platform; the loop of the standard library does the same
-        return None
-    return uvloop.new_event_loop
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
