@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import signal
 import sys
 from collections.abc import Sequence
@@ -14,8 +13,9 @@ from broker.registry import BEAT_TIMEOUT_S
 from broker.server import Server
 from broker.sockets import Sockets, bound
 from topology import address, exits
-from topology.plan import Plan, plan_from_dict
+from topology.plan import Plan
 from topology.process import run, say, tether
+from topology.sound import sound_plan
 
 
 def serve(
@@ -63,11 +63,11 @@ def serve(
 def read_plan(path: Path) -> Plan:
     """The plan in a file; ValueError with one line if there is none."""
     try:
-        return plan_from_dict(json.loads(path.read_text(encoding="utf-8")))
+        return sound_plan(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ValueError(f"cannot read {path}: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path} is not a plan of this version: {error}") from error
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged or of another version: {error}") from error
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from neurond.errors import RunError
-from neurond.sound import check_plan
 from topology import checkpoints
 from topology.files import write_whole
-from topology.plan import Plan, plan_from_dict, to_dict
+from topology.plan import Plan, to_dict
+from topology.sound import sound_plan
 
 if TYPE_CHECKING:
     import numpy as np
@@ -223,11 +223,9 @@ def open_run(path: str | os.PathLike[str]) -> Run:
         what = "is not a run folder: it has no plan.json" if folder.is_dir() else "is no folder"
         raise RunError(f"{folder} {what}; runs are folders under {os.environ.get('NEUROND_RUNS') or RUNS}/")
     try:
-        plan = plan_from_dict(json.loads(_read(file)))
-        check_plan(plan)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        what = f"no {error}" if isinstance(error, KeyError) else str(error)
-        raise RunError(f"{file} is damaged or of another version: {what}") from error
+        plan = sound_plan(_read(file))
+    except ValueError as error:
+        raise RunError(f"{file} is damaged or of another version: {error}") from error
     return Run(folder, plan)
 
 

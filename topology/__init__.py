@@ -12,7 +12,7 @@
     resolve.py  Topology + DataShape -> Plan
     draw.py     a topology as text or mermaid
     write.py    Topology -> YAML text; JSON Schema; reference.py the page of docs/
-    plan.py     what each process is told
+    plan.py     what each process is told; sound.py whether a plan that was read is one
     wire.py     every message; frames.py, blocks.py their bytes on the data plane, packing.py on the control plane
     feed.py     what the broker sends to those who watch
     address.py  where sockets are; exits.py exit codes; threads.py threads of a process' BLAS

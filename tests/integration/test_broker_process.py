@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import signal
 import socket
@@ -12,11 +13,14 @@ from pathlib import Path
 import pytest
 
 from monitor.client import Client
+from neurond import data
 from tests.peers import broker, network
 from tests.waiting import DEADLINE_S
 from topology import address, wire
 from topology.address import BrokerUnreachable
-from topology.plan import Plan
+from topology.load import load
+from topology.plan import Plan, to_dict
+from topology.resolve import resolve
 
 
 @pytest.mark.parametrize("kind", ["ipc", "tcp"])
@@ -89,14 +93,23 @@ async def test_signals(
             assert everyone["source"].told() == verbs
 
 
+def many() -> str:
+    """A plan that is sound but for a size that is no number."""
+    whole = to_dict(resolve(load("xor"), data.describe("xor")))
+    whole["groups"][0]["size"] = "many"
+    return json.dumps(whole)
+
+
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
         (None, r"broker: cannot read .*plan.json: No such file or directory"),
-        ("{", r"broker: .*plan.json is not a plan of this version: .*"),
-        ('{"version": 1}', r"broker: .*plan.json is not a plan of this version: 'name'"),
-        ("[]", r"broker: .*plan.json is not a plan of this version: .*"),
+        ("{", r"broker: .*plan.json is damaged or of another version: .*"),
+        ('{"version": 1}', r"broker: .*plan.json is damaged or of another version: no 'name'"),
+        ("[]", r"broker: .*plan.json is damaged or of another version: .*"),
+        (many(), r"broker: .*plan.json is damaged or of another version: .*groups\[0\].size cannot be 'many'"),
     ],
+    ids=["missing", "no JSON", "incomplete", "a list", "another type"],
 )
 async def test_bad_plan(tmp_path: Path, sockets: str, content: str | None, expected: str) -> None:
     """A plan that is none is one clear line and exit code 1."""

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import is_dataclass
 from typing import Any, get_type_hints
 
-from topology.plan import SOURCE, Plan
+from topology.plan import SOURCE, Plan, plan_from_dict
 
 
-def check_plan(plan: Plan) -> None:
-    """Raise TypeError for a value of another type than its field, ValueError for a process that is not there."""
-    _check_types(plan)
-    _check_names(plan)
+def sound_plan(text: str) -> Plan:
+    """The plan that a file's text (JSON) holds; ValueError, with one line, if we could not have written it."""
+    try:
+        plan = plan_from_dict(json.loads(text))
+        _check_types(plan)
+        _check_names(plan)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"no {error}" if isinstance(error, KeyError) else str(error)) from error
+    return plan
 
 
 def _check_types(part: Any, where: str = "plan") -> None:
