@@ -143,18 +143,11 @@ def _settings(overrides: Overrides) -> list[str]:
 
 async def _interruptible(work: Work) -> Run:
     """Run with Ctrl-C as a wish to stop; where signals cannot be had it does what it always does."""
+    from neurond.signals import stopped_by
+
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    before = signal.getsignal(signal.SIGINT)
-    try:
-        loop.add_signal_handler(signal.SIGINT, stop.set)
-    except (NotImplementedError, RuntimeError, ValueError):  # Windows, or not the main thread
+    with stopped_by(signal.SIGINT, stop):
         return await work(stop=stop)
-    try:
-        return await work(stop=stop)
-    finally:
-        loop.remove_signal_handler(signal.SIGINT)
-        signal.signal(signal.SIGINT, before)
 
 
 def _in_a_thread(work: Work) -> Run:

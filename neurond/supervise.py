@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import errno
 import shutil
+import signal
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from operator import itemgetter
@@ -24,7 +25,7 @@ from broker.words import STOP_S as BROKER_STOP_S
 from neurond import launch, runs
 from neurond.conclusion import conclude, died, lost
 from neurond.errors import ProcessLost, RunError
-from neurond.hangup import stopped_by_hangup
+from neurond.signals import stopped_by
 from neurond.until import Check, Target
 from topology import address
 from topology.wire import Event, Telemetry
@@ -78,7 +79,9 @@ async def supervise(
     """
     stop = stop or asyncio.Event()
     run, topology = launch.prepare(topology, run_dir, resume, data_dir)
-    with runs.held(run.path), stopped_by_hangup(stop):
+    # A terminal that is closed stops the run in good order, unless it is to live on (nohup) or the caller cares.
+    cares = signal.getsignal(signal.SIGHUP) is not signal.SIG_DFL
+    with runs.held(run.path), nullcontext() if cares else stopped_by(signal.SIGHUP, stop):
         supervisor = _Supervisor(run, until, for_s, on_view, stop)
         await supervisor.run(topology, resume is not None, data_dir)
     return run
