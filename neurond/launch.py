@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -116,10 +117,6 @@ def _machines(plan: Plan, shape: DataShape) -> Iterator[Machine]:
 
 def _check_open_files(processes: int) -> None:
     """Each process is connected to every other: it is told now, and not by one that cannot open a socket."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return
     allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = OPEN_FILES + OPEN_FILES_A_PEER * processes
     if allowed != resource.RLIM_INFINITY and allowed < needed:

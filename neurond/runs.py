@@ -9,6 +9,7 @@ checkpoints/      manifest.json and one file a process (topology/checkpoints.py)
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import math
 import os
@@ -66,11 +67,6 @@ def held(path: Path) -> Iterator[None]:
 
     The lock is on the folder itself, so there is no lock file to leave behind.
     """
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        yield
-        return
     fd = os.open(path, os.O_RDONLY)
     try:
         try:

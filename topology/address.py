@@ -10,6 +10,7 @@ that dies, and what such a process left behind is cleared by the next one to bin
 
 from __future__ import annotations
 
+import fcntl
 import os
 import stat
 import sys
@@ -181,8 +182,6 @@ def bind_lock(endpoint: str) -> Lock:
     """
     if not endpoint.startswith("ipc://"):
         return Lock(endpoint, None, -1)
-    import fcntl  # not on Windows, where there is no ipc either
-
     path = Path(endpoint.removeprefix("ipc://"))
     _ipc(path)
     lock = _lock_path(path)

@@ -7,6 +7,7 @@ its checksum is deleted. A finished file appears by rename, so nobody ever sees 
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import http.client
 import os
@@ -207,13 +208,10 @@ def _open_part(part: Path) -> Iterator[FileIO]:
 
 
 def _lock(f: FileIO, part: Path) -> bool:
-    with suppress(ImportError):  # Windows has no fcntl; there the checksum alone guards against a second fetch
-        import fcntl
-
-        try:
-            fcntl.flock(f.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
+    try:
+        fcntl.flock(f.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
     return _same_file(f, part)  # not if its last owner finished it between our open and our lock
 
 
