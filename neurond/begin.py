@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from neurond.machine import Machine
 from topology import checkpoints, exits
-from topology.plan import group_from_dict, source_from_dict
+from topology.plan import SourcePlan, group_from_dict, source_from_dict
+
+if TYPE_CHECKING:
+    from neurond.data import Dataset
+
+_FOREIGN = (ValueError, KeyError, IndexError, TypeError, AttributeError)
+"""What reading a plan or a state raises that was written for something else."""
 
 
 class StartError(Exception):
@@ -33,20 +39,24 @@ def make_machine(role: str, plan: dict[str, Any], incarnation: int, data_dir: st
             from neurond.group import GroupMachine  # the source needs none of it
 
             return GroupMachine(group_from_dict(plan), incarnation)
-        from neurond import data
         from neurond.source import SourceMachine
 
         p = source_from_dict(plan)
-        try:
-            examples = data.load(p.data, data_dir=data_dir or p.data_dir, label=p.label, test=p.test)
-        except data.DataError as error:
-            raise StartError(str(error), exits.INVALID) from error
-        if examples.x_train.shape[1] != p.features:
-            what = f"{p.data} has {examples.x_train.shape[1]} features, not {p.features}"
-            raise StartError(what, exits.INVALID)
-        return SourceMachine(p, examples, incarnation)
-    except (KeyError, TypeError) as error:
-        raise StartError(f"the broker sent a plan of another version ({error})") from error
+        return SourceMachine(p, _examples(p, data_dir), incarnation)
+    except _FOREIGN as error:
+        raise StartError(f"the broker sent a plan of another version: {_what(error)}") from error
+
+
+def _examples(p: SourcePlan, data_dir: str | None) -> Dataset:
+    from neurond import data
+
+    try:
+        examples = data.load(p.data, data_dir=data_dir or p.data_dir, label=p.label, test=p.test)
+    except data.DataError as error:
+        raise StartError(str(error), exits.INVALID) from error
+    if examples.x_train.shape[1] != p.features:
+        raise StartError(f"{p.data} has {examples.x_train.shape[1]} features, not {p.features}", exits.INVALID)
+    return examples
 
 
 def restore(machine: Machine, run_dir: Path) -> None:
@@ -56,5 +66,12 @@ def restore(machine: Machine, run_dir: Path) -> None:
     try:
         manifest = checkpoints.read_manifest(run_dir)
         machine.restore(checkpoint.read(run_dir, manifest, machine.name))
-    except (ValueError, KeyError) as error:  # ours, or the state of another network
-        raise StartError(f"cannot resume {machine.name} from {run_dir}: {error}") from error
+    except checkpoints.CheckpointError as error:
+        raise StartError(str(error)) from error
+    except _FOREIGN as error:
+        what = f"{run_dir}: {machine.name!r} cannot go on from the last checkpoint: {_what(error)}"
+        raise StartError(f"{what}; leave out what was changed, or --resume") from error
+
+
+def _what(error: Exception) -> str:
+    return f"it has no {error}" if isinstance(error, KeyError) else str(error)

@@ -11,9 +11,9 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from neurond import runs
+from neurond import begin, runs
 from neurond.errors import RunError
-from topology import address, checkpoints
+from topology import address
 
 if TYPE_CHECKING:
     from neurond.machine import Machine
@@ -81,20 +81,11 @@ def check_saved(run_dir: Path, plan: Plan, shape: DataShape) -> None:
     Each part is taken up here, by the machine that is to go on with it, so that nothing is started for what
     cannot be.
     """
-    from neurond import checkpoint
-
-    name = ""
     try:
-        manifest = checkpoints.read_manifest(run_dir)
         for machine in _machines(plan, shape):
-            name = machine.name
-            machine.restore(checkpoint.read(run_dir, manifest, name))
-    except checkpoints.CheckpointError as error:
+            begin.restore(machine, run_dir)
+    except begin.StartError as error:
         raise RunError(str(error)) from error
-    except (ValueError, KeyError, IndexError) as error:
-        what = f"it has no {error}" if isinstance(error, KeyError) else str(error)
-        hint = "leave out what was changed, or --resume"
-        raise RunError(f"{run_dir}: {name!r} cannot go on from the last checkpoint: {what}; {hint}") from error
 
 
 def _machines(plan: Plan, shape: DataShape) -> Iterator[Machine]:

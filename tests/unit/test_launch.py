@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from broker import manifest
-from neurond import checkpoint, data, launch, runs
+from neurond import begin, checkpoint, data, launch, runs
 from neurond.errors import RunError
 from neurond.group import GroupMachine
 from neurond.source import SourceMachine
@@ -68,6 +68,15 @@ def forget_source(run: Path) -> None:
     file.write_text(json.dumps(entries))
 
 
+def empty_source(run: Path) -> None:
+    """Save the source anew with a count that is not there."""
+    plan = runs.open_run(run).plan
+    machines = [SourceMachine(plan.source, data.load("xor")), *map(GroupMachine, plan.groups)]
+    states = {m.name: m.state() for m in machines}
+    states["source"]["next"] = states["source"]["next"][:0]
+    manifest.write(run, "xor", 4, {name: checkpoint.write(run, "4", name, state) for name, state in states.items()})
+
+
 def edit_plan(group: int, key: str, value: object) -> Callable[[Path], None]:
     """Change a value of a group of the plan."""
 
@@ -99,6 +108,7 @@ def edit_topology(old: str, new: str) -> Callable[[Path], None]:
         (lose_group, r"cannot read .*3/hidden.safetensors: No such file or directory$"),
         (lose_generation, r"cannot read .*3/hidden.safetensors: No such file or directory$"),
         (forget_source, r"manifest.json is damaged: it names no file of 'source'$"),
+        (empty_source, r"'source' cannot go on from the last checkpoint: index 0 is out of bounds"),
         (
             edit_plan(0, "size", "many"),
             r"plan.json is damaged or of another version: .*groups\[0\].size cannot be 'many'",
@@ -127,6 +137,18 @@ def test_what_cannot_be_gone_on_from(saved: Path, damage: Callable[[Path], None]
         launch.prepare(None, None, saved, None)
     assert "\n" not in str(error.value)
     assert {path: path.stat().st_mtime_ns for path in saved.rglob("*")} == before
+
+
+@pytest.mark.parametrize("damage", [damage_source, forget_source, empty_source])
+def test_a_process_says_the_same(saved: Path, damage: Callable[[Path], None]) -> None:
+    """A process that is to go on from what cannot be used says the line that a run would have said."""
+    damage(saved)
+    with pytest.raises(RunError) as refused:
+        launch.prepare(None, None, saved, None)
+    source = SourceMachine(runs.open_run(saved).plan.source, data.load("xor"))
+    with pytest.raises(begin.StartError) as failed:
+        begin.restore(source, saved)
+    assert str(failed.value) == str(refused.value)
 
 
 def test_paths_hold_from_every_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
