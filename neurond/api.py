@@ -100,7 +100,7 @@ async def run_async(
 
         until = parse_target(until)
     return await supervise(
-        _topology(topology_or_name, overrides, resume),
+        topology_of(topology_or_name, overrides, resume),
         run_dir=run_dir,
         resume=resume,
         data_dir=data_dir,
@@ -111,7 +111,7 @@ async def run_async(
     )
 
 
-def _topology(
+def topology_of(
     given: TopologyLike | None, overrides: Overrides, resume: str | PathLike[str] | None
 ) -> Topology | None:
     """What to train; None for exactly what `resume` trained."""
@@ -121,7 +121,7 @@ def _topology(
             return None
         from neurond.runs import open_run
 
-        return load(open_run(resume).path / "topology.yaml", settings, env={})
+        return open_run(resume).changed(settings)
     if isinstance(given, str | PathLike):
         return load(given, settings)
     topology = given if isinstance(given, Topology) else from_dict(given)

@@ -24,6 +24,7 @@ __all__ = [
     "ProcessLost",
     "RunError",
     "TargetNotReached",
+    "WrongUse",
 ]
 
 # ruff: noqa: N818 - these are named for what happened
@@ -33,6 +34,12 @@ class NeurondError(Exception):
     """A run failed; `exit_code` is what the command line exits with."""
 
     exit_code = exits.FAILED
+
+
+class WrongUse(ValueError):
+    """Something was asked for in a way that cannot be meant; the message is one line for the user."""
+
+    exit_code = exits.USAGE
 
 
 class RunError(NeurondError):

@@ -12,13 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from neurond import begin, runs
-from neurond.errors import RunError
+from neurond.errors import RunError, WrongUse
 from topology import address
 
 if TYPE_CHECKING:
     from neurond.machine import Machine
     from topology.plan import DataShape, Plan
     from topology.spec import Topology
+
+Transport = Literal["ipc", "tcp"]
 
 OPEN_FILES, OPEN_FILES_A_PEER = 32, 4  # measured: 24 and 3
 
@@ -28,32 +30,35 @@ def prepare(
     run_dir: str | PathLike[str] | None,
     resume: str | PathLike[str] | None,
     data_dir: str | PathLike[str] | None,
+    transport: Transport = "ipc",
 ) -> tuple[runs.Run, Topology]:
     """The run's folder and plan, and the topology that they are of; nothing is started or written yet.
 
-    Arguments and errors are those of `supervise`.
+    Arguments and errors are those of `supervise`; `transport` is that of the links.
     """
+    if resume is not None and run_dir is not None:
+        raise WrongUse(f"a resumed run goes on in its own folder, {resume}; leave out --run (run_dir)")
     earlier = None if resume is None else runs.open_saved(resume)
     if topology is None:
         if earlier is None:
-            raise ValueError("neither a topology nor a run to resume")
+            raise WrongUse("neither a topology nor a run to resume")
         topology = earlier.topology
     if data_dir is None and earlier is not None:
         data_dir = earlier.plan.source.data_dir
-    topology, plan, shape = planned(topology, text(data_dir))
+    topology, plan, shape = planned(topology, path_text(data_dir), transport)
     total = round(plan.source.epochs * shape.train)
     if earlier is not None and (done := earlier.summary.get("stimuli") or 0) >= total:
         more = f"{2 * plan.source.epochs:g}"
         raise RunError(f"{earlier.path} is finished, {done:,} of {total:,} stimuli; add --set source.epochs={more}")
     if earlier is not None:
-        check_saved(earlier.path, plan, shape)
+        _check_saved(earlier.path, plan, shape)
     _check_open_files(len(plan.processes))
     path = earlier.path if earlier is not None else runs.create(topology.name, run_dir)
     return runs.Run(path, plan), topology
 
 
 def planned(
-    topology: Topology, data_dir: str | None, transport: Literal["ipc", "tcp"] = "ipc"
+    topology: Topology, data_dir: str | None, transport: Transport = "ipc"
 ) -> tuple[Topology, Plan, DataShape]:
     """A topology with the whole path of its data, its plan, checked against the data, and the data's shape.
 
@@ -75,7 +80,7 @@ def planned(
     return topology, resolve(topology, shape, data_dir, transport), shape
 
 
-def check_saved(run_dir: Path, plan: Plan, shape: DataShape) -> None:
+def _check_saved(run_dir: Path, plan: Plan, shape: DataShape) -> None:
     """Raise RunError unless every process of `plan` can go on from its part of the last checkpoint.
 
     Each part is taken up here, by the machine that is to go on with it, so that nothing is started for what
@@ -127,7 +132,7 @@ def socket_folder() -> tuple[Path, str]:
     return folder, ""
 
 
-def describe(run: runs.Run, topology: Topology) -> None:
+def write_origin(run: runs.Run, topology: Topology) -> None:
     """Write into the run's folder what is trained, and where."""
     from neurond.environment import environment
     from topology.write import dump
@@ -149,7 +154,7 @@ def commands(run: runs.Run, broker_address: str, resume: bool, data_dir: str | N
     return {"broker": broker, "source": source, **groups}
 
 
-def text(path: str | PathLike[str] | None) -> str | None:
+def path_text(path: str | PathLike[str] | None) -> str | None:
     """A path as the command line takes it."""
     return None if path is None else str(path)
 

@@ -13,7 +13,7 @@ import fcntl
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import cached_property
@@ -138,9 +138,13 @@ class Run:
     @property
     def topology(self) -> Topology:
         """The topology, with every default filled in."""
+        return self.changed(())
+
+    def changed(self, settings: Iterable[str]) -> Topology:
+        """The topology with other values in it, as `--set` takes them; TopologyError if it then cannot be."""
         from topology.load import load  # brings pydantic and ruamel
 
-        return load(self.path / "topology.yaml", env={})
+        return load(self.path / "topology.yaml", settings, env={})
 
     @property
     def metrics(self) -> list[dict[str, Any]]:

@@ -138,7 +138,8 @@ class _Supervisor:
             runs.write_plan(self._run.path, self._run.plan)
             stack.push_async_callback(self._spawner.stop)
             try:
-                await self._spawner.start(launch.commands(self._run, broker_address, resume, launch.text(data_dir)))
+                where = launch.path_text(data_dir)
+                await self._spawner.start(launch.commands(self._run, broker_address, resume, where))
             except SpawnError as error:
                 raise RunError(str(error)) from error
             # The processes are on their way: everything slow of our own comes after.
@@ -146,7 +147,7 @@ class _Supervisor:
 
             client = await stack.enter_async_context(Client(broker_address))
             await stack.enter_async_context(self._listening(client))
-            launch.describe(self._run, topology)
+            launch.write_origin(self._run, topology)
             await self._watch(client)
             await self._spawner.ended(timeout_s=GONE_S)
         assert self._ended is not None

@@ -9,9 +9,9 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from neurond.cli.output import WrongUse
+from neurond.errors import WrongUse
 from topology import address
 
 if TYPE_CHECKING:
@@ -103,25 +103,16 @@ def _conduct(options: argparse.Namespace) -> int:
     from broker.__main__ import serve
     from broker.sockets import bound
     from neurond import launch, runs
-    from topology.load import load
-    from topology.write import dump
+    from neurond.api import topology_of
 
-    earlier = None if options.resume is None else runs.open_saved(options.resume)
-    if options.file is None and earlier is not None:
-        topology = load(earlier.path / "topology.yaml", options.overrides, env={})
-    else:
-        topology = load(options.file, options.overrides)
-    transport: Literal["ipc", "tcp"] = "ipc" if address.folder(options.address) else "tcp"
-    data_dir = options.data_dir or (earlier.plan.source.data_dir if earlier else None)
-    topology, plan, shape = launch.planned(topology, data_dir, transport)
-    if earlier is not None:
-        launch.check_saved(earlier.path, plan, shape)
+    wanted = topology_of(options.file, options.overrides, options.resume)
+    transport: launch.Transport = "ipc" if address.folder(options.address) else "tcp"
     with bound(options.address) as sockets:  # first: a broker that cannot serve makes no run folder
-        folder = earlier.path if earlier else runs.create(topology.name, options.run)
-        with runs.held(folder):
-            runs.write_text(folder / "topology.yaml", dump(topology))
-            runs.write_plan(folder, plan)
-            return serve(plan, sockets, folder.absolute(), resume=earlier is not None)
+        run, topology = launch.prepare(wanted, options.run, options.resume, options.data_dir, transport)
+        with runs.held(run.path):
+            runs.write_plan(run.path, run.plan)
+            launch.write_origin(run, topology)
+            return serve(run.plan, sockets, run.path.absolute(), resume=options.resume is not None)
 
 
 VERBS: dict[str, Callable[[Sequence[str]], int]] = {"broker": broker, "source": source, "group": group}

@@ -13,16 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
-from topology import exits
-
 if TYPE_CHECKING:
     from rich.console import Console
-
-
-class WrongUse(ValueError):  # noqa: N818 (a fact, and said so to the user)
-    """The command was called in a way that cannot be meant; the message is one line for the user."""
-
-    exit_code = exits.USAGE
 
 
 def out(text: str) -> None:

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from neurond.cli.output import WrongUse, out_json, say, suggest, words
+from neurond.cli.output import out_json, say, suggest, words
 from neurond.cli.topologies import DataDir, Set
+from neurond.errors import WrongUse
 from neurond.until import Target, parse_for, parse_target
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def run(
 ) -> None:
     """Train a network as processes on this machine, and show it."""
     target, for_s = _wanted(until, for_)
-    _check_start(file, resume, run_dir)
+    _check_start(file, resume)
     display = _Display(quiet=quiet, picture=svg is not None)
     from neurond.api import run_async
     from neurond.errors import Interrupted, TargetNotReached
@@ -98,9 +99,7 @@ def _wanted(until: str | None, for_: str | None) -> tuple[Target | None, float |
         raise WrongUse(str(error)) from None
 
 
-def _check_start(file: str | None, resume: Path | None, run_dir: Path | None) -> None:
-    if resume is not None and run_dir is not None:
-        raise WrongUse(f"a resumed run goes on in its own folder, {resume}; leave out --run")
+def _check_start(file: str | None, resume: Path | None) -> None:
     if file is None and resume is None:
         from topology.load import zoo
 

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from neurond.cli.output import WrongUse, out, say
+from neurond.cli.output import out, say
+from neurond.errors import WrongUse
 
 COMPLETE_VARIABLE = "_NEUROND_COMPLETE"
 """How a shell's script asks; the name is typer's own rule."""

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from neurond.cli.output import WrongUse, out, out_json, say, suggest
+from neurond.cli.output import out, out_json, say, suggest
+from neurond.errors import WrongUse
 
 if TYPE_CHECKING:
     from topology.plan import Plan
@@ -68,7 +69,7 @@ def planned(file: str, overrides: list[str] | None, data_dir: Path | None) -> tu
     from topology.load import load
 
     topology = load(file, overrides or (), os.environ)
-    return topology, launch.planned(topology, launch.text(data_dir))[1]
+    return topology, launch.planned(topology, launch.path_text(data_dir))[1]
 
 
 def check(

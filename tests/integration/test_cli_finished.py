@@ -64,6 +64,17 @@ def test_run_folder_is_complete(finished: tuple[Path, dict[str, Any], str]) -> N
         assert (run / "logs" / f"{process}.log").is_file()
 
 
+@pytest.mark.parametrize("verb", ["run", "broker"])
+def test_a_finished_run_is_not_gone_on_from(finished: tuple[Path, dict[str, Any], str], verb: str) -> None:
+    """Whoever is to go on from it says that there is nothing left to do, and what would be."""
+    folder, summary, _ = finished
+    done = neurond(folder, verb, "--resume", summary["run"], NEUROND_BIND=f"ipc://{folder}/sockets/")
+    total = f"{summary['stimuli']:,}"
+    said = f"neurond: {summary['run']} is finished, {total} of {total} stimuli; add --set source.epochs=4\n"
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", said)
+    assert not (folder / "sockets").exists()
+
+
 def test_words_go_to_stderr(finished: tuple[Path, dict[str, Any], str]) -> None:
     """Without a terminal: plain lines, the comparison with dense, and the next command, all on stderr."""
     _, summary, said = finished

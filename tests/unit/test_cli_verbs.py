@@ -12,8 +12,8 @@ import pytest
 import typer
 
 from neurond.cli import app
-from neurond.cli.output import WrongUse
 from neurond.data.dataset import DataError
+from neurond.errors import WrongUse
 from topology.address import AddressInUse, BrokerUnreachable
 from topology.load import load, loads, zoo
 from topology.threads import BLAS
@@ -96,6 +96,7 @@ def test_help_of_every_verb_has_an_example(neurond, verb: str) -> None:
         ("source", "too", "many"),
         ("broker",),
         ("broker", "digits", "--address", "udp://localhost:1"),
+        ("broker", "digits", "--resume", "a", "--run", "b"),
         ("completion", "tcsh"),
     ],
 )
