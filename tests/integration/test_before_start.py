@@ -64,19 +64,24 @@ async def test_a_runtime_folder_that_can_be_used(
     runtime.rmdir()
 
 
-@pytest.mark.parametrize("allowed", [8, 24, 40])
-def test_too_few_open_files(tmp_path: Path, allowed: int) -> None:
-    """A limit on open files that the processes could not work under is one line and 1, before there is a folder."""
-    done = subprocess.run(
-        [*NEUROND, "run", "xor", "--run", "run"],
-        cwd=tmp_path,
+def limited(folder: Path, open_files: int, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The command, run to its end in `folder` with so many open files allowed."""
+    return subprocess.run(
+        [*NEUROND, *arguments],
+        cwd=folder,
         env=environment(),
         capture_output=True,
         text=True,
         timeout=DEADLINE_S,
         check=False,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, allowed)),
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (open_files, open_files)),
     )
+
+
+@pytest.mark.parametrize("allowed", [8, 24, 40])
+def test_too_few_open_files(tmp_path: Path, allowed: int) -> None:
+    """A limit on open files that the processes could not work under is one line and 1, before there is a folder."""
+    done = limited(tmp_path, allowed, "run", "xor", "--run", "run")
     assert done.stderr == (
         f"neurond: a run of 3 processes needs 44 open files in each, and {allowed} are allowed; "
         "raise it with: ulimit -n 1024\n"
@@ -88,14 +93,5 @@ def test_too_few_open_files(tmp_path: Path, allowed: int) -> None:
 def test_as_few_open_files_as_it_asks_for(tmp_path: Path) -> None:
     """With what the line asks for, the largest of the ready networks runs."""
     asked = 32 + 4 * 13
-    done = subprocess.run(
-        [*NEUROND, "run", "deep", "--run", "run", "--set", "source.epochs=1"],
-        cwd=tmp_path,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE_S,
-        check=False,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (asked, asked)),
-    )
+    done = limited(tmp_path, asked, "run", "deep", "--run", "run", "--set", "source.epochs=1")
     assert done.returncode == 0, done.stderr

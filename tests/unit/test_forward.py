@@ -11,15 +11,13 @@ from numpy.typing import NDArray
 
 import neurond.forward
 from neurond.forward import forward
+from tests.plans import group_plan
 from topology.plan import (
     SOURCE,
-    GroupPlan,
     LinkPlan,
     LossPlan,
-    OptimizerPlan,
     Plan,
     SourcePlan,
-    UpdatePlan,
 )
 
 FEATURES = 5
@@ -30,33 +28,6 @@ def link(index: int, pre: str, post: str, n_pre: int, group: str, start: int = 0
     return LinkPlan(index, pre, post, n_pre, group, start, size or n_pre)
 
 
-def group(
-    name: str, part: tuple[int, int, int], neuron: str, links_in: tuple[LinkPlan, ...], loss: LossPlan | None = None
-) -> GroupPlan:
-    """A group process; `part` is (first neuron, neurons, neurons of the group)."""
-    start, size, group_size = part
-    return GroupPlan(
-        name=name,
-        group=name.split(".")[0],
-        size=size,
-        start=start,
-        group_size=group_size,
-        fan_in=sum(x.n_pre for x in links_in),
-        neuron=neuron,
-        slope=0.1,
-        join="match",
-        init="auto",
-        optimizer=OptimizerPlan(),
-        update=UpdatePlan(),
-        staleness_decay=0.0,
-        seed=1,
-        memory=64,
-        links_in=links_in,
-        links_out=(),
-        loss=loss,
-    )
-
-
 def network() -> Plan:
     """A network source -> h (two shards of 3 and 4) -> mid -> out, with the skip links source -> out and h -> out."""
     h = [(0, 3, 7), (3, 4, 7)]
@@ -65,11 +36,11 @@ def network() -> Plan:
         return tuple(link(index + i, f"h.{i}", post, n, "h", start, 7) for i, (start, n, _) in enumerate(h))
 
     groups = [
-        group(f"h.{i}", part, "tanh", (link(i, SOURCE, f"h.{i}", FEATURES, SOURCE),)) for i, part in enumerate(h)
+        group_plan(f"h.{i}", part, "tanh", (link(i, SOURCE, f"h.{i}", FEATURES, SOURCE),)) for i, part in enumerate(h)
     ]
-    groups.append(group("mid", (0, 6, 6), "leaky_relu", from_h("mid", 10)))
+    groups.append(group_plan("mid", (0, 6, 6), "leaky_relu", from_h("mid", 10)))
     into_out = (link(20, "mid", "out", 6, "mid"), link(21, SOURCE, "out", FEATURES, SOURCE), *from_h("out", 22))
-    groups.append(group("out", (0, 2, 2), "sigmoid", into_out, LossPlan()))
+    groups.append(group_plan("out", (0, 2, 2), "sigmoid", into_out, loss=LossPlan()))
     source = SourcePlan(
         data="xor",
         data_dir=None,

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import struct
-import tracemalloc
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +10,7 @@ import numpy as np
 import pytest
 import zmq
 
+from tests.allocations import peak_memory, refuse
 from tests.stimuli import IDS, VALUES, spikes
 from topology import frames, wire
 from topology.wire import Closes, Notifications, WireError
@@ -167,26 +166,6 @@ def test_flags_of_other_length_cannot_travel() -> None:
         wire.encode(Notifications(3, 2, 5, 1, IDS, np.array([True, False]), VALUES))
 
 
-def peak_memory(attempt: Callable[[], object]) -> int:
-    """Bytes that were allocated at once at most."""
-    tracemalloc.start()
-    try:
-        attempt()
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-
-
-def refuse(data: bytes) -> Callable[[], None]:
-    """An attempt to read bytes that must be refused."""
-
-    def attempt() -> None:
-        with pytest.raises(WireError):
-            wire.decode(data)
-
-    return attempt
-
-
 def test_a_frame_can_make_us_allocate_so_much_and_no_more() -> None:
     """A few bytes never make a process allocate more than one block of the largest size."""
     empty = frame_of(n=1024, width=4096)
@@ -197,4 +176,4 @@ def test_a_frame_can_make_us_allocate_so_much_and_no_more() -> None:
         frame_of(n=1024, width=4096, layout=1, stored=2**22),
         frame_of(n=1024, width=4096, layout=4, stored=2**32 - 1),
     ):
-        assert peak_memory(refuse(announced)) < 100_000
+        assert peak_memory(refuse(wire.decode, announced)) < 100_000

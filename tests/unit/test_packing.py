@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import tracemalloc
-from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -11,6 +9,7 @@ import msgpack
 import numpy as np
 import pytest
 
+from tests.allocations import peak_memory, refuse
 from topology import packing, wire
 from topology.wire import Beat, ControlMessage, Event, Refused, Telemetry, WireError
 
@@ -85,26 +84,6 @@ def test_the_error_says_where() -> None:
         wire.unpack(envelope(TELEMETRY | {"counters": {"spikes": 1.0}}, kind="telemetry"))
 
 
-def peak_memory(attempt: Callable[[], object]) -> int:
-    """Bytes that were allocated at once at most."""
-    tracemalloc.start()
-    try:
-        attempt()
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-
-
-def refuse(data: bytes) -> Callable[[], None]:
-    """An attempt to read bytes that must be refused."""
-
-    def attempt() -> None:
-        with pytest.raises(WireError):
-            wire.unpack(data)
-
-    return attempt
-
-
 def nested(depth: int) -> list[Any]:
     """Lists within lists."""
     data: list[Any] = []
@@ -131,14 +110,14 @@ def test_bottomless_data_is_refused() -> None:
 
 def test_a_control_message_can_make_us_allocate_so_much_and_no_more() -> None:
     """Bytes that announce or hold very many items are refused within a bounded amount of memory."""
-    assert peak_memory(refuse(b"\xdd\xff\xff\xff\xff")) < 100_000
-    assert peak_memory(refuse(b"\xdd\x00\x00\x40\x00" * 3300)) < 100 * 2**20
-    assert peak_memory(refuse(b"\xdd\x00\x02\x00\x00" * 100 + bytes(2**17))) < 2**20
+    assert peak_memory(refuse(wire.unpack, b"\xdd\xff\xff\xff\xff")) < 100_000
+    assert peak_memory(refuse(wire.unpack, b"\xdd\x00\x00\x40\x00" * 3300)) < 100 * 2**20
+    assert peak_memory(refuse(wire.unpack, b"\xdd\x00\x02\x00\x00" * 100 + bytes(2**17))) < 2**20
     long_map = b"\xde\xff\xff" + b"".join(b"\xa4%04x\xc0" % i for i in range(2**16 - 1))
-    assert peak_memory(refuse(long_map)) < 2**20
+    assert peak_memory(refuse(wire.unpack, long_map)) < 2**20
     million_maps = b"\xdc\x00\x40" + (b"\xdc\x40\x00" + b"\x80" * 2**14) * 64
-    assert peak_memory(refuse(million_maps)) < 10 * 2**20
-    assert peak_memory(refuse(bytes(packing.MAX_CONTROL + 1))) < 100_000
+    assert peak_memory(refuse(wire.unpack, million_maps)) < 10 * 2**20
+    assert peak_memory(refuse(wire.unpack, bytes(packing.MAX_CONTROL + 1))) < 100_000
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from neurond.weights import initial_bias, initial_weights, link_weights
-from topology.plan import GroupPlan, LinkPlan, OptimizerPlan, UpdatePlan
+from tests.plans import group_plan
+from topology.plan import GroupPlan, LinkPlan
 
 PRE, POST, FAN_IN = 400, 300, 600
 
@@ -37,25 +38,7 @@ def link(pre: str, start: int, n_pre: int) -> LinkPlan:
 
 def group(name: str, start: int, size: int) -> GroupPlan:
     """A process with neurons start..start+size of group h2."""
-    return GroupPlan(
-        name=name,
-        group="h2",
-        size=size,
-        start=start,
-        group_size=POST,
-        fan_in=FAN_IN,
-        neuron="relu",
-        slope=0.01,
-        join="match",
-        init="auto",
-        optimizer=OptimizerPlan(),
-        update=UpdatePlan(),
-        staleness_decay=0.0,
-        seed=7,
-        memory=64,
-        links_in=(),
-        links_out=(),
-    )
+    return group_plan(name, (start, size, POST), "relu", fan_in=FAN_IN, seed=7)
 
 
 @pytest.mark.parametrize(
