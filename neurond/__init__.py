@@ -13,7 +13,6 @@ Where things are:
     supervise.py    a whole run on this machine; launch.py what it starts from, conclusion.py how it ends, signals.py;
                     until.py its goal
     runs.py         the folder of a run; environment.py where it ran
-    runs.py         the folder of a run; environment.py where it ran
     daemon.py       one process; begin.py what it begins with; shell.py and control.py its sockets
     group.py, source.py, readout.py, machine.py, flight.py, links.py, memory.py, dendrites.py    decisions (pure)
     neurons.py, losses.py, rules.py, optimizers.py, updates.py, weights.py, forward.py           the numerics

@@ -46,7 +46,7 @@ MOST = 128
 BULK_SHARE = 32
 """Closes that nobody awaits leave once for this part of the memory: even in a long chain of groups, each of which
 holds some back, a stimulus is closed well before the memory has come round to it."""
-HINT = "lower the learning rate (optimizer.lr) or the window (source.window)"
+HINT = "lower the learning rate (optimizer.lr) or the window (source.window), and give inputs that are about one"
 
 COUNTERS = (
     "stimuli",

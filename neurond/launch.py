@@ -17,6 +17,7 @@ from topology import address
 
 if TYPE_CHECKING:
     from neurond.machine import Machine
+    from neurond.until import Target
     from topology.plan import DataShape, Plan
     from topology.spec import Topology
 
@@ -31,6 +32,7 @@ def prepare(
     resume: str | PathLike[str] | None,
     data_dir: str | PathLike[str] | None,
     transport: Transport = "ipc",
+    until: Target | None = None,
 ) -> tuple[runs.Run, Topology]:
     """The run's folder and plan, and the topology that they are of; nothing is started or written yet.
 
@@ -46,6 +48,8 @@ def prepare(
     if data_dir is None and earlier is not None:
         data_dir = earlier.plan.source.data_dir
     topology, plan, shape = planned(topology, path_text(data_dir), transport)
+    if until is not None and until.gauge.endswith("accuracy") and not plan.source.classes:
+        raise WrongUse(f"'{until.text}' can never be reached: a regression has no accuracy; write loss<=0.1, say")
     total = round(plan.source.epochs * shape.train)
     if earlier is not None and (done := earlier.summary.get("stimuli") or 0) >= total:
         more = f"{2 * plan.source.epochs:g}"

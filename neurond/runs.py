@@ -41,6 +41,12 @@ def create(name: str, run_dir: str | os.PathLike[str] | None = None, now: dateti
 
     Raises RunError if it cannot be made, or if `run_dir` has something in it.
     """
+    where = os.path.abspath(run_dir if run_dir is not None else os.environ.get("NEUROND_RUNS") or RUNS)  # noqa: PTH100
+    try:
+        where.encode()
+    except UnicodeEncodeError:
+        what = "its name is not UTF-8, and no message could hold it"
+        raise RunError(f"cannot make a run folder in {where!a}: {what}; choose another with --run") from None
     try:
         if run_dir is not None:
             path = Path(run_dir)

@@ -72,13 +72,13 @@ async def supervise(
         the run, complete.
 
     Raises:
-        TopologyError, DataError: before anything is started.
+        TopologyError, DataError, WrongUse: before anything is started.
         RunError, AddressError: the folder or the sockets cannot be used.
         ProcessLost, Diverged, TargetNotReached, Interrupted: as they say; the folder is complete as far as it goes.
 
     """
     stop = stop or asyncio.Event()
-    run, topology = launch.prepare(topology, run_dir, resume, data_dir)
+    run, topology = launch.prepare(topology, run_dir, resume, data_dir, until=until)
     # A terminal that is closed stops the run in good order, unless it is to live on (nohup) or the caller cares.
     cares = signal.getsignal(signal.SIGHUP) is not signal.SIG_DFL
     with runs.held(run.path), nullcontext() if cares else stopped_by(signal.SIGHUP, stop):

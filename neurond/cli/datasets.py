@@ -9,6 +9,9 @@ import typer
 from neurond.cli.output import out, out_json, say, suggest, words
 from neurond.cli.topologies import DataDir
 
+FAR = 30.0
+"""Inputs beyond this are likely to make a network diverge at the usual learning rates."""
+
 app = typer.Typer()
 
 
@@ -98,6 +101,8 @@ def show(
         return
     out(f"{name}: {shape.train:,} to train on, {shape.test:,} to test on")
     out(f"features: {shape.features:,}, from {low:g} to {high:g}")
+    if max(-low, high) > FAR:
+        say("warning: numbers are taken as they are, and a network learns best where they are about one: divide them")
     if data.classes:
         listed = ", ".join(f"{c} ({n:,})" for c, n in list(zip(data.classes, counts, strict=True))[:20])
         out(f"classes: {shape.classes}: {listed}{' and more' if shape.classes > 20 else ''}")

@@ -279,6 +279,13 @@ def test_data_leads_on_with_what_was_given(neurond) -> None:
     assert "`neurond data fetch mnist --data-dir here`" in neurond("data", "show", "mnist", "--data-dir", "here").err
 
 
+@pytest.mark.parametrize(("high", "warned"), [(1, False), (1400, True)])
+def test_data_show_warns_of_numbers_that_are_far_from_one(neurond, high: int, warned: bool) -> None:
+    """A table is not scaled, so whoever looks at it is told where it will not train as it is."""
+    Path("wine.csv").write_text("a,b,kind\n" + f"0.1,{high},x\n0.2,{-high},y\n" * 9)
+    assert ("warning: numbers are taken as they are" in neurond("data", "show", "csv:wine.csv").err) is warned
+
+
 def test_data_show_of_what_is_not_there(neurond) -> None:
     """No such data set, no such file: one line and 3."""
     for name in ("digit", "csv:nowhere.csv", "npz:nowhere.npz"):

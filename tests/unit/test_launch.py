@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,10 +13,11 @@ import pytest
 
 from broker import manifest
 from neurond import begin, checkpoint, data, launch, runs
-from neurond.errors import RunError
+from neurond.errors import RunError, WrongUse
 from neurond.group import GroupMachine
 from neurond.source import SourceMachine
-from topology.load import load
+from neurond.until import parse_target
+from topology.load import load, loads
 from topology.plan import DataPlan
 from topology.write import dump
 
@@ -31,6 +33,26 @@ def saved(tmp_path: Path) -> Path:
     files = {m.name: checkpoint.write(run.path, "3", m.name, m.state()) for m in machines}
     manifest.write(run.path, run.plan.name, 3, files)
     return run.path
+
+
+def test_a_goal_that_no_run_can_reach_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A regression has no accuracy, so none is waited for; a loss it has."""
+    (tmp_path / "line.csv").write_text("a,y\n" + "".join(f"{k},{k / 2 + 0.25}\n" for k in range(40)))
+    text = "neurond: 1\nsource: {data: 'csv:line.csv'}\ngroups: {out: {size: 1, neuron: linear}}\n"
+    monkeypatch.chdir(tmp_path)
+    topology = loads(text + "loss: {reads: out, kind: mse}\nlinks: {source -> out: }\n")
+    with pytest.raises(WrongUse, match="a regression has no accuracy"):
+        launch.prepare(topology, tmp_path / "run", None, None, until=parse_target("acc>=0.9"))
+    assert not (tmp_path / "run").exists()
+    launch.prepare(topology, tmp_path / "run", None, None, until=parse_target("loss<=0.1"))
+
+
+def test_a_folder_that_no_message_can_name_is_refused(tmp_path: Path) -> None:
+    """A name that is not UTF-8 is told in one line, before anything is made."""
+    folder = os.fsdecode(os.fsencode(tmp_path) + b"/d\xff")
+    with pytest.raises(RunError, match="not UTF-8"):
+        launch.prepare(load("xor"), folder, None, None)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_sound_checkpoint_is_gone_on_from(saved: Path) -> None:
