@@ -13,7 +13,7 @@ from typing import NoReturn
 from neurond.cli.output import say
 from topology import exits
 
-DAEMONS = ("broker", "source", "group")
+DAEMONS = ("broker", "source", "group", "status")
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
             stream.reconfigure(errors="replace")  # a terminal that knows only ASCII is no reason to fail
     try:
         if arguments[:1] and arguments[0] in DAEMONS:
-            from neurond.cli.daemons import daemon  # daemons do without typer: 65 ms and 8 MiB each
+            from neurond.cli.daemons import daemon  # they do without typer: 65 ms and 8 MiB each
 
             code = daemon(arguments[0], arguments[1:])
         else:

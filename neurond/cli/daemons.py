@@ -1,7 +1,8 @@
 """The verbs broker, source and group: one process each, configured by flags or by `NEUROND_*`, as containers like it.
 
-They are parsed here with argparse and handed to the same light entry points that the supervisor starts, so a
-group's process carries no command-line framework.
+`status` is with them, for a container's health is asked for every few seconds. All are parsed here with argparse, and
+the daemons handed to the same light entry points that the supervisor starts, so a group's process carries no
+command-line framework.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from neurond.cli.output import out, out_json
 from neurond.errors import WrongUse
-from topology import address
+from topology import address, exits
 
 if TYPE_CHECKING:
     import typer
@@ -26,7 +28,9 @@ SET_HELP = "override any value of the topology, such as source.epochs=5"
 BROKER_HELP = "address of the broker, such as tcp://10.0.0.2:5570 (NEUROND_BROKER)"
 BIND_HELP = "endpoint of this process' inbox, such as tcp://0.0.0.0:5600 (NEUROND_BIND)"
 ADVERTISE_HELP = "host under which peers reach the inbox, where it is not the bound one (NEUROND_ADVERTISE)"
+NAMED_HELP = "a process that must be alive (NEUROND_NAME)"
 DATA_HELP = "where mnist and fashion-mnist lie (NEUROND_DATA)"
+STATUS_S = 3.0  # for the broker to answer
 
 
 class _Parser(argparse.ArgumentParser):
@@ -104,6 +108,7 @@ def _conduct(options: argparse.Namespace) -> int:
     from broker.sockets import bound
     from neurond import launch, runs
     from neurond.api import topology_of
+    from neurond.cli.witness import Witness
 
     wanted = topology_of(options.file, options.overrides, options.resume)
     transport: launch.Transport = "ipc" if address.folder(options.address) else "tcp"
@@ -112,10 +117,51 @@ def _conduct(options: argparse.Namespace) -> int:
         with runs.held(run.path):
             runs.write_plan(run.path, run.plan)
             launch.write_origin(run, topology)
-            return serve(run.plan, sockets, run.path.absolute(), resume=options.resume is not None)
+            with Witness(run, options.address) as witness:
+                status = serve(run.plan, sockets, run.path.absolute(), resume=options.resume is not None)
+            return witness.conclude(status)
 
 
-VERBS: dict[str, Callable[[Sequence[str]], int]] = {"broker": broker, "source": source, "group": group}
+def status(arguments: Sequence[str]) -> int:
+    """Ask a broker how its run stands; exits with 4 if none answers, with 5 if the process named is not alive."""
+    parser = _parser("status", status.__doc__ or "", "neurond status --broker tcp://127.0.0.1:5570")
+    parser.add_argument("name", nargs="?", default=os.environ.get("NEUROND_NAME") or None, help=NAMED_HELP)
+    parser.setting("--broker", "NEUROND_BROKER", default=address.DEFAULT, metavar="ADDRESS", help=BROKER_HELP)
+    parser.add_argument("--json", action="store_true", help="all that the broker tells, as one JSON object")
+    options = parser.parse_args(arguments)
+    address.control(options.broker)  # raises what `main` explains if it is no address
+    return _ask(options)
+
+
+def _ask(options: argparse.Namespace) -> int:
+    import asyncio
+
+    from monitor.client import Client
+
+    async def asked() -> dict[str, Any]:
+        async with Client(options.broker) as client:
+            return (await client.command("status", timeout_s=STATUS_S)).data
+
+    told = asyncio.run(asked())
+    processes: dict[str, dict[str, Any]] = told["processes"]
+    if options.name is not None and options.name not in processes:
+        raise WrongUse(f"no process {options.name!r} in {told['run']}; there are {', '.join(processes)}")
+    dead = [name for name in processes if not processes[name]["alive"]]
+    if options.json:
+        out_json(told)
+    else:
+        missing = f"; not there: {', '.join(dead)}" if dead else ""
+        alive = f"{len(processes) - len(dead)} of {len(processes)} processes"
+        out(f"{told['run']} is {told['state']}, {alive}, checkpoint {told['generation']}{missing}")
+    return exits.LOST if options.name in dead else exits.OK
+
+
+VERBS: dict[str, Callable[[Sequence[str]], int]] = {
+    "broker": broker,
+    "source": source,
+    "group": group,
+    "status": status,
+}
 
 
 def daemon(verb: str, arguments: Sequence[str]) -> int:

@@ -245,7 +245,10 @@ def test_a_broker_whose_port_is_taken(tmp_path: Path) -> None:
 
 
 def test_processes_one_by_one(tmp_path: Path) -> None:
-    """The broker, the source and each group started by hand over tcp, by NEUROND_* alone, make a whole run."""
+    """The broker, the source and each group started by hand over tcp, by NEUROND_* alone, make a whole run.
+
+    Its folder is that of `neurond run`, but for the logs, and the broker says the result.
+    """
     (tmp_path / "short.yaml").write_text(neurond(tmp_path, "expand", "digits", "--set", "source.epochs=1").stdout)
     where = {"NEUROND_BROKER": f"tcp://127.0.0.1:{free_port()}"}
     variables = {
@@ -269,3 +272,12 @@ def test_processes_one_by_one(tmp_path: Path) -> None:
             p.wait()
     assert [p.returncode for p in processes] == [0] * len(processes), said
     assert neurond(tmp_path, "eval", "run").returncode == 0
+    files = {path.name for path in (tmp_path / "run").iterdir()}
+    wanted = "topology.yaml plan.json environment.json metrics.jsonl summary.json checkpoints"
+    assert files == set(wanted.split())
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert summary["why"] == "finished"
+    assert (
+        summary["stimuli"] == json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[-1])["stimuli"]
+    )
+    assert f"test accuracy {summary['test_accuracy'] * 100:.2f} %" in said[0]

@@ -57,6 +57,7 @@ VERBS = [
     "completion",
     "zoo",
     "data",
+    "status",
     "broker",
     "source",
     "group",

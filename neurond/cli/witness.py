@@ -1,0 +1,139 @@
+"""What `neurond broker` writes of its own run: the rows, the summary and the result, as `neurond run` does.
+
+The broker only passes on what the processes tell, so its witness listens as any monitor would, in a thread of
+its own: the broker's loop never waits for the disk or for a slow terminal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import threading
+import time
+from contextlib import suppress
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from neurond import runs
+from neurond.cli.output import say
+from neurond.errors import Interrupted
+from topology import exits
+from topology.wire import Event, Telemetry
+
+if TYPE_CHECKING:
+    from monitor.client import Client
+    from monitor.progress import PlainProgress
+    from monitor.view import View
+
+ROW_S = 0.5  # between rows of metrics.jsonl
+LAST_WORDS_S = 2.0  # for the broker's last event to come, once it has left
+
+
+class Witness:
+    """A context around the serving of a broker.
+
+    Args:
+        run: what the broker serves.
+        broker: the address that it is bound to.
+
+    """
+
+    def __init__(self, run: runs.Run, broker: str) -> None:
+        self._run, self._address = run, from_here(broker)
+        self._ended: dict[str, Any] | None = None
+        self._trouble: Exception | None = None
+        self._left = threading.Event()
+        self._thread = threading.Thread(target=self._listen, name="witness", daemon=True)
+
+    def __enter__(self) -> Self:
+        """Start to listen."""
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """The broker has left: hear its last words, if it says any."""
+        self._left.set()
+        self._thread.join()
+
+    def conclude(self, status: int) -> int:
+        """Write the summary and say the result; the exit status, given the broker's.
+
+        Raises Diverged, Interrupted or RunError, as `neurond.conclusion` says.
+        """
+        from neurond.conclusion import conclude
+
+        # Whoever stops the containers of a run once one of them has ended must not cost it its summary.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        if self._trouble is not None:
+            raise self._trouble
+        if self._ended is None:  # it was told to leave at once
+            return status
+        try:
+            conclude(self._run, self._view, self._ended, None, status == exits.INTERRUPTED)
+        except Interrupted:
+            self._say_result()
+            raise
+        self._say_result()
+        return status
+
+    def _say_result(self) -> None:
+        from monitor.comparison import plain_comparison
+
+        for line in plain_comparison(self._run.summary):
+            say(line)
+
+    def _listen(self) -> None:
+        from monitor.progress import PlainProgress  # late, while the processes start: they bring rich
+        from monitor.view import View
+
+        self._view: View = View(self._run.plan.processes, self._run.plan.name, str(self._run.path))
+        metrics = runs.Metrics(self._run.path)
+        try:
+            with PlainProgress(say, time.monotonic) as progress:
+                asyncio.run(self._watch(progress, metrics))
+        except Exception as error:  # said when the broker is done: no reason to end the training
+            self._trouble = error
+        finally:
+            metrics.close()
+
+    async def _watch(self, progress: PlainProgress, metrics: runs.Metrics) -> None:
+        from monitor.client import Client
+
+        async with Client(self._address) as client:
+            hearing = asyncio.create_task(self._hear(client, progress, metrics))
+            leaving = asyncio.create_task(self._until_left())
+            done, others = await asyncio.wait((hearing, leaving), return_when=asyncio.FIRST_COMPLETED)
+            for task in others:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
+            for task in done:
+                await task
+
+    async def _hear(self, client: Client, progress: PlainProgress, metrics: runs.Metrics) -> None:
+        due = 0.0
+        async for item in client.stream():
+            now = time.monotonic()
+            self._view.update(item, now)
+            progress(self._view)
+            over = isinstance(item, Event) and (item.name, item.kind) == ("broker", "ended")
+            if self._view.stimuli is not None and (over or (now >= due and isinstance(item, Telemetry))):
+                due = now + ROW_S
+                metrics.append(self._view.row())
+            if over:
+                self._ended = dict(item.data)  # type: ignore[union-attr]
+                return
+
+    async def _until_left(self) -> None:
+        await asyncio.to_thread(self._left.wait)
+        await asyncio.sleep(LAST_WORDS_S)
+
+
+def from_here(broker: str) -> str:
+    """The address at which a broker that is bound to `broker` is reached by its own machine."""
+    for everywhere, here in (("tcp://0.0.0.0", "tcp://127.0.0.1"), ("tcp://*", "tcp://127.0.0.1")):
+        if broker.startswith(everywhere):
+            return here + broker.removeprefix(everywhere)
+    return broker
