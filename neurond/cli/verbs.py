@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from neurond.cli import daemons, datasets, doctor, run, shell, topologies, trained
+from neurond.cli import compose, daemons, datasets, doctor, run, shell, topologies, trained
 from neurond.cli.output import out
 from neurond.cli.shell import COMPLETE_VARIABLE
 
@@ -20,6 +20,7 @@ EXAMPLES = {
     "graph": "neurond graph mnist --mermaid",
     "schema": "neurond schema > neurond.schema.json",
     "init": "neurond init topology.yaml",
+    "compose": "neurond compose topology.yaml --output docker-compose.yml",
     "eval": "neurond eval runs/20250131-120000-digits",
     "predict": "neurond predict runs/20250131-120000-digits inputs.csv > classes.csv",
     "doctor": "neurond doctor",
@@ -57,7 +58,7 @@ def verbs() -> typer.Typer:
     t = topologies
     panels = (
         ("Train and use", (run.run, trained.eval_, trained.predict)),
-        ("Topologies", (t.init, t.zoo, t.check, t.expand, t.graph, t.schema)),
+        ("Topologies", (t.init, t.zoo, t.check, t.expand, t.graph, t.schema, compose.compose)),
         ("This machine", (doctor.doctor, shell.completion)),
     )
     for panel, members in panels:

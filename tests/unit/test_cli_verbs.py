@@ -49,6 +49,7 @@ VERBS = [
     "eval",
     "predict",
     "init",
+    "compose",
     "check",
     "expand",
     "graph",
