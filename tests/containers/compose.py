@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from tests.command import neurond
+from tests.waiting import until
 
 RUN_S = 180.0  # of a stack, from its first container to its last
 
@@ -30,9 +34,15 @@ class Stack:
         self.folder = folder
         self.project = f"neurond-test-{os.getpid()}-{folder.name.lower()}"
         self.file = folder / "docker-compose.yml"
-        self.image = environment["NEUROND_TEST_IMAGE"]
         self._command = [*command]
         self._environment = {**os.environ, **environment}
+
+    def write(self, *arguments: str) -> None:
+        """Let `neurond compose` write the file, with the image of the tests."""
+        done = neurond(
+            self.folder, "compose", *arguments, "--image", self._environment["NEUROND_IMAGE"], "-o", self.file.name
+        )
+        assert done.returncode == 0, done.stderr
 
     def __call__(
         self, *arguments: str, check: bool = True, timeout_s: float = RUN_S
@@ -40,14 +50,31 @@ class Stack:
         """A command of compose, run to its end."""
         return _called([*self._named(), *arguments], check, timeout_s, env=self._environment)
 
-    def containers(self, *arguments: str) -> list[str]:
-        """Names of the project's containers that `docker ps` lists."""
+    def containers(self, *arguments: str) -> dict[str, dict[str, Any]]:
+        """The project's containers that `docker ps` lists, as `docker inspect` tells of them, by their services."""
         mine = f"label=com.docker.compose.project={self.project}"
-        return docker("ps", *arguments, "--filter", mine, "--format", "{{.Names}}").stdout.split()
+        ids = docker("ps", "--quiet", *arguments, "--filter", mine).stdout.split()
+        found = json.loads(docker("inspect", *ids).stdout) if ids else []
+        return {one["Config"]["Labels"]["com.docker.compose.service"]: one for one in found}
 
-    def container(self, service: str) -> str:
-        """The identifier of a service's container."""
-        return self("ps", "-q", service).stdout.strip()
+    def exits(self) -> dict[str, tuple[int, int]]:
+        """Exit code and restarts of each service whose container is not running."""
+        ended = self.containers("--filter", "status=exited")
+        return {name: (one["State"]["ExitCode"], one["RestartCount"]) for name, one in ended.items()}
+
+    def wait(self) -> None:
+        """Wait until every container has ended by itself."""
+        docker("wait", *(one["Id"] for one in self.containers("--all").values()), timeout_s=RUN_S)
+
+    def status(self) -> dict[str, Any]:
+        """What the broker tells of its run; empty while it does not answer."""
+        told = self("exec", "-T", "broker", "neurond", "status", "--json", check=False)
+        return dict(json.loads(told.stdout)) if told.returncode == 0 else {}
+
+    def start(self) -> None:
+        """Start everything, and wait until the network trains."""
+        self("up", "--detach")
+        until(lambda: self.status().get("state") == "running", "the network is complete")
 
     def remove(self) -> None:
         """Remove containers, networks and volumes; images stay."""

@@ -78,8 +78,7 @@ def image(base: str) -> str:
 @pytest.fixture
 def stack(image: str, base: str, tmp_path: Path) -> Iterator[Stack]:
     """docker-compose on a file of the test's own project; nothing of it is left afterwards."""
-    command = _compose()
-    made = Stack(command, tmp_path, {"NEUROND_BASE": base, "NEUROND_TEST_IMAGE": image})
+    made = Stack(_compose(), tmp_path, {"NEUROND_BASE": base, "NEUROND_IMAGE": image})
     yield made
     made.remove()
 
