@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from neurond.cli.output import WrongUse, out, say, suggest
+from neurond.cli.output import out, say, suggest
 from neurond.cli.topologies import File, Set
+from neurond.errors import WrongUse
 
 if TYPE_CHECKING:
     from neurond.cli.containers import Place
