@@ -18,7 +18,7 @@ Where things are:
     neurons.py, losses.py, rules.py, optimizers.py, updates.py, weights.py, forward.py           the numerics
     checkpoint.py   one process' part of a checkpoint
     data/           data sets and readers
-    errors.py       what can go wrong with a run
+    errors.py       what can go wrong with a run; unheard.py what is no reason to stop
     cli/            the command line
 
 Names load on first use, so that ``import neurond`` costs nothing and daemons carry no more than they need.

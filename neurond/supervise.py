@@ -8,7 +8,6 @@ find their standard input ended and leave.
 from __future__ import annotations
 
 import asyncio
-import errno
 import shutil
 import signal
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -26,6 +25,7 @@ from neurond import launch, runs
 from neurond.conclusion import conclude, died, lost
 from neurond.errors import ProcessLost, RunError
 from neurond.signals import stopped_by
+from neurond.unheard import UNHEARD
 from neurond.until import Check, Target
 from topology import address
 from topology.wire import Event, Telemetry
@@ -279,9 +279,9 @@ class _Supervisor:
             try:
                 self._on_view(self._view)
             except OSError as error:
-                if error.errno not in (errno.EIO, errno.EPIPE):
+                if error.errno not in UNHEARD:
                     raise
-                self._on_view = None  # the terminal was closed: nobody watches any more, and the run goes on
+                self._on_view = None  # nobody watches any more (terminal closed, log full), and the run goes on
 
     def _act(self, step: str, client: Client) -> None:
         if step == "stop":

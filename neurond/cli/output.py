@@ -1,4 +1,4 @@
-"""Data to stdout, words to stderr, and no complaint when the reader of a pipe or the terminal has gone."""
+"""Data to stdout, words to stderr, and no complaint when nobody can read them any more."""
 
 from __future__ import annotations
 
@@ -8,21 +8,27 @@ import os
 import shlex
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
+from neurond.unheard import UNHEARD
+
 if TYPE_CHECKING:
     from rich.console import Console
+
+
+GONE = (errno.EPIPE, errno.EIO)  # the reader of a pipe, a terminal
 
 
 def out(text: str) -> None:
     """Data, and the end of a line, to stdout.
 
     A reader that has gone (`neurond expand digits | head -1`) has what it wanted: the command ends as it would have.
+    Data that a full disk does not take is lost: OSError.
     """
-    with _heard_or_not(sys.stdout):
+    with _heard_or_not(sys.stdout, GONE):
         sys.stdout.write(text if text.endswith("\n") else text + "\n")
         sys.stdout.flush()
 
@@ -33,8 +39,8 @@ def out_json(data: Any) -> None:
 
 
 def say(text: str) -> None:
-    """Words, and the end of a line, to stderr. Nobody reading them is no reason to stop."""
-    with _heard_or_not(sys.stderr):
+    """Words, and the end of a line, to stderr. Nobody reading them is no reason to stop, nor is a full disk."""
+    with _heard_or_not(sys.stderr, UNHEARD):
         sys.stderr.write(text + "\n")
         sys.stderr.flush()
 
@@ -62,7 +68,7 @@ def words() -> Console:
 
 
 class _Hearable:
-    """A stream for rich, which would end the process, and with it the training, when its reader goes."""
+    """A stream for rich, which would end the process, and with it the training, when it takes no more words."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -71,22 +77,25 @@ class _Hearable:
         return getattr(self._stream, name)
 
     def write(self, text: str) -> None:
-        with _heard_or_not(self._stream):
+        with _heard_or_not(self._stream, UNHEARD):
             self._stream.write(text)
 
     def flush(self) -> None:
-        with _heard_or_not(self._stream):
+        with _heard_or_not(self._stream, UNHEARD):
             self._stream.flush()
 
 
 @contextmanager
-def _heard_or_not(stream: TextIO) -> Iterator[None]:
-    """Write to a stream whose reader may go: from then on it leads nowhere, so that nothing fails at exit either."""
+def _heard_or_not(stream: TextIO, fine: Container[int | None]) -> Iterator[None]:
+    """Write to a stream that may fail: from then on it leads nowhere, so that nothing fails at exit either.
+
+    Raises OSError with the stream's name unless the failure is `fine`.
+    """
     try:
         yield
     except OSError as error:
-        if error.errno not in (errno.EPIPE, errno.EIO):  # EIO: of a terminal that was closed
-            raise
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, stream.fileno())
         os.close(null)
+        if error.errno not in fine:
+            raise OSError(error.errno, error.strerror, stream.name.strip("<>")) from error

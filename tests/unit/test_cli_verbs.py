@@ -14,6 +14,7 @@ import typer
 from neurond.cli import app
 from neurond.data.dataset import DataError
 from neurond.errors import WrongUse
+from tests.command import NEUROND, environment
 from topology.address import AddressInUse, BrokerUnreachable
 from topology.load import load, loads, zoo
 from topology.threads import BLAS
@@ -422,6 +423,48 @@ def test_a_reader_that_goes_away_is_no_failure() -> None:
     os.close(writer)
     assert done.stderr == ""
     assert done.returncode == 0
+
+
+FULL_DISK = Path("/dev/full")
+FULL = pytest.mark.skipif(not FULL_DISK.exists(), reason="no device that is always full here")
+
+
+@FULL
+@pytest.mark.parametrize("arguments", [["check", "digits"], ["zoo"], ["data", "list"], ["run", "xor", "--for", "1s"]])
+def test_a_full_disk_under_the_words_is_no_failure(tmp_path: Path, arguments: list[str]) -> None:
+    """`2>log` on a full disk costs the words, and nothing else: a run is saved as ever."""
+    with FULL_DISK.open("w") as full:
+        done = subprocess.run(
+            [*NEUROND, *arguments],
+            cwd=tmp_path,
+            env=environment(),
+            stdout=subprocess.PIPE,
+            stderr=full,
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode == 0
+    assert bool(done.stdout) is (arguments[0] in ("zoo", "data"))
+    assert len(list(tmp_path.glob("runs/*/summary.json"))) == (arguments[0] == "run")
+
+
+@FULL
+@pytest.mark.parametrize("arguments", [["expand", "digits"], ["zoo"], ["--version"]])
+def test_a_full_disk_under_the_data_is_one_line(tmp_path: Path, arguments: list[str]) -> None:
+    """Data that could not be written is said, with 1."""
+    with FULL_DISK.open("w") as full:
+        done = subprocess.run(
+            [*NEUROND, *arguments],
+            cwd=tmp_path,
+            env=environment(),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert done.stderr == "neurond: stdout: No space left on device\n"
+    assert done.returncode == 1
 
 
 def test_ascii_terminal() -> None:
