@@ -6,8 +6,11 @@ Exit codes are those of `topology.exits`; exceptions that know theirs carry it a
 from __future__ import annotations
 
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import NoReturn
 
 from neurond.cli.output import say
@@ -36,9 +39,12 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 
             code = daemon(arguments[0], arguments[1:])
         else:
-            from neurond.cli.verbs import verbs
+            with _interruptible():
+                from neurond.cli.verbs import verbs
 
-            code = verbs()(args=arguments, prog_name="neurond", standalone_mode=False)
+                code = verbs()(args=arguments, prog_name="neurond", standalone_mode=False)
+            if code == exits.INTERRUPTED:  # which typer makes of a KeyboardInterrupt, and no verb returns
+                raise KeyboardInterrupt
     except SystemExit:
         raise
     except BaseException as error:
@@ -49,6 +55,22 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         line, code = explain(error)
         say(line)
     sys.exit(code if isinstance(code, int) else exits.OK)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """SIGTERM, and a terminal that is closed, interrupt a verb as Ctrl-C does, unless the caller cares (nohup)."""
+    numbers = [n for name in ("SIGTERM", "SIGHUP") if (n := getattr(signal, name, None))]  # no SIGHUP on Windows
+    if threading.current_thread() is not threading.main_thread():
+        numbers = []  # only the main thread can have them
+    ours = [number for number in numbers if signal.getsignal(number) is signal.SIG_DFL]
+    for number in ours:
+        signal.signal(number, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for number in ours:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def explain(error: BaseException) -> tuple[str, int]:

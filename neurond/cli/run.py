@@ -107,7 +107,12 @@ def _check_start(file: str | None, resume: Path | None) -> None:
 
 
 async def _stoppable(work: Work, say_so: Callable[[str], None]) -> Run:
-    """The run. The first Ctrl-C or SIGTERM stops it in good order, the second one at once."""
+    """The run. The first Ctrl-C or SIGTERM stops it in good order, the second one at once.
+
+    A terminal that is closed stops it in good order too, however often that is told.
+    """
+    from neurond.errors import Interrupted
+
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     task = asyncio.current_task()
@@ -120,12 +125,23 @@ async def _stoppable(work: Work, say_so: Callable[[str], None]) -> Run:
             stop.set()
             say_so("stopping and saving; Ctrl-C once more to leave at once")
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, interrupt)
+    actions: dict[int, Callable[[], None]] = {signal.SIGINT: interrupt, signal.SIGTERM: interrupt}
+    hangup = getattr(signal, "SIGHUP", None)  # not on Windows
+    if hangup is not None and signal.getsignal(hangup) is not signal.SIG_IGN:  # nohup
+        actions[hangup] = stop.set
+    before = {number: signal.getsignal(number) for number in actions}
+    for number, act in actions.items():
+        loop.add_signal_handler(number, act)
     try:
         return await work(stop=stop)
     except asyncio.CancelledError:
+        if stop.is_set():
+            raise Interrupted("interrupted once more: left at once, and the run was not saved") from None
         raise KeyboardInterrupt from None
+    finally:
+        for number, handler in before.items():
+            loop.remove_signal_handler(number)
+            signal.signal(number, handler)
 
 
 class _Display:

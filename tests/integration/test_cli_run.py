@@ -177,8 +177,43 @@ def test_a_second_interrupt_leaves_at_once(start: Callable[..., Started]) -> Non
     started.process.send_signal(signal.SIGINT)
     code, _, err = started.end()
     assert code == 130
+    assert err.splitlines()[-1] == "neurond: interrupted once more: left at once, and the run was not saved"
     assert "Traceback" not in err
     until(lambda: not any(c.is_running() for c in children), "all processes gone")
+
+
+def interrupted(folder: Path, number: int, module: str) -> subprocess.CompletedProcess[str]:
+    """`neurond run xor` that gets the signal at the very moment at which it imports `module`."""
+    code = (
+        "import os, sys\n"
+        "def hook(event, args):\n"
+        f"  if event == 'import' and args[0] == {module!r}: os.kill(os.getpid(), {int(number)})\n"
+        "sys.addaudithook(hook)\n"
+        "from neurond.cli.app import main\n"
+        "main(['run', 'xor', '--set', 'source.epochs=100000', '--run', 'run'])"
+    )
+    command = [sys.executable, "-c", code]
+    return subprocess.run(
+        command, cwd=folder, env=environment(), capture_output=True, text=True, timeout=DEADLINE_S, check=False
+    )
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("module", ["neurond.cli.verbs", "neurond.api"])
+def test_interrupted_before_anything_is_started(tmp_path: Path, number: int, module: str) -> None:
+    """While it is still being put together it leaves at once: 130, one line, nothing made."""
+    done = interrupted(tmp_path, number, module)
+    assert (done.returncode, done.stderr) == (130, "neurond: interrupted\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_interrupted_while_it_starts(tmp_path: Path, number: int) -> None:
+    """Before its processes are there it ends in good order as well."""
+    done = interrupted(tmp_path, number, "neurond.supervise")
+    assert done.returncode == 130, done.stderr
+    assert done.stderr.splitlines()[-1].startswith("neurond: interrupted, ")
+    assert json.loads((tmp_path / "run" / "summary.json").read_text())["why"] == "interrupted"
 
 
 def test_a_process_that_dies_is_named(start: Callable[..., Started]) -> None:
