@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -69,4 +70,7 @@ def _bind(socket: Socket, endpoint: str) -> None:
     except zmq.ZMQError as error:
         if error.errno == zmq.EADDRINUSE:
             raise address.AddressInUse(f"address in use: {endpoint}") from error
-        raise address.AddressError(f"cannot bind {endpoint}: {error.strerror}") from error
+        if error.errno in (errno.ENODEV, errno.EADDRNOTAVAIL):
+            what = "this machine has no such address; tcp://127.0.0.1:PORT is for itself, tcp://0.0.0.0:PORT for all"
+            raise address.AddressError(f"cannot bind {endpoint}: {what}") from error
+        raise address.AddressError(f"cannot bind {endpoint}: {zmq.strerror(error.errno or 0)}") from error

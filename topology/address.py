@@ -123,10 +123,9 @@ def _ipc(path: Path) -> str:
 
 def _tcp(address: str, rest: str, plane: int) -> str:
     if rest.startswith("["):  # [::1]:5570
-        host, bracket, tail = rest.partition("]")
-        host, tail = host + bracket, tail.removeprefix(":") if bracket else "?"
-    else:
-        host, _, tail = rest.partition(":")
+        what = "should be tcp://HOST:PORT with a name or an IPv4 address, for IPv6 is not spoken yet"
+        raise AddressError(f"broker address {address!r}: {what}")
+    host, _, tail = rest.partition(":")
     port = int(tail) if tail.isascii() and tail.isdigit() else (DEFAULT_PORT if not tail else 0)
     last = 65535 - len(_PLANES) + 1
     if not host or not 1 <= port <= last:

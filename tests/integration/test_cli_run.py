@@ -279,6 +279,17 @@ def test_a_broker_whose_port_is_taken(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("host", ["nohost.invalid", "192.0.2.1"])  # RFC 2606 and RFC 5737: nobody has them
+def test_a_broker_at_an_address_of_no_machine(tmp_path: Path, host: str) -> None:
+    """An address that is not this machine's is one line with one that is, and 2; no run folder is made."""
+    done = neurond(tmp_path, "broker", "xor", "--address", f"tcp://{host}:6700")
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"neurond: cannot bind tcp://{host}:6700: this machine has no such address; ")
+    assert "tcp://127.0.0.1:PORT" in line
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_processes_one_by_one(tmp_path: Path) -> None:
     """The broker, the source and each group started by hand over tcp, by NEUROND_* alone, make a whole run.
 
