@@ -6,6 +6,7 @@ Read (`read.py`), apply `--set`, merge `defaults`, validate (`spec.py`), check t
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path as FilePath
 from typing import Any, NoReturn
@@ -206,8 +207,11 @@ def _text(path: FilePath, name: str) -> str:
         raise TopologyError([Problem(name, line, column, "", message, hint)])
 
     try:
-        with path.open("rb") as file:
-            raw = file.read(MAX_BYTES + 1)
+        mode = path.stat().st_mode
+        raw = None
+        if stat.S_ISREG(mode) or stat.S_ISDIR(mode):  # opening a pipe waits for somebody to write to it
+            with path.open("rb") as file:
+                raw = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         stop("no such file", hint=guess(path.stem, zoo(), listed=False))
     except IsADirectoryError:
@@ -215,6 +219,8 @@ def _text(path: FilePath, name: str) -> str:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         stop(f"cannot be read: {reason[:1].lower()}{reason[1:]}")
+    if raw is None:
+        stop("is a pipe or a device, not a regular file", hint="save what it gives as a file")
     if len(raw) > MAX_BYTES:
         stop("the file is larger than 1 MiB", 1, 1)
     try:

@@ -5,6 +5,7 @@ The rules that all readers share are here too: what is a class, what is held out
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -69,8 +70,13 @@ class Dataset:
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Turns what the operating system says about `path` into a DataError."""
+    """Turns what the operating system says about `path` into a DataError.
+
+    So is what is no regular file: a pipe has no second reading, and a device no end.
+    """
     try:
+        if not stat.S_ISREG(mode := path.stat().st_mode) and not stat.S_ISDIR(mode):
+            raise DataError(f"{path}: a pipe or a device, not a regular file; save what it gives as a file")
         yield
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None

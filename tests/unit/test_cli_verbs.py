@@ -425,6 +425,38 @@ def test_a_reader_that_goes_away_is_no_failure() -> None:
     assert done.returncode == 0
 
 
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("kind", ["csv", "npz"])
+@pytest.mark.parametrize("linked", [True, False])
+def test_data_that_is_no_regular_file(neurond, tmp_path: Path, kind: str, linked: bool) -> None:
+    """A pipe that nobody writes to, or a device without an end, is one line and 3, not a wait for ever."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for path in (pipe, Path("/dev/zero")):
+        if linked:
+            (tmp_path / f"to-{path.name}").symlink_to(path)
+            path = tmp_path / f"to-{path.name}"
+        said = neurond("check", "digits", "--set", f"source.data={kind}:{path}")
+        assert said.code == 3
+        assert said.err.endswith(f"{path}: a pipe or a device, not a regular file; save what it gives as a file\n")
+        assert len(said.err.splitlines()) == 1
+
+
+@pytest.mark.timeout(60)
+def test_a_topology_that_is_no_regular_file(neurond, tmp_path: Path) -> None:
+    """Likewise; a link to a regular file is one."""
+    os.mkfifo(tmp_path / "pipe.yaml")
+    (tmp_path / "link.yaml").symlink_to("pipe.yaml")
+    (tmp_path / "fine.yaml").symlink_to("real.yaml")
+    (tmp_path / "real.yaml").write_text(dump(load("digits")))
+    what = "is a pipe or a device, not a regular file"
+    for name in ("pipe.yaml", "link.yaml", "/dev/zero"):
+        said = neurond("check", name)
+        assert (said.code, said.out) == (3, "")
+        assert said.err.splitlines() == [f"{name}: {what}, save what it gives as a file"]
+    assert neurond("check", "fine.yaml").code == 0
+
+
 FULL_DISK = Path("/dev/full")
 FULL = pytest.mark.skipif(not FULL_DISK.exists(), reason="no device that is always full here")
 
