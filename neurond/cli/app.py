@@ -95,6 +95,26 @@ def explain(error: BaseException) -> tuple[str, int]:
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
         return f"neurond: {where}{error.strerror or error}", exits.FAILED
+    if isinstance(error, MemoryError) or str(error) == "can't start new thread":
+        return f"neurond: the system refuses {_short_of(error)}", exits.FAILED
     first = (str(error).strip() or "no message").splitlines()[0]
     hint = "a fault of neurond's own; NEUROND_DEBUG=1 shows where"
     return f"neurond: {type(error).__name__}: {first} ({hint})", exits.FAILED
+
+
+def _short_of(error: BaseException) -> str:
+    """What the system has refused, and the limits that may be why."""
+    what = "more memory" if isinstance(error, MemoryError) else "another thread"
+    try:
+        import resource
+    except ImportError:  # Windows
+        return what
+    limits = [("-v", resource.RLIMIT_AS, 1024, " KiB of memory")]
+    if not isinstance(error, MemoryError):
+        limits.append(("-u", resource.RLIMIT_NPROC, 1, " processes and threads"))
+    set_ = [
+        f"ulimit {flag} allows {allowed // unit}{of}"
+        for flag, number, unit, of in limits
+        if (allowed := resource.getrlimit(number)[0]) != resource.RLIM_INFINITY
+    ]
+    return f"{what}: {' and '.join(set_) or 'the machine or its container has no more'}; allow more"

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import resource
 import subprocess
 import sys
 import tomllib
@@ -374,6 +375,22 @@ def test_every_exception_is_one_line_and_a_code(error: BaseException, code: int,
     assert given == code
     assert words.startswith(line)
     assert "\n" not in words
+
+
+@pytest.mark.parametrize(
+    ("error", "what"), [(RuntimeError("can't start new thread"), "another thread"), (MemoryError(), "more memory")]
+)
+def test_a_limit_of_the_system_is_named(error: BaseException, what: str) -> None:
+    """What the system refuses is no fault of neurond's own: the limit that may be why is named, and how to see it."""
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (2**45, before[1]))
+    try:
+        words, code = app.explain(error)
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+    assert code == 1
+    assert words.startswith(f"neurond: the system refuses {what}: ulimit -v allows {2**35} KiB of memory")
+    assert words.endswith("; allow more")
 
 
 def test_no_traceback_unless_asked(neurond, monkeypatch: pytest.MonkeyPatch) -> None:
