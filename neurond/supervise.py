@@ -228,7 +228,8 @@ class _Supervisor:
     def _exited(self, exit: Exit, now: float) -> None:
         if self._leaving and exit.name != BROKER:
             return
-        if exit.code == 0:
+        refused = self._stopping is not None and exit.name not in self._joined  # it came when the run was over
+        if exit.code == 0 or refused:
             self._doubts[exit.name] = (exit, now + DOUBT_S)  # asked to, perhaps, and we have yet to hear of it
         else:
             raise self._died(exit)
