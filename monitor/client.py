@@ -22,6 +22,7 @@ import zmq.asyncio
 
 from topology import address, feed, wire
 from topology.address import BrokerUnreachable
+from topology.names import Connection
 
 AGAIN_S = 0.5  # pause before the same command is sent again
 RECONNECT_MS, RECONNECT_MAX_MS = (
@@ -52,7 +53,7 @@ class Client:
         self._dealer.setsockopt(zmq.LINGER, 0)
         self._dealer.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
         self._dealer.setsockopt(zmq.RECONNECT_IVL_MAX, RECONNECT_MAX_MS)
-        self._dealer.connect(control)
+        self._connections = [Connection(self._dealer, control)]
         self._subscriber: zmq.asyncio.Socket | None = None
         self._replies: dict[str, asyncio.Future[wire.Reply]] = {}
         self._items: asyncio.Queue[wire.Telemetry | wire.Event] = asyncio.Queue(QUEUE)
@@ -74,6 +75,8 @@ class Client:
         await asyncio.gather(*self._readers, return_exceptions=True)
         for waiting in self._replies.values():
             waiting.cancel()
+        for connection in self._connections:
+            connection.close()
         self._dealer.close(0)
         if self._subscriber is not None:
             self._subscriber.close(0)
@@ -130,7 +133,7 @@ class Client:
             self._subscriber.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
             self._subscriber.setsockopt(zmq.RECONNECT_IVL_MAX, RECONNECT_MAX_MS)
             self._subscriber.setsockopt(zmq.SUBSCRIBE, b"")
-            self._subscriber.connect(self._feed_endpoint)
+            self._connections.append(Connection(self._subscriber, self._feed_endpoint))
             self._readers.append(asyncio.create_task(self._read_feed(self._subscriber), name="feed"))
 
     async def _send(self, packed: bytes) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 import zmq
 
 from topology import address, wire
+from topology.names import Connection
 
 FIRST_RETRY_S = 0.25
 LAST_RETRY_S = 2.0
@@ -64,8 +65,7 @@ class Control:
         self._telemetry.setsockopt(zmq.LINGER, 0)
         # PAIR of libzmq's own: tells when the connection to the broker is lost.
         self._monitor = self._dealer.get_monitor_socket(zmq.EVENT_DISCONNECTED)
-        self._dealer.connect(control)
-        self._telemetry.connect(telemetry)
+        self._connections = (Connection(self._dealer, control), Connection(self._telemetry, telemetry))
         self._dealer_fd = int(self._dealer.getsockopt(zmq.FD))
         self._monitor_fd = int(self._monitor.getsockopt(zmq.FD))
         self._loop.add_reader(self._dealer_fd, self._drain)
@@ -104,6 +104,8 @@ class Control:
         self._loop.remove_reader(self._monitor_fd)
         self._dealer.disable_monitor()
         self._monitor.close(0)
+        for connection in self._connections:
+            connection.close()
         self._telemetry.close()
         self._dealer.close()
 

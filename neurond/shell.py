@@ -24,6 +24,7 @@ import zmq
 from neurond.machine import Action, Answer, Frame, Idle, Machine, Peers, Request, Send, Start, Tell, Tick
 from topology import wire
 from topology.address import Lock, bind_lock
+from topology.names import Connection
 
 BUDGET = 64  # frames handled before the loop gets its turn
 TAKE = 128  # frames taken out of the socket beforehand, so that errors can overtake spikes
@@ -73,7 +74,7 @@ class Outbox:
         # PUSH: HWM 1000, linger 0.2 s, never blocks: what it refuses waits here, bounded, the oldest dropped.
         self._socket = context.socket(zmq.PUSH)
         self._socket.setsockopt(zmq.LINGER, 200)
-        self._socket.connect(endpoint)
+        self._connection = Connection(self._socket, endpoint)
 
     def put(self, frame: bytes) -> bool:
         """Send a frame, or keep it to be sent later; true if it went at once."""
@@ -101,6 +102,7 @@ class Outbox:
 
     def close(self) -> None:
         """Close the socket; what waits is lost."""
+        self._connection.close()
         self._socket.close()
 
 

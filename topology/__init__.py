@@ -15,7 +15,8 @@
     plan.py     what each process is told; sound.py whether a plan that was read is one
     wire.py     every message; frames.py, blocks.py their bytes on the data plane, packing.py on the control plane
     feed.py     what the broker sends to those who watch
-    address.py  where sockets are; exits.py exit codes; threads.py threads of a process' BLAS
+    address.py  where sockets are; names.py connections to hosts by their names
+    exits.py    exit codes; threads.py threads of a process' BLAS
     process.py  what every process does alike: its loop, its tether, its words
     files.py    files that appear whole; checkpoints.py where a run's checkpoints are, and the last good one
     zoo/        ready networks

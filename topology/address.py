@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import stat
 import sys
 import tempfile
@@ -30,6 +31,7 @@ FOLDER_PREFIX = "neurond-"
 
 IPC_PATH_MAX = 107 if sys.platform == "linux" else 103  # sun_path less its closing zero: libzmq refuses more
 _PLANES = ("control", "telemetry-in", "telemetry-out")
+_HOST = re.compile(r"[^\W_][\w.-]*|\*")  # containers have names with an underscore
 
 
 class AddressError(ValueError):
@@ -128,7 +130,7 @@ def _tcp(address: str, rest: str, plane: int) -> str:
     host, _, tail = rest.partition(":")
     port = int(tail) if tail.isascii() and tail.isdigit() else (DEFAULT_PORT if not tail else 0)
     last = 65535 - len(_PLANES) + 1
-    if not host or not 1 <= port <= last:
+    if not _HOST.fullmatch(host) or not 1 <= port <= last:
         raise AddressError(f"broker address {address!r}: should be tcp://HOST:PORT with PORT from 1 to {last}")
     return f"tcp://{host}:{port + plane}"
 
