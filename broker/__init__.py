@@ -6,7 +6,7 @@
     requests.py   commands of clients and their answers (pure)
     fanout.py     what monitors hear, and what latecomers are told (pure)
     machine.py    all of these together: messages in, messages out (pure)
-    manifest.py   which checkpoint is the last good one
+    manifest.py   which checkpoint is the last good one; incarnations.py what the next broker must know
     server.py     the shell of the machine; sockets.py its sockets
     spawn.py      local processes: start, watch, stop
     __main__.py   ``python -m broker``

@@ -24,14 +24,15 @@ def serve(
     run_dir: Path,
     *,
     resume: bool = False,
+    again: bool = False,
     beat_timeout_s: float = BEAT_TIMEOUT_S,
     tethered: bool = False,
 ) -> int:
     """Run one broker to the end of its run, on uvloop where there is one; the exit status.
 
     Ctrl-C stops the run in good order, a second one leaves at once, as SIGTERM does. A tethered broker leaves
-    when its standard input ends, for then whoever started it is gone. Raises CheckpointError if the manifest of
-    `run_dir` cannot be used.
+    when its standard input ends, for then whoever started it is gone. With `again` it takes the place of a broker
+    that died. Raises ValueError if what is in `run_dir` cannot be used.
     """
 
     async def main() -> int:
@@ -56,7 +57,7 @@ def serve(
         status = await running
         return exits.INTERRUPTED if interrupted else status
 
-    server = Server(the_plan, sockets, run_dir, resume=resume, beat_timeout_s=beat_timeout_s)
+    server = Server(the_plan, sockets, run_dir, resume=resume, again=again, beat_timeout_s=beat_timeout_s)
     return run(main())
 
 
@@ -77,6 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--address", default=address.DEFAULT, help="tcp://HOST:PORT or ipc:///FOLDER/")
     parser.add_argument("--run-dir", type=Path, required=True)
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
+    parser.add_argument("--again", action="store_true", help="take the place of a broker of this run that died")
     parser.add_argument("--beat-timeout", type=float, default=BEAT_TIMEOUT_S, metavar="SECONDS")
     parser.add_argument("--tethered", action="store_true", help="leave when standard input ends")
     o = parser.parse_args(arguments)
@@ -84,7 +86,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         the_plan = read_plan(o.plan)
         with bound(o.address) as sockets:
             return serve(
-                the_plan, sockets, o.run_dir, resume=o.resume, beat_timeout_s=o.beat_timeout, tethered=o.tethered
+                the_plan,
+                sockets,
+                o.run_dir,
+                resume=o.resume,
+                again=o.again,
+                beat_timeout_s=o.beat_timeout,
+                tethered=o.tethered,
             )
     except address.AddressError as error:
         say(f"broker: {error}")

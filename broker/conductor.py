@@ -46,6 +46,9 @@ class Conductor:
         self._rounds = Rounds()
         self._writing: dict[int, Round] = {}
         self._drain_deadline = 0.0
+        self._drain_args: Mapping[str, Any] = {}
+        self._save_last_until = 0.0  # the last checkpoint waits so long for those who are missing
+        self._finished = False
         self._why = ""
         self._ended: dict[str, Any] = {}
         self._out: list[words.Action] = []
@@ -82,6 +85,8 @@ class Conductor:
     def due(self) -> float:
         """The next deadline, when a `Tick` has something to do; infinity if there is none."""
         drain = self._drain_deadline if self.state is words.State.DRAINING else inf
+        if self.state is words.State.SAVING and not self._saving:
+            drain = self._save_last_until
         return min(self._rounds.due, drain, *(round.deadline for round in self._writing.values()))
 
     # --- processes come, speak and go -----------------------------------------------------------------
@@ -95,8 +100,14 @@ class Conductor:
             self.state = words.State.RUNNING
             self._save_due = now + words.SAVE_EVERY_S
             self._publish("running", processes=list(self._names))
+            if self._finished:
+                self._save_last(now)
         if self.state is not words.State.WAITING:
             self._out.append(words.TellRoster())
+        if self.state is words.State.DRAINING and joined.name == SOURCE:
+            self._drain(now)
+        elif self.state is words.State.SAVING and not self._missing and not self._saving:
+            self._save("", words.SAVE_S, now)
 
     def _lost(self, name: str, why: str, now: float) -> None:
         self._alive.discard(name)
@@ -105,14 +116,16 @@ class Conductor:
         else:
             self._missing = tuple(n for n in self._names if n not in self._alive)
             self._publish("lost", process=name, why=why)
+            if self.state is not words.State.WAITING:
+                self._out.append(words.TellRoster())
         self._rounds.lost(name, why)
         self._close_rounds(now)
         if name == SOURCE and self.state is words.State.DRAINING:
-            self._save_last(now)
+            self._drain_deadline = min(self._drain_deadline, now + words.REJOIN_S)
 
     def _said(self, event: Event, now: float) -> None:
         self._out.append(words.Publish(event))
-        if event.kind == "diverged" and self.state in (*_ACTIVE, words.State.SAVING):
+        if event.kind == "diverged" and self.state in (words.State.WAITING, *_ACTIVE, words.State.SAVING):
             # What is in memory is worth less than the last checkpoint: nothing is saved over that.
             abandoned = self._rounds.abandon()
             self._out += [words.Discard(round.generation) for round in abandoned if round.verb == "save"]
@@ -125,8 +138,10 @@ class Conductor:
         elif event.name == SOURCE and event.kind == "epoch" and self.state is words.State.RUNNING:
             if now >= self._save_due and not self._saving:
                 self._save("", words.SAVE_S, now)
-        elif (event.name, event.kind) == (SOURCE, "finished") and self.state in _ACTIVE:
-            self._save_last(now)
+        elif (event.name, event.kind) == (SOURCE, "finished"):
+            self._finished = True  # while a broker that has just come waits for the others, too
+            if self.state in _ACTIVE:
+                self._save_last(now)
 
     # --- clients --------------------------------------------------------------------------------------
 
@@ -155,10 +170,11 @@ class Conductor:
             self._why = str(command.args.get("why") or "stopped")
             self.state = words.State.DRAINING
             self._drain_deadline = now + words.DRAIN_S
+            self._drain_args = command.args
             if SOURCE in self._alive:
-                self._ask("drain", {SOURCE}, words.DRAIN_S, now, self._drained, command.args)
+                self._drain(now)
             else:
-                self._save_last(now)
+                self._drain_deadline = now + words.REJOIN_S
         self._out.append(words.Answer(Reply(command.id, True, {"state": self.state.value})))
 
     def _refuse(self, command: Command, why: str) -> None:
@@ -171,9 +187,12 @@ class Conductor:
         if round.client:
             self._out.append(words.Answer(Reply(round.client, not round.errors, data, round.error)))
 
+    def _drain(self, now: float) -> None:
+        self._ask("drain", {SOURCE}, words.DRAIN_S, now, self._drained, self._drain_args)
+
     def _drained(self, round: Round, now: float) -> None:
-        """The source has heard of the stop, or cannot; `finished` comes when it is done."""
-        if round.errors and self.state is words.State.DRAINING:
+        """The source has heard of the stop, or cannot; `finished` comes when it is done. A lost one may come back."""
+        if round.errors and self.state is words.State.DRAINING and SOURCE in self._alive:
             self._save_last(now)
 
     # --- checkpoints ----------------------------------------------------------------------------------
@@ -191,7 +210,9 @@ class Conductor:
 
     def _save_last(self, now: float) -> None:
         self.state = words.State.SAVING
-        self._save("", words.SAVE_S, now)
+        self._save_last_until = now + words.REJOIN_S
+        if not self._missing:
+            self._save("", words.SAVE_S, now)
 
     def _saved(self, round: Round, now: float) -> None:
         newest = max(self.generation, *self._writing, 0)
@@ -199,6 +220,8 @@ class Conductor:
             round.errors[words.BROKER] = f"generation {newest} was saved meanwhile"
         if round.errors:
             self._out.append(words.Discard(round.generation))
+            if self._missing and self._ends_run(round) and now < self._save_last_until:
+                return  # once more, when whoever was lost is back
             self._save_is_over(round, now)
         else:
             self._writing[round.generation] = round
@@ -225,8 +248,12 @@ class Conductor:
             self._publish("saved", generation=round.generation)
             answer = {"generation": round.generation, "processes": round.data}
         self._reply(round, answer)
-        if self.state is words.State.SAVING and not round.client and round.generation == self._asked_generation:
+        if self._ends_run(round):
             self._end(self._why or "finished", now, **({"save_error": round.error} if round.errors else {}))
+
+    def _ends_run(self, round: Round) -> bool:
+        """Whether this is the last checkpoint."""
+        return self.state is words.State.SAVING and not round.client and round.generation == self._asked_generation
 
     # --- the end --------------------------------------------------------------------------------------
 
@@ -272,6 +299,8 @@ class Conductor:
                 self._written(generation, "the disk did not answer", now)
         if self.state is words.State.DRAINING and now >= self._drain_deadline:
             self._save_last(now)
+        if self.state is words.State.SAVING and not self._saving and now >= self._save_last_until:
+            self._save("", words.SAVE_S, now)  # without them, which then is told
 
     def _publish(self, kind: str, **data: Any) -> None:
         self._out.append(words.Publish(Event(words.BROKER, kind, data)))

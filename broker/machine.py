@@ -7,6 +7,7 @@ moves the bytes. ``now`` is the broker's own clock in seconds.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf
 from typing import Any
@@ -14,12 +15,13 @@ from typing import Any
 from broker import words
 from broker.conductor import Conductor
 from broker.fanout import Fanout
-from broker.registry import BEAT_TIMEOUT_S, Member, RefusedError, Registry
+from broker.registry import BEAT_TIMEOUT_S, Member, RefusedError, Registry, TakenError
 from broker.requests import Requests
 from topology import plan, wire
 
 TICK_S = 0.5  # between two ticks, at most
 STALLED_S = 1.0  # a tick that comes this late: it was the broker that stood still
+PROBE_S = 1.0  # for the holder of a name to answer, when another process asks for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,24 @@ class Say:
     line: str
 
 
-Order = Send | Broadcast | Say | words.WriteManifest | words.Discard | words.Leave
+@dataclass(frozen=True, slots=True)
+class Remember:
+    """Put down the last incarnation of each name, before anything that follows is done."""
+
+    incarnations: dict[str, int]
+
+
+Order = Send | Broadcast | Say | Remember | words.WriteManifest | words.Discard | words.Leave
+
+
+@dataclass(slots=True)
+class _Contest:
+    """A process asks for a name whose holder is taken to be alive, and the holder was asked whether it is."""
+
+    hello: wire.Hello
+    route: bytes
+    probe: str  # id of the command that the holder is to answer
+    until: float
 
 
 class BrokerMachine:
@@ -57,6 +76,7 @@ class BrokerMachine:
         generation: the last good checkpoint's, 0 if there is none.
         resume: processes load that checkpoint before the first spike.
         beat_timeout_s: silence after which a process is lost.
+        incarnations: those that a broker of this run before has given.
 
     """
 
@@ -69,10 +89,12 @@ class BrokerMachine:
         generation: int = 0,
         resume: bool = False,
         beat_timeout_s: float = BEAT_TIMEOUT_S,
+        incarnations: Mapping[str, int] | None = None,
     ) -> None:
         self.wire_errors = 0
         self.drops: Counter[str] = Counter()
-        self.registry = Registry(the_plan.processes, beat_timeout_s)
+        self.registry = Registry(the_plan.processes, beat_timeout_s, incarnations=incarnations)
+        self._contests: dict[str, _Contest] = {}
         self._run, self._run_dir, self._resume = the_plan.name, run_dir, resume
         self._beat_timeout_s = beat_timeout_s
         self._parts = {g.name: plan.to_dict(g) for g in the_plan.groups}
@@ -105,9 +127,10 @@ class BrokerMachine:
                 if not was_alive:
                     self._joined(member, now)
             case wire.Beat():
-                pass  # it outlived another broker and will register
+                out.append(Send(route, wire.Unknown()))  # it outlived another broker, or its own replacement
             case wire.Reply() if member is not None:
-                self._happened(words.Answered(member.name, message), now)
+                if not self._defended(member, message):
+                    self._happened(words.Answered(member.name, message), now)
             case wire.Event() if member is not None and message.name == member.name:
                 self._happened(words.Said(message), now)
                 if message.kind == "failed":
@@ -144,13 +167,24 @@ class BrokerMachine:
         if self._watches:
             for name in self.registry.silent(now):
                 self._lost(name, f"no beat for {self._beat_timeout_s:g} s", now)
+            for name in [name for name, contest in self._contests.items() if now >= contest.until]:
+                self._lost(name, f"no answer for {PROBE_S:g} s, and another process asks for its name", now)
         self._happened(words.Tick(), now)
         return out
 
     def next_tick(self, now: float) -> float:
         """When `tick` is to be called next: at the next deadline, and often enough to notice a stall of our own."""
         silence = self.registry.due if self._watches else inf
-        return min(now + TICK_S, silence, self._conductor.due)
+        contests = (contest.until for contest in self._contests.values())
+        return min(now + TICK_S, silence, self._conductor.due, *contests)
+
+    def unreachable(self, route: bytes, now: float) -> list[Order]:
+        """The control socket has no peer of this route any more: the process is gone, or its connection is."""
+        out = self._out = []
+        member = self.registry.by_route(route)
+        if member is not None and member.alive and self._watches:
+            self._lost(member.name, "its connection is gone", now)
+        return out
 
     def stop(self, now: float) -> list[Order]:
         """End the run as a client's `stop` would."""
@@ -180,18 +214,48 @@ class BrokerMachine:
             if self._conductor.state in (words.State.LEAVING, words.State.ENDED):
                 raise RefusedError("the run is over")
             member = self.registry.hello(hello, route, now)
-        except RefusedError as error:
-            self._out.append(Say(f"refused {hello.name!r}, pid {hello.pid}: {error}"))
-            self._out.append(Send(route, wire.Refused(str(error))))
+        except TakenError as error:
+            self._contest(hello, route, error, now)
             return
-        # A process that takes another's place goes on from what that one had saved.
-        takes_over = member.incarnation > 1 and not hello.incarnation and self._conductor.generation > 0
-        part, resume = self._parts[member.name], self._resume or takes_over
-        self._out.append(Send(route, wire.Welcome(member.incarnation, part, self._run_dir, resume)))
+        except RefusedError as error:
+            self._refuse(hello, route, error)
+            return
+        # A process that takes another's place goes on from what that one left.
+        recover = member.incarnation > 1 and not hello.incarnation
+        resume = self._resume or (recover and self._conductor.generation > 0)
+        self._out.append(Remember(dict(self.registry.incarnations)))
+        part = self._parts[member.name]
+        self._out.append(Send(route, wire.Welcome(member.incarnation, part, self._run_dir, resume, recover)))
         if not known:
             self._joined(member, now)
         elif self._conductor.state is not words.State.WAITING:
             self._out.append(Send(route, self.registry.roster()))
+
+    def _refuse(self, hello: wire.Hello, route: bytes, error: RefusedError) -> None:
+        self._out.append(Say(f"refused {hello.name!r}, pid {hello.pid}: {error}"))
+        self._out.append(Send(route, wire.Refused(str(error))))
+
+    def _contest(self, hello: wire.Hello, route: bytes, error: TakenError, now: float) -> None:
+        """Let the holder of a name speak for itself. Until it has, or has not, the other asks again and again."""
+        holder, contest = self.registry.member(hello.name), self._contests.get(hello.name)
+        assert holder is not None
+        if contest is None:
+            probe = f"{words.BROKER}-probe-{hello.name}-{holder.beats}"
+            self._contests[hello.name] = _Contest(hello, route, probe, now + PROBE_S)
+            self._out.append(Send(holder.route, wire.Command(probe, "status", hello.name)))
+        elif contest.route == route:
+            contest.hello = hello
+        else:
+            self._refuse(hello, route, error)
+
+    def _defended(self, holder: Member, reply: wire.Reply) -> bool:
+        """Whether this is a holder's word that it lives; then the other process is refused."""
+        contest = self._contests.get(holder.name)
+        if contest is None or reply.id != contest.probe:
+            return False
+        del self._contests[holder.name]
+        self._refuse(contest.hello, contest.route, TakenError(f"name {holder.name!r} is taken by pid {holder.pid}"))
+        return True
 
     def _joined(self, member: Member, now: float) -> None:
         self._out.append(Say(f"{member.name} joined, incarnation {member.incarnation}, {member.endpoint}"))
@@ -201,6 +265,9 @@ class BrokerMachine:
         self.registry.dead(name)
         self._out.append(Say(f"{name} lost: {why}"))
         self._happened(words.Lost(name, why), now)
+        contest = self._contests.pop(name, None)
+        if contest is not None:
+            self._hello(contest.hello, contest.route, now)
 
     def _command(self, command: wire.Command, route: bytes, now: float) -> None:
         if not self._requests.is_new(command.id, route):

@@ -6,7 +6,7 @@ a lower one is refused everywhere. `now` is the broker's own clock in seconds; c
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import inf
 from typing import Any
@@ -17,8 +17,16 @@ BEAT_TIMEOUT_S = 3.0
 START_TIMEOUT_S = 60.0
 
 
+MOST_INCARNATIONS = 2**16 - 1
+"""What a frame has room for."""
+
+
 class RefusedError(ValueError):
     """A process may not take part; the message is what it is told."""
+
+
+class TakenError(RefusedError):
+    """A process that is taken to be alive holds the name."""
 
 
 @dataclass(slots=True)
@@ -51,6 +59,7 @@ class Registry:
 
     Args:
         names: the processes that the plan knows; no other may register.
+        incarnations: the last of each name that a broker of this run before has given.
         beat_timeout_s: a process whose last beat is older is silent.
         start_timeout_s: the same for one that has registered but not beaten yet: it is loading its data.
 
@@ -61,8 +70,11 @@ class Registry:
         names: Iterable[str],
         beat_timeout_s: float = BEAT_TIMEOUT_S,
         start_timeout_s: float = START_TIMEOUT_S,
+        incarnations: Mapping[str, int] | None = None,
     ) -> None:
         self.names = tuple(names)
+        self.incarnations = dict(incarnations or {})
+        """The last incarnation of each name that has had one."""
         self._beat_timeout_s = beat_timeout_s
         self._start_timeout_s = start_timeout_s
         self._members: dict[str, Member] = {}
@@ -72,26 +84,25 @@ class Registry:
         """Register a process, or the same process again; the member that holds the name from now on.
 
         A process with incarnation 0 gets the next one. One that lived on while the broker was away says which
-        it had and keeps it. Raises RefusedError for a name out of plan, a name that a live process holds, and
-        an incarnation that has been superseded.
+        it had and keeps it. Raises RefusedError for a name out of plan and an incarnation that has been superseded,
+        TakenError for a name that a live process holds.
         """
         if hello.name not in self.names:
             raise RefusedError(f"no process {hello.name!r} in this plan; it has {', '.join(self.names)}")
-        old = self._members.get(hello.name)
-        if old is None:
-            incarnation = hello.incarnation or 1
-        elif _same(old, hello, route):
+        old, last = self._members.get(hello.name), self.incarnations.get(hello.name, 0)
+        if 0 < hello.incarnation < last:
+            raise RefusedError(f"incarnation {hello.incarnation} of {hello.name!r} is over: {last} took its place")
+        if old is not None and _same(old, hello, route):
             incarnation = old.incarnation  # it asks again: the answer was lost, or it was thought dead
-        elif old.alive:
-            raise RefusedError(f"name {hello.name!r} is taken by pid {old.pid}")
-        elif 0 < hello.incarnation < old.incarnation:
-            raise RefusedError(
-                f"incarnation {hello.incarnation} of {hello.name!r} is over: {old.incarnation} took its place"
-            )
-        elif hello.incarnation > old.incarnation:
-            incarnation = hello.incarnation
+        elif old is not None and old.alive:
+            raise TakenError(f"name {hello.name!r} is taken by pid {old.pid}")
+        elif hello.incarnation > last or (old is None and hello.incarnation == last > 0):
+            incarnation = hello.incarnation  # it knows better than a broker that has just come
         else:
-            incarnation = old.incarnation + 1
+            incarnation = last + 1
+        if incarnation > MOST_INCARNATIONS:
+            raise RefusedError(f"{hello.name!r} has been started {MOST_INCARNATIONS} times in this run, which is all")
+        self.incarnations[hello.name] = incarnation
         if old is not None:
             self._routes.pop(old.route, None)
         member = Member(hello.name, hello.role, hello.pid, hello.endpoint, route, incarnation, heard=now, moved=now)

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import zmq
 
-from broker import manifest
-from broker.machine import Broadcast, BrokerMachine, Order, Say, Send
+from broker import incarnations, manifest
+from broker.machine import Broadcast, BrokerMachine, Order, Remember, Say, Send
 from broker.registry import BEAT_TIMEOUT_S
 from broker.sockets import Socket, Sockets
 from broker.words import Discard, Leave, WriteManifest
@@ -36,9 +36,11 @@ class Server:
         sockets: what it is bound to.
         run_dir: the run folder, as every process is to know it.
         resume: processes load the last checkpoint before the first spike.
+        again: a broker of this run died, and its processes may live: incarnations go on from those it gave.
         beat_timeout_s: silence after which a process is lost.
 
-    Raises CheckpointError if the manifest of `run_dir` cannot be used.
+    Raises CheckpointError if the manifest of `run_dir` cannot be used, ValueError if what the broker before this
+    one has put down there cannot.
 
     """
 
@@ -49,8 +51,12 @@ class Server:
         run_dir: Path,
         *,
         resume: bool = False,
+        again: bool = False,
         beat_timeout_s: float = BEAT_TIMEOUT_S,
     ) -> None:
+        self._given = incarnations.read(run_dir) if again else {}
+        if not again:
+            incarnations.forget(run_dir)
         self._machine = BrokerMachine(
             the_plan,
             str(run_dir),
@@ -58,6 +64,7 @@ class Server:
             generation=manifest.generation(run_dir),
             resume=resume,
             beat_timeout_s=beat_timeout_s,
+            incarnations=self._given,
         )
         self._sockets, self._run_dir, self._run = sockets, run_dir, the_plan.name
         self._disk = ThreadPoolExecutor(1, "manifest")  # one, so that things happen in order
@@ -170,14 +177,26 @@ class Server:
                     self._broadcast(frames)
                 case Say(line):
                     say(f"broker: {line}")
+                case Remember(given):
+                    self._remember(given)
                 case WriteManifest():
                     self._write(order)
                 case Discard(generation):
                     self._disk.submit(manifest.discard, self._run_dir, generation)
                 case Leave():
                     self._ended = True
+                    incarnations.forget(self._run_dir)
                     pause_s = LAST_WORDS_S if self._topics else FIRST_LISTENER_S
                     self._loop.call_later(pause_s, self.leave, exits.OK)
+
+    def _remember(self, given: dict[str, int]) -> None:
+        if given == self._given:
+            return
+        try:
+            incarnations.write(self._run_dir, given)
+            self._given = given
+        except OSError as error:  # it matters only if this broker dies too
+            say(f"broker: cannot put down who is who in {self._run_dir}: {error.strerror}")
 
     def _send(self, route: bytes, message: wire.ControlMessage) -> None:
         try:
@@ -188,6 +207,7 @@ class Server:
             if error.errno != zmq.EHOSTUNREACH:
                 raise
             self._machine.drops["peer gone"] += 1
+            self._perform(self._machine.unreachable(route, self._loop.time()))
 
     def _broadcast(self, frames: list[bytes]) -> None:
         try:

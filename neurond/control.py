@@ -128,7 +128,11 @@ class Control:
             while True:
                 self._monitor.recv_multipart(zmq.NOBLOCK)
                 lost = True
-        if lost and self._registered:
+        if lost:
+            self._register_anew()
+
+    def _register_anew(self) -> None:
+        if self._registered:
             self._registered = False
             self._ask(FIRST_RETRY_S, self._loop.time() + self._patience_s)
 
@@ -144,7 +148,10 @@ class Control:
             except wire.WireError:
                 self.wire_errors += 1
                 continue
-            self._on_message(message)
+            if isinstance(message, wire.Unknown):
+                self._register_anew()
+            else:
+                self._on_message(message)
 
 
 def hello(name: str, role: str, endpoint: str) -> wire.Hello:

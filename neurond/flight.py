@@ -9,10 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-EVALUATION = 1 << 40
+EVALUATION = 1 << 62
 """Ids of evaluation stimuli begin here, so that those of training stimuli stay dense."""
+IDS = 1 << 40
+"""Ids of one incarnation of the source."""
 DOUBLINGS = 3
 """Each further presentation waits twice as long as the last, but no longer than this many doublings."""
+SOON_S = 0.25
+"""What is presented anew because a process came back is looked at again so soon: not all may have heard of it yet."""
 
 
 class Stimulus:
@@ -41,7 +45,8 @@ class Flight:
         self._all = (1 << posts) - 1
         self._retry_s = retry_s
         self._stimuli: dict[int, Stimulus] = {}
-        self._due: list[tuple[float, int, int, list[int]]] = []  # (when, a tie breaker, presentation, ids)
+        # (when, a tie breaker, presentation, how long it waited, ids)
+        self._due: list[tuple[float, int, int, float, list[int]]] = []
         self._volleys = 0
 
     def __len__(self) -> int:
@@ -53,7 +58,7 @@ class Flight:
         known = list(ids)
         for stimulus, row in zip(known, rows, strict=True):
             self._stimuli[stimulus] = Stimulus(row)
-        self._watch(known, 1, now)
+        self._watch(known, 1, now, self._retry_s)
 
     def confirm(self, ids: list[int], pending: list[bool]) -> list[bool]:
         """The readout has seen these; returns which of them count now (the others were confirmed before)."""
@@ -91,8 +96,9 @@ class Flight:
         """
         again: dict[int, dict[int, int]] = {}
         unclosed = 0
+        due: list[tuple[int, float, list[int]]] = []  # (presentation, wait, ids) to be watched anew
         while self._due and self._due[0][0] <= now:
-            _, _, presentation, ids = heapq.heappop(self._due)
+            _, _, presentation, waited, ids = heapq.heappop(self._due)
             for stimulus in ids:
                 entry = self._stimuli.get(stimulus)
                 if entry is None or entry.presentation != presentation:
@@ -104,18 +110,26 @@ class Flight:
                     entry.presentation += 1
                     entry.closed = 0
                     again.setdefault(entry.presentation, {})[stimulus] = entry.row
-        for presentation, stimuli in again.items():
-            self._watch(list(stimuli), presentation, now)
+            wait = min(2 * waited, self._retry_s * 2**DOUBLINGS)
+            due.append((presentation + 1, wait, [s for s in ids if s in self._stimuli]))
+        for presentation, wait, ids in due:
+            if ids:
+                self._watch(ids, presentation, now, wait)
         return again, unclosed
+
+    def expedite(self, now: float) -> None:
+        """Everything is overdue now, and what is presented again because of that will soon be so once more."""
+        soon = min(SOON_S, self._retry_s) / 2
+        self._due = [(now, n, presentation, soon, ids) for _, n, presentation, _, ids in self._due]
+        heapq.heapify(self._due)
 
     def unconfirmed(self) -> Iterator[int]:
         """Data rows of the training stimuli that have not been confirmed."""
         return (s.row for k, s in self._stimuli.items() if not s.confirmed and k < EVALUATION)
 
-    def _watch(self, ids: list[int], presentation: int, now: float) -> None:
+    def _watch(self, ids: list[int], presentation: int, now: float, wait: float) -> None:
         self._volleys += 1
-        wait = self._retry_s * 2 ** min(presentation - 1, DOUBLINGS)
-        heapq.heappush(self._due, (now + wait, self._volleys, presentation, ids))
+        heapq.heappush(self._due, (now + wait, self._volleys, presentation, wait, ids))
 
 
 class Evaluation:
@@ -123,16 +137,17 @@ class Evaluation:
 
     Args:
         rows: rows of the test part; with none there is never a pass.
+        first_id: of the stimuli of all passes.
 
     """
 
-    def __init__(self, rows: int) -> None:
+    def __init__(self, rows: int, first_id: int = EVALUATION) -> None:
         self.result: tuple[float, float] | None = None  # accuracy and mean loss of the last whole pass
         self.stimuli = -1  # training stimuli that counted when the last pass began
         self.still = False  # whether the weights stood still throughout it
         self._rows = rows
         self._next_row = rows
-        self._next_id = EVALUATION
+        self._next_id = first_id
         self._seen = self._hits = 0
         self._loss = 0.0
         self._under_way = False

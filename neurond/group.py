@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurond.dendrites import Dendrites
-from neurond.links import Closing, Inbound, Outbound, link_counters
+from neurond.ends import Ends
+from neurond.links import Closing, Early, Inbound, Outbound, link_counters
 from neurond.machine import (
     Action,
     Answer,
@@ -143,6 +144,7 @@ class GroupMachine:
         self._errors_out = [Outbound(link.pre) for link in plan.links_in]
         self._spikes_out = [Outbound(link.post) for link in plan.links_out]
         self._errors_in = [Inbound() for _ in plan.links_out]
+        self._ends = Ends(self._hears(), self._tells())
         self._ready: Ready | None = None
         self._closing = Closing(len(plan.links_in), max(1, plan.memory // BULK_SHARE))
         self._errors_width = sum(link.n_pre for link in plan.links_in if link.pre != SOURCE)
@@ -157,6 +159,7 @@ class GroupMachine:
         """Take one event in and say what is to be done about it."""
         out = self._out = []
         if isinstance(event, Frame):
+            self._count["frames_in"] += 1
             self._frame(event.data)
             if self._ready is not None and not event.more:
                 self._fire()
@@ -166,17 +169,19 @@ class GroupMachine:
         elif isinstance(event, Tick):
             self._send_closes()
         elif isinstance(event, Peers):
-            for peer, inbound in self._hears():
-                if peer in event.incarnations:
-                    inbound.meet(event.incarnations[peer])
+            for data in self._ends.meet(event.incarnations):
+                self._frame(data)
+            if self._ready is not None:
+                self._fire()
         elif isinstance(event, Request):
             out.append(Answer(wire.Reply(event.id, False, error=f"a group cannot {event.verb}")))
         return out
 
     def _frame(self, data: bytes) -> None:
-        self._count["frames_in"] += 1
         try:
             message = wire.decode(data)
+            if not self._ends.is_mine(message.to, self.incarnation):
+                return
             if isinstance(message, wire.Spikes):
                 self._spikes(message)
             elif isinstance(message, wire.Notifications | wire.Closes):
@@ -187,6 +192,9 @@ class GroupMachine:
                 raise wire.WireError("a confirmation is not for a group")
         except wire.WireError:
             self._count["wire_errors"] += 1
+            return
+        except Early:
+            self._ends.keep(data)
             return
         self.progress += len(message.ids)
 
@@ -238,6 +246,11 @@ class GroupMachine:
         if self._readout is not None:
             yield SOURCE, self._readout.targets_in
 
+    def _tells(self) -> list[Outbound]:
+        """Every end that sends."""
+        sends = [*self._errors_out, *self._spikes_out]
+        return sends if self._readout is None else [*sends, self._readout.confirms_out]
+
     def _check(self, ids: Ids, values: Floats | None, width: int) -> None:
         if values is not None and values.shape[1] != width:
             raise wire.WireError(f"{values.shape[1]} values a stimulus on a link of {width}")
@@ -288,7 +301,8 @@ class GroupMachine:
         else:
             self._count["eval_stimuli"] += n
         for link, outbound in zip(self.plan.links_out, self._spikes_out, strict=True):
-            spikes = wire.Spikes(link.index, self.incarnation, outbound.sent, presentation, teach, ids, a)
+            head = (link.index, self.incarnation, outbound.incarnation, outbound.seq)
+            spikes = wire.Spikes(*head, presentation, teach, ids, a)
             self._send(outbound, wire.encode(spikes, link.coding, link.values), teach)
         if self._readout is not None:
             self._judge(self._readout, slots, ids, presentation, teach, a)
@@ -324,7 +338,7 @@ class GroupMachine:
                 self._diverge(trouble)
                 return
         link, outbound = readout.plan.confirms, readout.confirms_out
-        head = (link, self.incarnation, outbound.sent, presentation, teach, ids)
+        head = (link, self.incarnation, outbound.incarnation, outbound.seq, presentation, teach, ids)
         self._send(outbound, wire.encode(wire.Confirms(*head, loss, hit, pending)), teach)
         if not teach:
             self._forget_evaluation(slots, ids)
@@ -368,7 +382,8 @@ class GroupMachine:
 
     def _notify(self, position: int, ids: Ids, presentation: int, closed: Flags, g: Floats) -> None:
         link, outbound = self.plan.links_in[position], self._errors_out[position]
-        message = wire.Notifications(link.index, self.incarnation, outbound.sent, presentation, ids, closed, g)
+        head = (link.index, self.incarnation, outbound.incarnation, outbound.seq)
+        message = wire.Notifications(*head, presentation, ids, closed, g)
         self._count["notifications"] += int(np.count_nonzero(g))
         self._send(outbound, wire.encode(message, link.coding, link.values), True)
 
@@ -394,7 +409,8 @@ class GroupMachine:
     def _send_closes(self) -> None:
         for k, presentation, awaited, ids in self._closing.take():
             link, outbound = self.plan.links_in[k].index, self._errors_out[k]
-            closes = wire.Closes(link, self.incarnation, outbound.sent, presentation, ids, awaited)
+            head = (link, self.incarnation, outbound.incarnation, outbound.seq)
+            closes = wire.Closes(*head, presentation, ids, awaited)
             self._send(outbound, wire.encode(closes), True)
 
     # --- what is seen from outside ----------------------------------------------------------------------
@@ -429,7 +445,7 @@ class GroupMachine:
             "late": self.memory.late,
             "gaps": sum(received.gaps for _, received, _ in named),
             "duplicates": sum(received.duplicates for _, received, _ in named),
-            "fenced": sum(received.fenced for _, received, _ in named),
+            "fenced": self._ends.fenced,
         }
         gauges = {
             "staleness_max": float(own.staleness_max),

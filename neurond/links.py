@@ -21,18 +21,34 @@ STEP = 64
 Ids = NDArray[np.int64]
 
 
-class Outbound:
-    """The sending end of one direction of a link: numbers every frame and counts what it carried."""
+class Early(Exception):  # noqa: N818 - nothing is wrong with it yet
+    """A frame of an incarnation that the roster has yet to name, if there is one."""
 
-    __slots__ = ("bytes", "sent", "to")
+
+class Outbound:
+    """The sending end of one direction of a link: numbers every frame and counts what it carried.
+
+    The numbers begin anew with each incarnation of the receiver, so a frame on its way to one that is gone is
+    nothing that its successor could miss.
+    """
+
+    __slots__ = ("bytes", "incarnation", "sent", "seq", "to")
 
     def __init__(self, to: str) -> None:
         self.to = to
-        self.sent = 0
+        self.incarnation = 1  # of the receiver
+        self.seq = 0  # the next frame's number
+        self.sent = 0  # to all incarnations
         self.bytes = 0
 
+    def meet(self, incarnation: int) -> None:
+        """The roster says who the receiver is."""
+        if incarnation != self.incarnation:
+            self.incarnation, self.seq = incarnation, 0
+
     def send(self, frame: bytes) -> Send:
-        """Count a frame that was encoded with ``seq=self.sent`` and hand it to the shell."""
+        """Count a frame that was encoded with ``to=self.incarnation, seq=self.seq`` and hand it to the shell."""
+        self.seq += 1
         self.sent += 1
         self.bytes += len(frame)
         return Send(self.to, frame)
@@ -43,7 +59,8 @@ class Inbound:
 
     Frames are taken in order within one incarnation of the sender. A number that was jumped over is a gap: if
     that frame still comes, it is a late duplicate and is dropped, so that at any time
-    received + gaps = the number after the last frame taken, and sent = received + gaps + in flight.
+    received + gaps = the number after the last frame taken, and sent = received + gaps + in flight. Numbers begin
+    anew with each incarnation of the sender; then `over` holds how far they had come.
 
     A jump that was false (a damaged header) would make a duplicate of every true frame after it, and where the
     window is small the true ones come only when their stimuli are presented again, ever more seldom. So a frame
@@ -66,12 +83,14 @@ class Inbound:
         "fenced",
         "gaps",
         "incarnation",
+        "over",
         "received",
     )
 
     def __init__(self) -> None:
         self.incarnation = 0
         self.expected = 0
+        self.over = 0  # numbers of the incarnations before
         self.received = 0
         self.gaps = 0
         self.duplicates = 0
@@ -92,12 +111,15 @@ class Inbound:
     def accept(self, incarnation: int, seq: int) -> bool:
         """True if this frame is the next to be handled; all others are counted and are to be dropped.
 
-        Raises WireError for a number so far ahead that no link has lost so much.
+        Raises WireError for a number so far ahead that no link has lost so much, Early for a frame that the next
+        roster may vouch for.
         """
         if incarnation != self.incarnation:
-            if self._told or incarnation < self.incarnation:
+            if incarnation < self.incarnation:
                 self.fenced += 1
                 return False
+            if self._told:
+                raise Early
             self._begin(incarnation)
         if seq - self.expected > MAX_JUMP:
             raise WireError(f"frame {seq} where {self.expected} is expected")
@@ -117,6 +139,7 @@ class Inbound:
 
     def _begin(self, incarnation: int) -> None:
         self.incarnation = incarnation
+        self.over += self.expected
         self.expected = 0
         self._behind = 0
         self._last = self._doubted = -1
@@ -148,6 +171,11 @@ def link_counters(received: Inbound, sent: Outbound) -> dict[str, int]:
         "gaps": received.gaps,
         "duplicates": received.duplicates,
         "fenced": received.fenced,
+        # The ledger of the present pair: what one end has sent and the other has come to differ by what is in flight.
+        "to": sent.incarnation,
+        "seq": sent.seq,
+        "from": received.incarnation,
+        "expected": received.expected,
     }
 
 

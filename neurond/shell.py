@@ -31,6 +31,7 @@ TAKE = 128  # frames taken out of the socket beforehand, so that errors can over
 OUTBOX = 4096  # frames that wait for a slow peer before the oldest is dropped
 MAX_FRAME = 80 << 20  # bytes; a longer one is cut off by the socket itself
 RETRY_S = 0.005
+LINGER_MS = 200
 
 _POLLIN = int(zmq.POLLIN)
 _IDLE = Idle()
@@ -65,15 +66,14 @@ class Inbox:
 
 
 class Outbox:
-    """The PUSH socket to one peer, and the frames that it would not take at once."""
+    """The PUSH socket to one incarnation of a peer, and the frames that it would not take at once."""
 
-    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], endpoint: str) -> None:
-        self.endpoint = endpoint
+    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], endpoint: str, incarnation: int) -> None:
+        self.peer = (endpoint, incarnation)
         self.waiting: deque[bytes] = deque()
         self.drops = 0
         # PUSH: HWM 1000, linger 0.2 s, never blocks: what it refuses waits here, bounded, the oldest dropped.
         self._socket = context.socket(zmq.PUSH)
-        self._socket.setsockopt(zmq.LINGER, 200)
         self._connection = Connection(self._socket, endpoint)
 
     def put(self, frame: bytes) -> bool:
@@ -100,10 +100,10 @@ class Outbox:
             self.waiting.popleft()
         return True
 
-    def close(self) -> None:
-        """Close the socket; what waits is lost."""
+    def close(self, linger_ms: int = LINGER_MS) -> None:
+        """Close the socket; what waits here is lost, and what the socket has taken leaves within `linger_ms`."""
         self._connection.close()
-        self._socket.close()
+        self._socket.close(linger_ms)
 
 
 class Shell:
@@ -147,14 +147,14 @@ class Shell:
 
         Nothing is taken out of the inbox before: what follows from it could have nowhere to go.
         """
-        for name, (endpoint, _) in roster.peers.items():
+        for name, peer in roster.peers.items():
             known = self._outboxes.get(name)
-            if name == self._machine.name or (known is not None and known.endpoint == endpoint):
+            if name == self._machine.name or (known is not None and known.peer == peer):
                 continue
-            if known is not None:
+            if known is not None:  # what is on its way to an incarnation that is gone would only keep the next busy
                 self._lost_with_peers += known.drops + len(known.waiting)
-                known.close()
-            self._outboxes[name] = Outbox(self._context, endpoint)
+                known.close(linger_ms=0)
+            self._outboxes[name] = Outbox(self._context, *peer)
         incarnations = {name: incarnation for name, (_, incarnation) in roster.peers.items()}
         self.perform(self._machine.handle(Peers(incarnations), time.monotonic()))
         if roster.complete and not self._started:

@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurond.data import Dataset
-from neurond.flight import EVALUATION, Evaluation, Flight, Trend
-from neurond.links import Inbound, Outbound, link_counters
+from neurond.ends import Ends
+from neurond.flight import EVALUATION, IDS, Evaluation, Flight, Trend
+from neurond.links import Early, Inbound, Outbound, link_counters
 from neurond.machine import (
     Action,
     Answer,
@@ -82,6 +83,10 @@ class SourceMachine:
         self._position = {link.index: k for k, link in enumerate(plan.links_out)}
         self._targets_out = Outbound(plan.readout)
         self._confirms_in = Inbound()
+        self._ends = Ends(self._hears(), [*self._spikes_out, self._targets_out])
+        self._alive: Mapping[str, int] = {}  # the roster: process name -> incarnation
+        # Ids of each incarnation are its own: the readout has seen those of the ones before.
+        self._first_id = (incarnation - 1) * IDS
         self._flight = Flight(len(plan.links_out), plan.retry_s)
         self._volley = min(plan.volley, plan.window)
         self._one_hot = np.eye(plan.classes, dtype=np.float32)
@@ -90,7 +95,7 @@ class SourceMachine:
         self._order: tuple[int, NDArray[np.int64]] = (-1, np.zeros(0, np.int64))
         self._started = self._paused = self._draining = self._finished = False
         self._last_evaluation = True  # whether one is still to be made when the training is over
-        self._evaluation = Evaluation(self._test)
+        self._evaluation = Evaluation(self._test, EVALUATION + self._first_id)
         self._evaluation_turn = False  # volleys of training and evaluation take turns
         self._trend = Trend()
         self._span: tuple[float, float] | None = None  # `now` of the first and the last training event
@@ -105,13 +110,12 @@ class SourceMachine:
         """Take one event in and say what is to be done about it."""
         out = self._out = []
         if isinstance(event, Frame):
+            self._count["frames_in"] += 1
             self._frame(event.data, now)
         elif isinstance(event, Tick):
             self._retry(now)
         elif isinstance(event, Peers):
-            for peer, inbound in self._hears():
-                if peer in event.incarnations:
-                    inbound.meet(event.incarnations[peer])
+            self._meet(event.incarnations, now)
         elif isinstance(event, Start):
             self._started = True
         elif isinstance(event, Request):
@@ -119,10 +123,20 @@ class SourceMachine:
         self._advance(now)
         return out
 
+    def _meet(self, incarnations: Mapping[str, int], now: float) -> None:
+        """Take in the roster. Where a process is new or back, what is under way may be lost: present it again."""
+        for data in self._ends.meet(incarnations):
+            self._frame(data, now)
+        if self._alive and incarnations.items() - self._alive.items():
+            self._flight.expedite(now)
+            self._retry(now)
+        self._alive = dict(incarnations)
+
     def _frame(self, data: bytes, now: float) -> None:
-        self._count["frames_in"] += 1
         try:
             message = wire.decode(data)
+            if not self._ends.is_mine(message.to, self.incarnation):
+                return
             if isinstance(message, wire.Confirms) and message.link == self.plan.confirms:
                 if self._confirms_in.accept(message.incarnation, message.seq):
                     self._confirmed(message, now)
@@ -134,6 +148,8 @@ class SourceMachine:
                 raise wire.WireError("neither a confirmation nor a close of a link of the source")
         except wire.WireError:
             self._count["wire_errors"] += 1
+        except Early:
+            self._ends.keep(data)
 
     def _hears(self) -> Iterator[tuple[str, Inbound]]:
         """Every process that sends to this one, with the end that receives it."""
@@ -229,7 +245,7 @@ class SourceMachine:
         else:
             rows = self._take(n)
             n = len(rows)  # fewer where a resumed run's own leftovers end
-            first = self._count["presented"]
+            first = self._first_id + self._count["presented"]
             self._count["presented"] += n
             self._span = self._span or (now, now)
         ids = np.arange(first, first + n)
@@ -260,16 +276,15 @@ class SourceMachine:
         y = (data.y_train if teach else data.y_test)[rows]
         frames = []
         for link, outbound in zip(self.plan.links_out, self._spikes_out, strict=True):
-            head = (link.index, self.incarnation, outbound.sent, presentation, teach, ids)
+            head = (link.index, self.incarnation, outbound.incarnation, outbound.seq, presentation, teach, ids)
             if x.dtype == np.uint8:  # exact, and a quarter of the bytes, whatever `values` the link asks for
                 frame = wire.encode_spikes_u8(*head, x.view(np.uint8), data.scale, link.coding)
             else:
                 frame = wire.encode(wire.Spikes(*head, x.view(np.float32)), link.coding, link.values)
             frames.append(outbound.send(frame))
         out = self._targets_out
-        targets = wire.Targets(
-            self.plan.confirms, self.incarnation, out.sent, presentation, teach, ids, self._as_targets(y)
-        )
+        head = (self.plan.confirms, self.incarnation, out.incarnation, out.seq, presentation, teach, ids)
+        targets = wire.Targets(*head, self._as_targets(y))
         frames.append(out.send(wire.encode(targets)))
         self._out += frames
         count["frames_out"] += len(frames)
@@ -343,7 +358,7 @@ class SourceMachine:
             | {
                 "gaps": sum(i.gaps for i in inbound),
                 "duplicates": sum(i.duplicates for i in inbound),
-                "fenced": sum(i.fenced for i in inbound),
+                "fenced": self._ends.fenced,
             },
             gauges,
             links,

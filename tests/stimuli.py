@@ -14,4 +14,6 @@ VALUES = np.array([[0, 1.5], [0, 0], [-2, 0]], np.float32)
 
 def spikes(values: Any, teach: bool = False) -> Spikes:
     """Spikes of as many stimuli as there are rows."""
-    return Spikes(link=3, incarnation=2, seq=5, presentation=1, teach=teach, ids=IDS[: len(values)], values=values)
+    return Spikes(
+        link=3, incarnation=2, to=1, seq=5, presentation=1, teach=teach, ids=IDS[: len(values)], values=values
+    )

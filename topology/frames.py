@@ -3,7 +3,7 @@
 One frame is one message: over ipc that costs half of what three frames do. In order:
 
     head          32 bytes: magic and version, kind, flags, coding of the ids, link, presentation, number of
-                  stimuli, incarnation, sequence number, lowest id
+                  stimuli, incarnations of sender and receiver, sequence number, lowest id
     block head    16 bytes: layout, number format, zero point, width, number of values, scale
     block body    as `blocks.py` says; it comes first so that float32 lies aligned and is used where it is
     rows of bits  a bit a stimulus, each row filled up to a whole byte
@@ -41,7 +41,7 @@ _SHAPE = {  # kind: has a block, rows of bits, flags it may carry
 }
 _MAGIC = b"nd" + bytes([VERSION])
 _PEEK = struct.Struct("<3sB")
-_HEAD = struct.Struct("<3sBBBHHHIQq")
+_HEAD = struct.Struct("<3sBBBHHHHHQq")
 _BLOCK_HEAD = struct.Struct("<BBBBIIf")
 _BOTH = struct.Struct(_HEAD.format + _BLOCK_HEAD.format[1:])
 
@@ -59,6 +59,7 @@ class Frame(NamedTuple):
     link: int
     presentation: int
     incarnation: int
+    to: int
     seq: int
     ids: NDArray[np.int64]
     values: NDArray[np.float32] | None
@@ -80,6 +81,7 @@ def build(
     link: int,
     presentation: int,
     incarnation: int,
+    to: int,
     seq: int,
     ids: NDArray[np.int64],
     block: Block | None,
@@ -92,7 +94,8 @@ def build(
         flags: TEACH or 0.
         link: number of the link, 16 bits.
         presentation: 16 bits.
-        incarnation: 32 bits.
+        incarnation: of the sender, 16 bits.
+        to: incarnation of the receiver, 16 bits.
         seq: 64 bits.
         ids: (n,) int64, not negative, in any order, from lowest to highest less than 2**32.
         block: n rows of values.
@@ -110,10 +113,10 @@ def build(
     base, coding, offsets = _code_ids(ids)
     tail = [*(np.packbits(row).data for row in bits), offsets]
     try:
-        head = _HEAD.pack(_MAGIC, kind, flags, coding, link, presentation, n, incarnation, seq, base)
+        head = _HEAD.pack(_MAGIC, kind, flags, coding, link, presentation, n, incarnation, to, seq, base)
     except struct.error as e:
         raise ValueError(
-            f"link {link}, presentation {presentation}, incarnation {incarnation}, seq {seq}: {e}"
+            f"link {link}, presentation {presentation}, incarnation {incarnation} to {to}, seq {seq}: {e}"
         ) from e
     if block is None:
         return b"".join((head, *tail))
@@ -141,7 +144,7 @@ def parse(frame: Buffer) -> Frame:
     at = layout_of_head.size
     if size < at:
         raise WireError(f"{size} bytes are too few for a header of {at}")
-    _, _, flags, coding, link, presentation, n, incarnation, seq, base, *block = layout_of_head.unpack_from(frame)
+    _, _, flags, coding, link, presentation, n, incarnation, to, seq, base, *block = layout_of_head.unpack_from(frame)
     if flags & ~known_flags or coding > _OFFSETS32:
         raise WireError(f"flags {flags} or coding of ids {coding} is not known")
     if not 0 < n <= MAX_STIMULI or base < 0:
@@ -165,7 +168,7 @@ def parse(frame: Buffer) -> Frame:
     at += body
     bits = tuple(_decode_bits(frame, at + i * row, n) for i in range(rows))
     ids = _decode_ids(frame, at + rows * row, coding, base, n)
-    return Frame(kind, flags, link, presentation, incarnation, seq, ids, values, bits)
+    return Frame(kind, flags, link, presentation, incarnation, to, seq, ids, values, bits)
 
 
 def _code_ids(ids: NDArray[np.int64]) -> tuple[int, int, Buffer]:

@@ -45,7 +45,8 @@ class Spikes:
     """
 
     link: int
-    incarnation: int
+    incarnation: int  # of the sender
+    to: int  # incarnation of the receiver that it is meant for
     seq: int
     presentation: int
     teach: bool
@@ -59,6 +60,7 @@ class Targets:
 
     link: int
     incarnation: int
+    to: int
     seq: int
     presentation: int
     teach: bool
@@ -75,6 +77,7 @@ class Notifications:
 
     link: int
     incarnation: int
+    to: int
     seq: int
     presentation: int
     ids: Ids
@@ -88,6 +91,7 @@ class Closes:
 
     link: int
     incarnation: int
+    to: int
     seq: int
     presentation: int
     ids: Ids
@@ -103,6 +107,7 @@ class Confirms:
 
     link: int
     incarnation: int
+    to: int
     seq: int
     presentation: int
     teach: bool
@@ -137,6 +142,7 @@ class Welcome:
     plan: dict[str, Any]
     run_dir: str
     resume: bool = False  # load the run folder's last checkpoint before the first spike
+    recover: bool = False  # a process before this one held the name in this run: go on from what it left
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +150,11 @@ class Refused:
     """broker -> process: you may not take part, and why. The process exits."""
 
     why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """broker -> process: you beat, but nobody of your name is you. Say hello again, with what you had."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,9 +218,9 @@ class Telemetry:
     links: dict[str, dict[str, int]]  # link name -> cumulative counters of this end of it
 
 
-ControlMessage = Hello | Welcome | Refused | Roster | Beat | Command | Reply | Event | Telemetry
+ControlMessage = Hello | Welcome | Refused | Unknown | Roster | Beat | Command | Reply | Event | Telemetry
 
-_CONTROL: tuple[type, ...] = (Hello, Welcome, Refused, Roster, Beat, Command, Reply, Event, Telemetry)
+_CONTROL: tuple[type, ...] = (Hello, Welcome, Refused, Unknown, Roster, Beat, Command, Reply, Event, Telemetry)
 
 
 # --- messages to bytes and back -----------------------------------------------------------------------
@@ -246,12 +257,13 @@ def encode(message: DataMessage, coding: str = "fast", values: str = "float32") 
         case Confirms():
             kind, flags = CONFIRMS, frames.TEACH if m.teach else 0
             block, bits = encode_block(m.loss.reshape(-1, 1), "fast", "float32"), (m.hit, m.pending)
-    return frames.build(kind, flags, m.link, m.presentation, m.incarnation, m.seq, m.ids, block, bits)
+    return frames.build(kind, flags, m.link, m.presentation, m.incarnation, m.to, m.seq, m.ids, block, bits)
 
 
 def encode_spikes_u8(
     link: int,
     incarnation: int,
+    to: int,
     seq: int,
     presentation: int,
     teach: bool,
@@ -267,7 +279,7 @@ def encode_spikes_u8(
     """
     flags = frames.TEACH if teach else 0
     block = encode_steps(pixels, scale, coding)
-    return frames.build(SPIKES, flags, link, presentation, incarnation, seq, ids, block, ())
+    return frames.build(SPIKES, flags, link, presentation, incarnation, to, seq, ids, block, ())
 
 
 def decode(frame: Buffer) -> DataMessage:
@@ -280,19 +292,19 @@ def decode(frame: Buffer) -> DataMessage:
         WireError: for any bytes that are not wholly one frame of this version.
 
     """
-    kind, flags, link, presentation, incarnation, seq, ids, values, bits = frames.parse(frame)
+    kind, flags, link, presentation, incarnation, to, seq, ids, values, bits = frames.parse(frame)
     if values is None:
-        return Closes(link, incarnation, seq, presentation, ids, flags == frames.AWAITED)
+        return Closes(link, incarnation, to, seq, presentation, ids, flags == frames.AWAITED)
     teach = flags == frames.TEACH
     if kind == SPIKES:
-        return Spikes(link, incarnation, seq, presentation, teach, ids, values)
+        return Spikes(link, incarnation, to, seq, presentation, teach, ids, values)
     if kind == NOTIFICATIONS:
-        return Notifications(link, incarnation, seq, presentation, ids, bits[0], values)
+        return Notifications(link, incarnation, to, seq, presentation, ids, bits[0], values)
     if kind == TARGETS:
-        return Targets(link, incarnation, seq, presentation, teach, ids, values)
+        return Targets(link, incarnation, to, seq, presentation, teach, ids, values)
     if values.shape[1] != 1:
         raise WireError(f"confirmations carry one loss a stimulus, not {values.shape[1]}")
-    return Confirms(link, incarnation, seq, presentation, teach, ids, values[:, 0], *bits)
+    return Confirms(link, incarnation, to, seq, presentation, teach, ids, values[:, 0], *bits)
 
 
 _codec = packing.Codec("neurond", VERSION, _CONTROL)

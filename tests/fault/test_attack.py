@@ -27,7 +27,7 @@ BEYOND = 1 << 40  # one that no link can have
 def spikes(link: LinkPlan, incarnation: int, seq: int) -> bytes:
     """A frame as the pre process might have sent it, of a stimulus long past."""
     ids, values = np.array([0]), np.ones((1, link.n_pre), np.float32)
-    return wire.encode(wire.Spikes(link.index, incarnation, seq, 1, True, ids, values))
+    return wire.encode(wire.Spikes(link.index, incarnation, 1, seq, 1, True, ids, values))
 
 
 def forged(plan: Plan) -> dict[str, list[bytes]]:
@@ -40,14 +40,14 @@ def forged(plan: Plan) -> dict[str, list[bytes]]:
     }
     one, yes = np.array([0]), np.array([True])
     loss = np.zeros(1, np.float32)
-    confirms = wire.Confirms(plan.source.confirms, 1, 2**63 - 1, 1, True, one, loss, yes, yes)
+    confirms = wire.Confirms(plan.source.confirms, 1, 1, 2**63 - 1, 1, True, one, loss, yes, yes)
     return frames | {SOURCE: [wire.encode(confirms)]}
 
 
 def noise(seed: int) -> Iterable[bytes]:
     """Bytes that are nothing at all; every third begins as a frame does."""
     rng = random.Random(seed)
-    start = wire.encode(wire.Closes(0, 1, 0, 1, np.array([0])))[:4]
+    start = wire.encode(wire.Closes(0, 1, 1, 0, 1, np.array([0])))[:4]
     for n in range(RANDOM_FRAMES):
         yield (start if n % 3 == 0 else b"") + rng.randbytes(rng.randrange(200))
 

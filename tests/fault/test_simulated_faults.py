@@ -130,13 +130,13 @@ def forged(plan: Plan, seq: int) -> list[tuple[str, bytes]]:
     link, taught = plan.source.confirms, (1, True, one)
     loss, target = np.zeros(1, np.float32), np.zeros((1, plan.source.targets), np.float32)
     frames = [
-        (plan.source.readout, wire.encode(wire.Targets(link, 1, seq, *taught, target))),
-        (SOURCE, wire.encode(wire.Confirms(link, 1, seq, *taught, loss, yes, yes))),
+        (plan.source.readout, wire.encode(wire.Targets(link, 1, 1, seq, *taught, target))),
+        (SOURCE, wire.encode(wire.Confirms(link, 1, 1, seq, *taught, loss, yes, yes))),
     ]
     for group in plan.groups:
         for link_in in group.links_in:
-            spikes = wire.Spikes(link_in.index, 1, seq, *taught, np.ones((1, link_in.n_pre), np.float32))
-            closes = wire.Closes(link_in.index, 1, seq, 1, one)
+            spikes = wire.Spikes(link_in.index, 1, 1, seq, *taught, np.ones((1, link_in.n_pre), np.float32))
+            closes = wire.Closes(link_in.index, 1, 1, seq, 1, one)
             frames += [(group.name, wire.encode(spikes)), (link_in.pre, wire.encode(closes))]
     return frames
 
@@ -166,7 +166,7 @@ def test_stimuli_that_nobody_presented_end_no_group(far: int) -> None:
         for link in group.links_in:
             one = np.ones((1, link.n_pre), np.float32)
             for k in range(8):
-                lie = wire.Spikes(link.index, 1, 500_000 + k, 1, True, np.array([far + k]), one)
+                lie = wire.Spikes(link.index, 1, 1, 500_000 + k, 1, True, np.array([far + k]), one)
                 network.forge(clean.now / 3, group.name, wire.encode(lie))
     network.run(20_000)
     counters = network.counters(SOURCE)

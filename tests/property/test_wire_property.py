@@ -65,8 +65,9 @@ def data_messages(draw: st.DrawFn) -> DataMessage:
     ids = draw(id_lists())
     n = len(ids)
     link, presentation = draw(st.integers(0, 2**16 - 1)), draw(st.integers(0, 2**16 - 1))
-    incarnation, seq = draw(st.integers(0, 2**32 - 1)), draw(st.integers(0, 2**64 - 1))
-    head = (link, incarnation, seq, presentation)
+    incarnation, to = draw(st.integers(0, 2**16 - 1)), draw(st.integers(0, 2**16 - 1))
+    seq = draw(st.integers(0, 2**64 - 1))
+    head = (link, incarnation, to, seq, presentation)
     teach = draw(st.booleans())
     rows_of_flags = hnp.arrays(np.bool_, n)
     match draw(st.sampled_from([Spikes, Targets, Notifications, Closes, Confirms])):
@@ -127,7 +128,7 @@ def test_float32_round_trip(message: DataMessage, coding: str) -> None:
 @given(ids=id_lists())
 def test_ids_round_trip(ids: Any) -> None:
     """Ids arrive in the order and of the type in which they were sent."""
-    got = wire.decode(wire.encode(Closes(0, 1, 0, 0, ids)))
+    got = wire.decode(wire.encode(Closes(0, 1, 1, 0, 0, ids)))
     assert got.ids.dtype == np.int64
     assert got.ids.tolist() == ids.tolist()
 
@@ -136,7 +137,7 @@ def test_ids_round_trip(ids: Any) -> None:
 def test_errors_are_bounded_and_zeros_exact(data: st.DataObject, coding: str, values: str) -> None:
     """In every number format a zero is exactly zero, and the rest is as near as the format promises."""
     matrix = data.draw(matrices(3, st.floats(-60_000, 60_000, width=32)))
-    got = wire.decode(wire.encode(Spikes(0, 1, 0, 0, True, np.arange(3), matrix), coding, values))
+    got = wire.decode(wire.encode(Spikes(0, 1, 1, 0, 0, True, np.arange(3), matrix), coding, values))
     assert isinstance(got, Spikes)
     assert (got.values[matrix == 0] == 0).all()
     exact = matrix.astype(np.float64)
@@ -157,7 +158,7 @@ def test_errors_are_bounded_and_zeros_exact(data: st.DataObject, coding: str, va
 )
 def test_pixels_are_exact(pixels: Any, scale: float, coding: str) -> None:
     """Pixels arrive as exactly scale times pixel, the product that float32 gives."""
-    got = wire.decode(wire.encode_spikes_u8(0, 1, 0, 0, True, np.arange(3), pixels, scale, coding))
+    got = wire.decode(wire.encode_spikes_u8(0, 1, 1, 0, 0, True, np.arange(3), pixels, scale, coding))
     assert isinstance(got, Spikes)
     np.testing.assert_array_equal(got.values, pixels * np.float32(scale))
 

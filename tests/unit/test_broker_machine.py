@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from broker.machine import STALLED_S, TICK_S, Broadcast, BrokerMachine, Order
+from broker.machine import PROBE_S, STALLED_S, TICK_S, Broadcast, BrokerMachine, Order, Remember, Send
 from neurond import data
 from topology import feed, wire
 from topology.load import load
@@ -48,6 +48,75 @@ def test_it_wakes_when_somebody_falls_silent(machine: BrokerMachine) -> None:
         now = machine.next_tick(now)
     assert now == source_silent_at
     assert found == ["source"]
+
+
+def hello(pid: int, incarnation: int = 0) -> bytes:
+    """A process that asks for the name hidden."""
+    return wire.pack(wire.Hello("hidden", "group", pid, f"ipc:///x/hidden-{pid}", incarnation))
+
+
+def sent(orders: list[Order], route: bytes) -> list[wire.ControlMessage]:
+    """What these orders send by a route, commands by their ids alone."""
+    return [order.message for order in orders if isinstance(order, Send) and order.route == route]
+
+
+def kinds(orders: list[Order], route: bytes) -> list[str]:
+    """Of which kinds these messages are."""
+    return [type(message).__name__ for message in sent(orders, route)]
+
+
+def test_a_name_is_taken_over_at_once_where_its_holder_cannot_be_reached(machine: BrokerMachine) -> None:
+    """The broker asks the holder; its route is gone, so the name goes to who asks, with the next incarnation."""
+    asked = machine.control(b"new", hello(77), 1.0)
+    assert (kinds(asked, b"hidden"), kinds(asked, b"new")) == (["Command"], [])
+    orders = machine.unreachable(b"hidden", 1.0)
+    assert lost(orders) == ["hidden"]
+    assert Remember({"source": 1, "hidden": 2, "out": 1}) in orders
+    welcome, roster = sent(orders, b"new")
+    assert isinstance(welcome, wire.Welcome)
+    assert (welcome.incarnation, welcome.recover, welcome.resume) == (2, True, False)
+    assert isinstance(roster, wire.Roster)
+    assert roster.complete
+    assert kinds(orders, b"source") == ["Roster", "Roster"]  # without it, and with the new one
+
+
+def test_a_name_is_taken_over_where_its_holder_does_not_answer(machine: BrokerMachine) -> None:
+    """A holder that stands still has a second; who asks may ask again meanwhile."""
+    machine.tick(0.9)
+    machine.control(b"new", hello(77), 1.0)
+    machine.control(b"new", hello(77), 1.3)
+    assert machine.next_tick(1.3) <= 1.0 + PROBE_S
+    assert lost(machine.tick(1.9)) == []
+    orders = machine.tick(1.0 + PROBE_S)
+    assert lost(orders) == ["hidden"]
+    assert kinds(orders, b"new") == ["Welcome", "Roster"]
+
+
+def test_a_name_is_kept_by_a_holder_that_answers(machine: BrokerMachine) -> None:
+    """Who asks is refused, and the answer to the broker's own question goes to nobody else."""
+    (question,) = sent(machine.control(b"new", hello(77), 1.0), b"hidden")
+    assert isinstance(question, wire.Command)
+    orders = machine.control(b"hidden", wire.pack(wire.Reply(question.id, True)), 1.1)
+    (refused,) = sent(orders, b"new")
+    assert refused == wire.Refused("name 'hidden' is taken by pid 2")
+    assert lost(machine.tick(2.5)) == []
+    assert kinds(machine.control(b"third", hello(78), 2.6), b"hidden") == ["Command"], "it is asked anew for the next"
+
+
+def test_a_zombie_is_told_that_it_is_unknown_and_then_that_it_is_over(machine: BrokerMachine) -> None:
+    """The beat of a process whose name was taken over is answered, and its hello refused."""
+    machine.control(b"new", hello(77), 1.0)
+    machine.unreachable(b"hidden", 1.0)
+    assert sent(machine.control(b"hidden", wire.pack(wire.Beat(9)), 2.0), b"hidden") == [wire.Unknown()]
+    orders = machine.control(b"hidden", hello(2, incarnation=1), 2.1)
+    assert sent(orders, b"hidden") == [wire.Refused("incarnation 1 of 'hidden' is over: 2 took its place")]
+
+
+def test_a_client_that_is_gone_is_nobody_s_loss(machine: BrokerMachine) -> None:
+    """A route that belongs to no process, or to one that is lost already, means nothing."""
+    assert machine.unreachable(b"a client", 1.0) == []
+    assert lost(machine.unreachable(b"hidden", 1.0)) == ["hidden"]
+    assert machine.unreachable(b"hidden", 1.0) == []
 
 
 def test_a_broker_that_stood_still_blames_nobody(machine: BrokerMachine) -> None:

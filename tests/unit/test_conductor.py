@@ -7,6 +7,7 @@ from broker.conductor import Conductor
 from broker.words import (
     DRAIN_S,
     MANIFEST_S,
+    REJOIN_S,
     SAVE_EVERY_S,
     SAVE_S,
     STOP_S,
@@ -310,11 +311,59 @@ def test_stop_when_everything_takes_as_long_as_it_may(running: Network) -> None:
 
 
 def test_stop_without_a_source(running: Network) -> None:
-    """A stop does not wait for a source that is gone, before or during the draining."""
+    """A stop waits for a source that is lost in the draining, but not for long, and the last save says who misses."""
     running.muted.add(("source", "drain"))
     running.ask("stop")
     running.feed(Lost("source", "killed"))
+    running.wait(REJOIN_S - 0.1)
+    assert not running.events("ended")
+    running.wait(REJOIN_S + 0.5)  # one pause for the draining, one for the save
     assert running.ended["why"] == "stopped"
+    assert running.ended["save_error"] == "source: not registered"
+
+
+@pytest.mark.parametrize("when", ["before", "while"])
+def test_a_source_that_comes_back_is_drained(running: Network, when: str) -> None:
+    """A stop reaches the successor of a source that was lost before it, or because of it."""
+    running.muted.add(("source", "drain"))
+    if when == "before":
+        running.feed(Lost("source", "killed"))
+    running.ask("stop", evaluate=False)
+    if when == "while":
+        running.feed(Lost("source", "killed"))
+    running.wait(REJOIN_S / 2)
+    running.muted.clear()
+    running.feed(Joined("source", 2, 99, ()))
+    last = [a.command.args for a in running.done if isinstance(a, Tell) and a.command.verb == "drain"][-1]
+    assert last["evaluate"] is False
+    assert running.ended["why"] == "stopped"
+    assert "save_error" not in running.ended
+
+
+def test_the_last_checkpoint_waits_for_who_is_missing(running: Network) -> None:
+    """A process that is lost when the run is over, or while it is saved, comes back, and all of it is saved."""
+    running.feed(Lost("h1", "killed"), Said(Event("source", "finished")))
+    assert running.told("save") == []
+    running.muted.add(("out", "save"))
+    running.feed(Joined("h1", 2, 99, ()))
+    running.feed(Lost("out", "killed"))
+    assert not running.events("ended")
+    running.muted.clear()
+    running.feed(Joined("out", 2, 99, ()))
+    assert running.ended["why"] == "finished"
+    assert "save_error" not in running.ended
+    assert running.conductor.generation == 2
+    assert Discard(1) in running.done
+
+
+def test_a_run_that_finished_while_there_was_no_broker() -> None:
+    """A broker that takes the place of one that died hears that the run is over, and ends it once all are there."""
+    network = Network(generation=3)
+    network.feed(Joined("source", 1, 1, ("h1", "out")), Said(Event("source", "finished")))
+    assert network.told("save") == []
+    network.feed(Joined("h1", 1, 2, ("out",)), Joined("out", 1, 3, ()))
+    assert network.ended["why"] == "finished"
+    assert network.conductor.generation == 4
 
 
 def test_second_stop(running: Network) -> None:
@@ -348,12 +397,12 @@ def test_divergence_saves_nothing(running: Network) -> None:
 
 
 def test_lost_and_back(running: Network) -> None:
-    """A process that is lost is announced, and its successor is taken into the roster again."""
+    """A process that is lost is announced, to its peers too, and its successor is taken into the roster again."""
     running.feed(Lost("h1", "no beat for 3 s"))
     assert running.events("lost") == [{"process": "h1", "why": "no beat for 3 s"}]
     assert running.conductor.state is State.RUNNING
     running.feed(Joined("h1", 2, 99, ()))
-    assert sum(isinstance(a, TellRoster) for a in running.done) == 2
+    assert sum(isinstance(a, TellRoster) for a in running.done) == 3
     assert len(running.events("running")) == 1
 
 

@@ -111,7 +111,8 @@ def test_good_neighbours_of_the_bad_frames() -> None:
         {"link": 2**16},
         {"link": -1},
         {"presentation": 2**16},
-        {"incarnation": 2**32},
+        {"incarnation": 2**16},
+        {"to": 2**16},
         {"seq": 2**64},
         {"values": VALUES[:2]},
         {"values": VALUES[0]},
@@ -126,9 +127,9 @@ def test_messages_that_cannot_travel_are_our_own_fault(change: dict[str, Any]) -
 
 def test_too_many_stimuli_cannot_travel() -> None:
     """A frame holds so many stimuli and no more."""
-    assert len(wire.encode(Closes(3, 2, 5, 0, np.arange(frames.MAX_STIMULI)))) == 32
+    assert len(wire.encode(Closes(3, 2, 1, 5, 0, np.arange(frames.MAX_STIMULI)))) == 32
     with pytest.raises(ValueError, match="1 to 4096 stimuli, not 4097"):
-        wire.encode(Closes(3, 2, 5, 0, np.arange(frames.MAX_STIMULI + 1)))
+        wire.encode(Closes(3, 2, 1, 5, 0, np.arange(frames.MAX_STIMULI + 1)))
 
 
 @pytest.mark.parametrize(
@@ -147,14 +148,14 @@ def test_too_many_stimuli_cannot_travel() -> None:
 )
 def test_ids_take_as_few_bytes_as_they_can(ids: list[int], size: int) -> None:
     """Ids that follow one another take no bytes, others 2 or 4 each; the order is kept."""
-    frame = wire.encode(Closes(3, 2, 5, 0, np.array(ids)))
+    frame = wire.encode(Closes(3, 2, 1, 5, 0, np.array(ids)))
     assert len(frame) == size
     assert wire.decode(frame).ids.tolist() == ids
 
 
 def test_any_buffer_is_read_by_its_bytes() -> None:
     """A ZeroMQ frame, or a view of larger items than bytes, is read like the bytes that it holds."""
-    frame = wire.encode(Closes(3, 2, 5, 0, IDS))
+    frame = wire.encode(Closes(3, 2, 1, 5, 0, IDS))
     for buffer in (zmq.Frame(frame), memoryview(frame).cast("I")):
         assert wire.kind_of(buffer) == wire.CLOSES
         assert wire.decode(buffer).ids.tolist() == [7, 8, 9]
@@ -163,7 +164,7 @@ def test_any_buffer_is_read_by_its_bytes() -> None:
 def test_flags_of_other_length_cannot_travel() -> None:
     """Flags that are not one a stimulus raise ValueError."""
     with pytest.raises(ValueError, match="not of 3 stimuli"):
-        wire.encode(Notifications(3, 2, 5, 1, IDS, np.array([True, False]), VALUES))
+        wire.encode(Notifications(3, 2, 1, 5, 1, IDS, np.array([True, False]), VALUES))
 
 
 def test_a_frame_can_make_us_allocate_so_much_and_no_more() -> None:

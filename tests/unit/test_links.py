@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neurond.links import RESYNC, STEP, Closing, Inbound, Outbound
+from neurond.links import RESYNC, STEP, Closing, Early, Inbound, Outbound
 from topology import wire
 from topology.wire import MAX_STIMULI, WireError
 
@@ -50,15 +50,33 @@ def test_received_and_gaps_are_all_that_was_sent_up_to_the_last(order: list[int]
 
 
 def test_only_the_incarnation_of_the_roster_is_heard() -> None:
-    """Once the roster has spoken, a higher incarnation is as strange as a lower one; before, it is taken up."""
+    """Once the roster has spoken, a lower incarnation is over and a higher one early; before, it is taken up."""
     inbound = Inbound()
     assert inbound.accept(999, 5)  # nobody has said who the sender is
     inbound.meet(1)
-    assert not inbound.accept(999, 6)
+    with pytest.raises(Early):
+        inbound.accept(999, 6)
     assert inbound.accept(1, 0)
     inbound.meet(1)
     assert inbound.accept(1, 1)
-    assert inbound.fenced == 1
+    assert not inbound.accept(0, 2)
+    assert (inbound.received, inbound.fenced) == (3, 1)
+
+
+def test_numbers_of_each_pair_balance_with_what_is_over() -> None:
+    """When an end is started anew its numbers begin at zero, and received + gaps are those of all incarnations."""
+    inbound, outbound = Inbound(), Outbound("h1")
+    for incarnation in (1, 2):
+        inbound.meet(incarnation)
+        assert all(inbound.accept(incarnation, seq) for seq in (0, 1, 4))
+    assert (inbound.expected, inbound.over) == (5, 5)
+    assert inbound.received + inbound.gaps == inbound.over + inbound.expected
+    for incarnation in (1, 3):
+        outbound.meet(incarnation)
+        outbound.send(b"abc")
+        outbound.meet(incarnation)
+        outbound.send(b"de")
+    assert (outbound.incarnation, outbound.seq, outbound.sent, outbound.bytes) == (3, 2, 4, 10)
 
 
 def test_a_jump_that_no_link_can_make_is_refused() -> None:
@@ -181,7 +199,7 @@ def test_closes_that_no_frame_could_hold_leave_in_several() -> None:
     closing.add(0, 1, np.array([2**40, 2**40 + 1]), awaited=False)
     closing.add(0, 1, np.arange(10, 10 + MAX_STIMULI), awaited=False)
     batches = [ids for _, _, _, ids in closing.take()]
-    frames = [wire.encode(wire.Closes(0, 1, 0, 1, ids)) for ids in batches]
+    frames = [wire.encode(wire.Closes(0, 1, 1, 0, 1, ids)) for ids in batches]
     told = [stimulus for frame in frames for stimulus in wire.decode(frame).ids.tolist()]
     assert told == [3, 5, *range(10, 10 + MAX_STIMULI), 2**40, 2**40 + 1]
 

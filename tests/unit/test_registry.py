@@ -2,7 +2,7 @@ from math import inf
 
 import pytest
 
-from broker.registry import RefusedError, Registry
+from broker.registry import MOST_INCARNATIONS, RefusedError, Registry, TakenError
 from topology.wire import Hello
 
 
@@ -44,7 +44,7 @@ def test_unknown_name(registry: Registry) -> None:
 def test_name_taken(registry: Registry) -> None:
     """A second live process under one name is told whose it is, and the first keeps it."""
     registry.hello(hello(pid=10), b"first", 0.0)
-    with pytest.raises(RefusedError, match="name 'h1' is taken by pid 10"):
+    with pytest.raises(TakenError, match="name 'h1' is taken by pid 10"):
         registry.hello(hello(pid=11), b"second", 1.0)
     member = registry.member("h1")
     assert member is not None
@@ -65,6 +65,24 @@ def test_superseded_incarnation(registry: Registry) -> None:
         registry.dead("h1")
     with pytest.raises(RefusedError, match="incarnation 1 of 'h1' is over: 2 took its place"):
         registry.hello(hello(pid=1, incarnation=1), b"r1", 1.0)
+
+
+def test_a_broker_that_takes_the_place_of_another() -> None:
+    """It knows what was given before: who says so keeps it, a new process gets the next, an old one is refused."""
+    registry = Registry(("source", "h1", "h2"), incarnations={"source": 1, "h1": 3, "h2": 2})
+    assert registry.hello(hello("source", incarnation=1), b"s", 0.0).incarnation == 1
+    assert registry.hello(hello("h2"), b"h2", 0.0).incarnation == 3
+    with pytest.raises(RefusedError, match="incarnation 2 of 'h1' is over: 3 took its place"):
+        registry.hello(hello("h1", incarnation=2), b"h1", 0.0)
+    assert registry.hello(hello("h1", incarnation=3), b"h1", 0.0).incarnation == 3
+    assert registry.incarnations == {"source": 1, "h1": 3, "h2": 3}
+
+
+def test_an_incarnation_that_no_frame_could_hold_is_refused() -> None:
+    """After so many starts of one name the next is refused in words."""
+    registry = Registry(("h1",), incarnations={"h1": MOST_INCARNATIONS})
+    with pytest.raises(RefusedError, match="'h1' has been started 65535 times"):
+        registry.hello(hello(), b"r", 0.0)
 
 
 def test_silence(registry: Registry) -> None:

@@ -26,7 +26,7 @@ def closes(seq: int) -> bytes:
     """A real frame, told from others by its number."""
     import numpy as np
 
-    return wire.encode(Closes(0, 1, seq, 1, np.array([seq])))
+    return wire.encode(Closes(0, 1, 1, seq, 1, np.array([seq])))
 
 
 class Recorder:
@@ -67,7 +67,7 @@ async def until(condition, what: str, within_s: float = 10.0) -> None:
 
 def test_an_outbox_to_nobody_is_bounded_and_counts_what_it_drops(context, scratch: Path) -> None:
     """Frames for a peer that never comes fill the socket, then the outbox, and then the oldest is dropped."""
-    outbox = Outbox(context, f"ipc://{scratch}/nobody")
+    outbox = Outbox(context, f"ipc://{scratch}/nobody", 1)
     total = OUTBOX + 3000  # more than the socket's own high-water mark besides
     gone_at_once = sum(outbox.put(b"x") for _ in range(total))
     assert len(outbox.waiting) == OUTBOX
@@ -80,8 +80,8 @@ async def test_frames_reach_the_machine_and_errors_overtake_spikes(context, scra
     import numpy as np
 
     inbox, machine = Inbox(context, f"ipc://{scratch}/inbox"), Recorder()
-    sender = Outbox(context, inbox.endpoint)
-    spikes = wire.encode(wire.Spikes(0, 1, 0, 1, True, np.array([1]), np.ones((1, 2), np.float32)))
+    sender = Outbox(context, inbox.endpoint, 1)
+    spikes = wire.encode(wire.Spikes(0, 1, 1, 0, 1, True, np.array([1]), np.ones((1, 2), np.float32)))
     for frame in (spikes, spikes, closes(0), closes(1), spikes):
         assert sender.put(frame)
     await until(lambda: inbox.socket.poll(0), "nothing arrives")
@@ -106,7 +106,7 @@ async def test_garbage_is_counted_and_never_reaches_the_machine(context, scratch
     inbox, machine = Inbox(context, f"ipc://{scratch}/inbox"), Recorder()
     shell = Shell(context, inbox, machine, lambda _: None)
     shell.meet(Roster({}, complete=True))
-    sender = Outbox(context, inbox.endpoint)
+    sender = Outbox(context, inbox.endpoint, 1)
     for frame in (b"", b"nd", b"\0" * 100, b"nd\x01\xff" + b"\0" * 60, closes(7)):
         sender.put(frame)
     await until(lambda: machine.frames == [closes(7)], "the good frame")
@@ -131,6 +131,27 @@ async def test_a_complete_roster_starts_the_machine_once_and_frames_flow(context
     assert peer.socket.poll(5000)
     assert peer.socket.recv() == closes(1)
     assert shell.telemetry().counters["drops"] == 1  # nobody is called stranger
+    shell.close()
+    for box in (inbox, peer):
+        box.close()
+        box.release()
+
+
+async def test_a_new_incarnation_gets_nothing_that_was_meant_for_the_last(context, scratch: Path) -> None:
+    """Frames that waited for a peer that died are gone and counted; those for its successor arrive, at once."""
+    inbox, machine = Inbox(context, f"ipc://{scratch}/inbox"), Recorder()
+    shell = Shell(context, inbox, machine, lambda _: None)
+    endpoint = f"ipc://{scratch}/peer"
+    waiting = OUTBOX // 2
+    machine.answers = [Send("peer", closes(n)) for n in range(1000 + waiting)]  # what a socket takes, and more
+    shell.meet(Roster({"peer": (endpoint, 1)}, complete=True))
+    machine.answers = [Send("peer", closes(9999))]
+    shell.meet(Roster({"peer": (endpoint, 2)}, complete=True))
+    peer = Inbox(context, endpoint)
+    assert peer.socket.poll(5000)
+    assert peer.socket.recv() == closes(9999)
+    assert not peer.socket.poll(100)
+    assert shell.telemetry().counters["drops"] >= waiting
     shell.close()
     for box in (inbox, peer):
         box.close()

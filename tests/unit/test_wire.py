@@ -27,6 +27,7 @@ from topology.wire import (
     Spikes,
     Targets,
     Telemetry,
+    Unknown,
     Welcome,
     WireError,
 )
@@ -47,12 +48,12 @@ def flags(*on: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
     return np.array(on, np.bool_)
 
 
-# Head: magic, version, kind, flags, coding of ids, link, presentation, n, incarnation, seq, lowest id.
+# Head: magic, version, kind, flags, coding of ids, link, presentation, n, incarnations, seq, lowest id.
 # Block head: layout, number format, zero, reserved, width, values stored, scale. Then body, bits, ids.
-SPIKES_OF_3 = "6e64 01 01 00 00 0300 0100 0300 02000000 0500000000000000 0700000000000000 "
-SPIKES_OF_2 = "6e64 01 01 00 00 0300 0100 0200 02000000 0500000000000000 0700000000000000 "
-SPIKES_OF_1 = "6e64 01 01 00 00 0300 0100 0100 02000000 0500000000000000 0700000000000000 "
-TAUGHT_OF_3 = "6e64 01 01 01 00 0300 0100 0300 02000000 0500000000000000 0700000000000000 "
+SPIKES_OF_3 = "6e64 01 01 00 00 0300 0100 0300 0200 0100 0500000000000000 0700000000000000 "
+SPIKES_OF_2 = "6e64 01 01 00 00 0300 0100 0200 0200 0100 0500000000000000 0700000000000000 "
+SPIKES_OF_1 = "6e64 01 01 00 00 0300 0100 0100 0200 0100 0500000000000000 0700000000000000 "
+TAUGHT_OF_3 = "6e64 01 01 01 00 0300 0100 0300 0200 0100 0500000000000000 0700000000000000 "
 
 GOLDEN_DATA: dict[str, tuple[DataMessage, str, str, str]] = {
     "dense float32": (
@@ -92,36 +93,36 @@ GOLDEN_DATA: dict[str, tuple[DataMessage, str, str, str]] = {
         SPIKES_OF_2 + "04 00 00 00 409c0000 01000000 00000000  00000040  7f380100",
     ),
     "targets": (
-        Targets(3, 2, 5, 1, True, IDS, np.array([[0], [9], [4]], np.float32)),
+        Targets(3, 2, 1, 5, 1, True, IDS, np.array([[0], [9], [4]], np.float32)),
         "fast",
         "uint8",  # ignored: a class number must arrive exactly
-        "6e64 01 02 01 00 0300 0100 0300 02000000 0500000000000000 0700000000000000"
+        "6e64 01 02 01 00 0300 0100 0300 0200 0100 0500000000000000 0700000000000000"
         "00 00 00 00 01000000 03000000 00000000  00000000 00001041 00008040",
     ),
     "notifications, ids in any order": (
-        Notifications(3, 2, 5, 1, np.array([9, 7, 80]), flags(1, 0, 1), VALUES),
+        Notifications(3, 2, 1, 5, 1, np.array([9, 7, 80]), flags(1, 0, 1), VALUES),
         "small",
         "float32",
-        "6e64 01 03 00 01 0300 0100 0300 02000000 0500000000000000 0700000000000000"
+        "6e64 01 03 00 01 0300 0100 0300 0200 0100 0500000000000000 0700000000000000"
         "01 00 00 00 02000000 02000000 00000000  0000c03f 000000c0  48  a0  0200 0000 4900",
     ),
     "closes": (
-        Closes(3, 2, 5, 0, IDS, awaited=False),
+        Closes(3, 2, 1, 5, 0, IDS, awaited=False),
         "fast",
         "float32",
-        "6e64 01 04 00 00 0300 0000 0300 02000000 0500000000000000 0700000000000000",
+        "6e64 01 04 00 00 0300 0000 0300 0200 0100 0500000000000000 0700000000000000",
     ),
     "closes, ids far apart": (
-        Closes(3, 2, 5, 0, np.array([1, 70_000, 2])),
+        Closes(3, 2, 1, 5, 0, np.array([1, 70_000, 2])),
         "fast",
         "float32",
-        "6e64 01 04 02 02 0300 0000 0300 02000000 0500000000000000 010000000000000000000000 6f110100 01000000",
+        "6e64 01 04 02 02 0300 0000 0300 0200 0100 0500000000000000 010000000000000000000000 6f110100 01000000",
     ),
     "confirms": (
-        Confirms(3, 2, 5, 0, True, IDS, np.array([0.5, 0, 2], np.float32), flags(1, 1, 0), flags(0, 0, 1)),
+        Confirms(3, 2, 1, 5, 0, True, IDS, np.array([0.5, 0, 2], np.float32), flags(1, 1, 0), flags(0, 0, 1)),
         "small",
         "float16",  # ignored: losses are float32
-        "6e64 01 05 01 00 0300 0000 0300 02000000 0500000000000000 0700000000000000"
+        "6e64 01 05 01 00 0300 0000 0300 0200 0100 0500000000000000 0700000000000000"
         "00 00 00 00 01000000 03000000 00000000  0000003f 00000000 00000040  c0 20",
     ),
 }
@@ -166,7 +167,7 @@ def test_golden_uint8_frames(values: Any, golden: str, meaning: Any) -> None:
 def test_golden_pixels() -> None:
     """Pixels travel as they are, and arrive as scale times pixel."""
     frame = bytes.fromhex(TAUGHT_OF_3 + "00 02 00 00 02000000 06000000 0000003f  00 ff 03 00 00 00")
-    assert wire.encode_spikes_u8(3, 2, 5, 1, True, IDS, PIXELS, 0.5).hex(" ") == frame.hex(" ")
+    assert wire.encode_spikes_u8(3, 2, 1, 5, 1, True, IDS, PIXELS, 0.5).hex(" ") == frame.hex(" ")
     np.testing.assert_equal(asdict(wire.decode(frame)), asdict(spikes(PIXELS * np.float32(0.5), teach=True)))
 
 
@@ -189,10 +190,11 @@ ENVELOPE = "83 a7 'neurond' 01 a4 'kind' "
         ),
         control(
             Welcome(3, {"seed": 7, "a": [1, None, True, 0.5, -1]}, "runs/x", resume=True),
-            ENVELOPE + "a7 'welcome' a4 'body' 84 ab 'incarnation' 03"
+            ENVELOPE + "a7 'welcome' a4 'body' 85 ab 'incarnation' 03"
             "a4 'plan' 82 a4 'seed' 07 a1 'a' 95 01 c0 c3 cb 3fe0000000000000 ff"
-            "a7 'run_dir' a6 'runs/x' a6 'resume' c3",
+            "a7 'run_dir' a6 'runs/x' a6 'resume' c3 a7 'recover' c2",
         ),
+        control(Unknown(), ENVELOPE + "a7 'unknown' a4 'body' 80"),
         control(Refused("no"), ENVELOPE + "a7 'refused' a4 'body' 81 a3 'why' a2 'no'"),
         control(
             Roster({"h1": ("ipc:///x", 1)}, complete=False),
@@ -237,7 +239,7 @@ def test_kind_of_peeks() -> None:
 
 def test_another_version_is_refused() -> None:
     """A frame or a message of a later version is refused, whatever else it says."""
-    frame = bytearray(wire.encode(Closes(3, 2, 5, 0, IDS)))
+    frame = bytearray(wire.encode(Closes(3, 2, 1, 5, 0, IDS)))
     frame[2] += 1
     with pytest.raises(WireError, match="no frame of version 1"):
         wire.decode(frame)
