@@ -123,7 +123,7 @@ class BrokerMachine:
                 self._command(message, route, now)
             case wire.Beat() if member is not None:
                 was_alive = member.alive
-                member.beat(message.progress, now)
+                self.registry.beat(member, message.progress, now)
                 if not was_alive:
                     self._joined(member, now)
             case wire.Beat():

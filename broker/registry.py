@@ -45,14 +45,6 @@ class Member:
     beats: int = 0
     alive: bool = True
 
-    def beat(self, progress: int, now: float) -> None:
-        """Note a beat, which also brings it back where it was silent."""
-        self.alive = True
-        self.heard = now
-        self.beats += 1
-        if progress != self.progress:
-            self.progress, self.moved = progress, now
-
 
 class Registry:
     """The members of one run.
@@ -75,6 +67,8 @@ class Registry:
         self.names = tuple(names)
         self.incarnations = dict(incarnations or {})
         """The last incarnation of each name that has had one."""
+        self.changes = 0
+        """How often somebody has come or gone."""
         self._beat_timeout_s = beat_timeout_s
         self._start_timeout_s = start_timeout_s
         self._members: dict[str, Member] = {}
@@ -107,6 +101,8 @@ class Registry:
             self._routes.pop(old.route, None)
         member = Member(hello.name, hello.role, hello.pid, hello.endpoint, route, incarnation, heard=now, moved=now)
         self._members[hello.name] = member
+        if old is None or not old.alive or old.incarnation != incarnation:
+            self.changes += 1
         self._routes[route] = hello.name
         return member
 
@@ -119,11 +115,21 @@ class Registry:
         """The member that holds or held `name`; None if it never registered."""
         return self._members.get(name)
 
+    def beat(self, member: Member, progress: int, now: float) -> None:
+        """Note a beat, which also brings a member back that was silent."""
+        self.changes += not member.alive
+        member.alive = True
+        member.heard = now
+        member.beats += 1
+        if progress != member.progress:
+            member.progress, member.moved = progress, now
+
     def dead(self, name: str) -> None:
         """Note that a process has left or is lost; its name is free for the next incarnation."""
         member = self._members.get(name)
-        if member is not None:
+        if member is not None and member.alive:
             member.alive = False
+            self.changes += 1
 
     def silent(self, now: float) -> list[str]:
         """Live members that have not been heard for too long, in the order of the plan."""
@@ -152,7 +158,7 @@ class Registry:
     def roster(self) -> Roster:
         """Who is alive and where, for every process."""
         peers = {m.name: (m.endpoint, m.incarnation) for m in self._alive()}
-        return Roster(peers=peers, complete=not self.missing)
+        return Roster(peers, not self.missing, self.changes)
 
     def status(self, now: float) -> dict[str, dict[str, Any]]:
         """What `status` tells a person about each name of the plan; ages in seconds."""

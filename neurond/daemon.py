@@ -38,6 +38,7 @@ TICK_S = 0.25
 IDLE_TICK_S = 0.5  # where nothing moves: a network that waits costs next to nothing
 UNREACHABLE_S = 30.0  # without an answer from the broker, and the process gives up
 PATIENT_S = 2.0  # without an answer from the broker, before a word is said about it
+OUTCOMES = ("finished", "diverged")  # events by which a run ends
 REPORT_TICKS = 2  # a beat and a report every so many ticks
 
 
@@ -78,6 +79,7 @@ class Daemon:
         self._ticks = 0
         self._moved = 0  # the machine's progress at the last tick
         self._timer: asyncio.TimerHandle | None = None
+        self._outcome: wire.Event | None = None  # what a broker that comes later must hear too
 
     async def run(self) -> int:
         """Register, work until told to leave, and close everything; returns the exit status."""
@@ -137,16 +139,24 @@ class Daemon:
     def _welcome(self, welcome: wire.Welcome) -> None:
         self._control.welcomed(welcome.incarnation)
         if self._machine is not None:
-            self._machine.incarnation = welcome.incarnation
+            if self._machine.incarnation != welcome.incarnation:  # to its peers it would be another process
+                raise StartError(f"{self._settings.name} was given the place of another; it must start anew")
+            if self._outcome is not None:
+                self._control.send(self._outcome)
             return
         self._run_dir = Path(welcome.run_dir)
         machine = begin.make_machine(self._role, welcome.plan, welcome.incarnation, self._settings.data_dir)
         if welcome.resume:
             begin.restore(machine, self._run_dir)
         self._machine = machine
-        self._shell = Shell(self._context, self._inbox, machine, self._control.send)
+        self._shell = Shell(self._context, self._inbox, machine, self._tell)
         say(f"{self._settings.name}: incarnation {welcome.incarnation}, inbox {self._inbox.endpoint}")
         self._report()
+
+    def _tell(self, message: wire.Event | wire.Reply) -> None:
+        if isinstance(message, wire.Event) and message.kind in OUTCOMES:
+            self._outcome = message
+        self._control.send(message)
 
     def _command(self, command: wire.Command) -> None:
         if self._machine is None or self._shell is None:

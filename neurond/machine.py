@@ -31,9 +31,15 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Peers:
-    """Who is alive, by the broker's roster: process name -> incarnation. No other incarnation is to be heard."""
+    """Who is alive, by the broker's roster: process name -> incarnation. No other incarnation is to be heard.
+
+    `complete`: nobody is missing. `changes` differs from what it was if somebody has come or gone since, be it this
+    process itself.
+    """
 
     incarnations: Mapping[str, int]
+    complete: bool = True
+    changes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

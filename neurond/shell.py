@@ -156,7 +156,8 @@ class Shell:
                 known.close(linger_ms=0)
             self._outboxes[name] = Outbox(self._context, *peer)
         incarnations = {name: incarnation for name, (_, incarnation) in roster.peers.items()}
-        self.perform(self._machine.handle(Peers(incarnations), time.monotonic()))
+        peers = Peers(incarnations, roster.complete, roster.changes)
+        self.perform(self._machine.handle(peers, time.monotonic()))
         if roster.complete and not self._started:
             self._started = True
             self._loop.add_reader(self._inbox.FD, self._pump)

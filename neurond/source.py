@@ -84,7 +84,7 @@ class SourceMachine:
         self._targets_out = Outbound(plan.readout)
         self._confirms_in = Inbound()
         self._ends = Ends(self._hears(), [*self._spikes_out, self._targets_out])
-        self._alive: Mapping[str, int] = {}  # the roster: process name -> incarnation
+        self._changes: int | None = None  # of the last complete roster
         # Ids of each incarnation are its own: the readout has seen those of the ones before.
         self._first_id = (incarnation - 1) * IDS
         self._flight = Flight(len(plan.links_out), plan.retry_s)
@@ -115,7 +115,7 @@ class SourceMachine:
         elif isinstance(event, Tick):
             self._retry(now)
         elif isinstance(event, Peers):
-            self._meet(event.incarnations, now)
+            self._meet(event, now)
         elif isinstance(event, Start):
             self._started = True
         elif isinstance(event, Request):
@@ -123,14 +123,15 @@ class SourceMachine:
         self._advance(now)
         return out
 
-    def _meet(self, incarnations: Mapping[str, int], now: float) -> None:
-        """Take in the roster. Where a process is new or back, what is under way may be lost: present it again."""
-        for data in self._ends.meet(incarnations):
+    def _meet(self, peers: Peers, now: float) -> None:
+        """Take in the roster. When all are back that had gone, what was under way may be lost: present it again."""
+        for data in self._ends.meet(peers.incarnations):
             self._frame(data, now)
-        if self._alive and incarnations.items() - self._alive.items():
-            self._flight.expedite(now)
-            self._retry(now)
-        self._alive = dict(incarnations)
+        if peers.complete:
+            if self._changes not in (None, peers.changes):
+                self._flight.expedite(now)
+                self._retry(now)
+            self._changes = peers.changes
 
     def _frame(self, data: bytes, now: float) -> None:
         try:

@@ -1,7 +1,9 @@
 """A seeded network in virtual time: the real machines, with a messenger that drops, delays, reorders and doubles.
 
 Nothing here is a stand-in for the product's code: the machines, the wire format and the data are the real ones.
-Only the sockets and the clock are replaced, by a heap of what arrives when.
+Only the sockets and the clock are replaced, by a heap of what happens when. Processes can be killed, and started
+again from what their journals hold, or be cut off from all others for a while; everybody hears of it, each at a time
+of its own.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import numpy as np
 
 from neurond.data import Dataset
 from neurond.group import GroupMachine
-from neurond.machine import Action, Frame, Idle, Machine, Peers, Send, Start, Tell, Tick
+from neurond.machine import Action, Frame, Idle, Machine, Peers, Send, Start, State, Tell, Tick
 from neurond.source import SourceMachine
 from topology import wire
 from topology.plan import SOURCE, Plan
@@ -35,6 +37,37 @@ class Faults:
     work_s: float = 0.0002  # mean time that a process is busy with one frame
     stall: float = 0.0  # share of frames after which a process stands still ...
     stall_s: float = 0.0  # ... for so long
+    kill: float = 0.0  # chance of each process to be killed in a tick ...
+    down_s: float = 0.5  # ... for so long, on average
+    cut: float = 0.0  # chance of each process to be cut off in a tick ...
+    cut_s: float = 2.0  # ... for so long, on average
+    most: int = 20  # kills and cuts in all
+    journal_s: float = 0.25  # between what is put down of a process
+    news_s: float = 0.01  # mean time after which a process hears of the roster
+
+
+@dataclass(frozen=True)
+class _Free:
+    """A process is done with what it did."""
+
+    machine: Machine
+
+
+@dataclass(frozen=True)
+class _News:
+    """A process hears who is there."""
+
+    peers: Peers
+
+
+@dataclass(frozen=True)
+class _Back:
+    """A process is started again, or the cut is healed."""
+
+    killed: bool
+
+
+_Happening = _Free | _News | _Back
 
 
 class _Inbox:
@@ -66,31 +99,53 @@ class Network:
         self.plan = plan
         self.faults = faults or Faults()
         self.now = 0.0
-        self.source = SourceMachine(plan.source, data, incarnation)
-        self.groups = {g.name: GroupMachine(g, incarnation) for g in plan.groups}
-        self.machines: dict[str, Machine] = {SOURCE: self.source, **self.groups}
+        self._data = data
+        self.machines: dict[str, Machine] = {
+            name: self._make(name, incarnation) for name in (SOURCE, *(g.name for g in plan.groups))
+        }
+        self.buried: list[Machine] = []
+        """Those that were killed."""
+        self.lost_in_death = 0
+        """Frames that were in the inbox of a process that was killed."""
+        self.disasters = 0
         self.events: list[wire.Event] = []
+        self._down: set[str] = set()
+        self._cut: set[str] = set()
+        self._journals: dict[str, tuple[float, State]] = {}  # name -> (when, what was put down)
+        self._started: set[str] = set()
+        self._changes = 0
+        self._heard = dict.fromkeys(self.machines, -1)
+        self._tick_due = TICK_S
         self.dropped: Counter[tuple[str, str]] = Counter()
         self.doubled: Counter[tuple[str, str]] = Counter()
         self.sent: Counter[tuple[str, str]] = Counter()
         self._rng = np.random.default_rng(seed)
-        self._heap: list[tuple[float, int, str, bytes | None]] = []  # a frame that arrives, or the end of work
+        self._heap: list[tuple[float, int, str, bytes | _Happening]] = []  # when, a tie breaker, to whom, what
         self._posted = 0
         self._inboxes = {name: _Inbox() for name in self.machines}
         self._in_order: dict[tuple[str, str], float] = {}
 
+    @property
+    def source(self) -> SourceMachine:
+        """The source, as it is now."""
+        machine = self.machines[SOURCE]
+        assert isinstance(machine, SourceMachine)
+        return machine
+
+    @property
+    def groups(self) -> dict[str, GroupMachine]:
+        """The groups, as they are now."""
+        return {name: m for name, m in self.machines.items() if isinstance(m, GroupMachine)}
+
     def run(self, limit_s: float = 600.0, confirmed: int | None = None) -> None:
-        """Run until the source has finished and nothing is under way, or until so many stimuli are confirmed."""
-        peers = Peers({name: machine.incarnation for name, machine in self.machines.items()})
-        for name, machine in self.machines.items():
-            self._perform(name, machine.handle(peers, self.now))
-            self._perform(name, machine.handle(Start(), self.now))
-        tick = TICK_S
+        """Run on until the source has finished and nothing is under way, or until so many stimuli are confirmed."""
+        if not self._started:
+            self._begin()
         while not self.finished or self._heap:
-            if self._heap and self._heap[0][0] <= tick:
+            if self._heap and self._heap[0][0] <= self._tick_due:
                 self._next()
             else:
-                self.now, tick = tick, tick + TICK_S
+                self.now, self._tick_due = self._tick_due, self._tick_due + TICK_S
                 self._tick()
             assert self.now < limit_s, f"hangs: {self.source.telemetry(self.now)}"
             if confirmed is not None and self.counters(SOURCE)["confirmed"] >= confirmed:
@@ -100,6 +155,24 @@ class Network:
             self._next()
             if not self._heap:
                 self._tick()
+
+    def kill(self, name: str, down_s: float) -> None:
+        """End a process as SIGKILL does: what it holds and what waits for it is gone. It is started again later."""
+        inbox = self._inboxes[name]
+        self.lost_in_death += len(inbox.urgent) + len(inbox.forward)
+        self._inboxes[name] = _Inbox()
+        self.disasters += 1
+        self.buried.append(self.machines[name])
+        self._down.add(name)
+        self._push(self.now + down_s, name, _Back(killed=True))
+        self._spread()
+
+    def cut(self, name: str, cut_s: float) -> None:
+        """Let nothing through to a process and from it, for a while."""
+        self.disasters += 1
+        self._cut.add(name)
+        self._push(self.now + cut_s, name, _Back(killed=False))
+        self._spread()
 
     def forge(self, at: float, to: str, frame: bytes) -> None:
         """A frame that nobody of the network has sent will come to a process at a time."""
@@ -121,31 +194,99 @@ class Network:
             for name, g in self.groups.items()
         }
 
-    def _next(self) -> None:
-        self.now, _, name, frame = heapq.heappop(self._heap)
-        inbox = self._inboxes[name]
-        if frame is not None:
-            inbox.put(frame)
-            if not inbox.working:
-                self._work(name)
-        else:
-            inbox.working = False
+    def _begin(self) -> None:
+        peers = self._peers()
+        for name, machine in self.machines.items():
+            self._perform(name, machine.handle(peers, self.now))
+            self._perform(name, machine.handle(Start(), self.now))
+            self._started.add(name)
+
+    def _make(self, name: str, incarnation: int) -> Machine:
+        if name == SOURCE:
+            return SourceMachine(self.plan.source, self._data, incarnation)
+        return GroupMachine(self.plan.group(name), incarnation)
+
+    def _peers(self) -> Peers:
+        gone = self._down | self._cut
+        alive = {name: machine.incarnation for name, machine in self.machines.items() if name not in gone}
+        return Peers(alive, not gone, self._changes)
+
+    def _spread(self) -> None:
+        """Everybody hears of the new roster, each after a time of its own; who is cut off, when that is over."""
+        self._changes += 1
+        news = _News(self._peers())
+        for name in self.machines:
+            if name not in self._down | self._cut:
+                self._push(self.now + self._rng.exponential(self.faults.news_s), name, news)
+
+    def _hear(self, name: str, news: _News) -> None:
+        if name in self._down or news.peers.changes <= self._heard[name]:
+            return
+        self._heard[name] = news.peers.changes
+        machine = self.machines[name]
+        self._perform(name, machine.handle(news.peers, self.now))
+        if name not in self._started and news.peers.complete:
+            self._started.add(name)
+            self._perform(name, machine.handle(Start(), self.now))
             self._work(name)
 
+    def _back(self, name: str, back: _Back) -> None:
+        if back.killed:
+            machine = self._make(name, self.machines[name].incarnation + 1)
+            if name in self._journals:
+                machine.restore(self._journals[name][1])
+            self.machines[name] = machine
+            self._down.discard(name)
+            self._started.discard(name)
+            self._heard[name] = -1
+        else:
+            self._cut.discard(name)
+        self._spread()
+
+    def _next(self) -> None:
+        self.now, _, name, what = heapq.heappop(self._heap)
+        match what:
+            case _News():
+                self._hear(name, what)
+            case _Back():
+                self._back(name, what)
+            case _Free():
+                if what.machine is self.machines[name] and name not in self._down:
+                    self._inboxes[name].working = False
+                    self._work(name)
+            case _ if name in self._down:
+                self.lost_in_death += 1
+            case _:
+                inbox = self._inboxes[name]
+                inbox.put(what)
+                if not inbox.working and name in self._started:
+                    self._work(name)
+
     def _work(self, name: str) -> None:
-        faults, rng, inbox = self.faults, self._rng, self._inboxes[name]
+        faults, rng, inbox, machine = self.faults, self._rng, self._inboxes[name], self.machines[name]
         event = inbox.take()
         if event is None:
-            self._perform(name, self.machines[name].handle(Idle(), self.now))
+            self._perform(name, machine.handle(Idle(), self.now))
             return
-        self._perform(name, self.machines[name].handle(event, self.now))
+        self._perform(name, machine.handle(event, self.now))
         inbox.working = True
         busy = rng.exponential(faults.work_s) + (faults.stall_s if rng.random() < faults.stall else 0.0)
-        self._push(self.now + busy, name, None)
+        self._push(self.now + busy, name, _Free(machine))
 
     def _tick(self) -> None:
-        for name, machine in self.machines.items():
+        faults, rng = self.faults, self._rng
+        for name, machine in list(self.machines.items()):
+            if name in self._down:
+                continue
             self._perform(name, machine.handle(Tick(), self.now))
+            if faults.kill and self.now >= self._journals.get(name, (-1.0,))[0] + faults.journal_s:
+                self._journals[name] = (self.now, {key: value.copy() for key, value in machine.state().items()})
+            if self.finished or name in self._cut or self.disasters >= faults.most:
+                continue
+            if rng.random() < faults.kill:
+                self.kill(name, rng.exponential(faults.down_s))
+            elif rng.random() < faults.cut:
+                self.cut(name, rng.exponential(faults.cut_s))
 
     def _perform(self, name: str, actions: Sequence[Action]) -> None:
         for action in actions:
@@ -157,7 +298,7 @@ class Network:
     def _post(self, sender: str, to: str, frame: bytes) -> None:
         faults, rng, pair = self.faults, self._rng, (sender, to)
         self.sent[pair] += 1
-        if rng.random() < faults.drop:
+        if rng.random() < faults.drop or self._cut & {sender, to}:
             self.dropped[pair] += 1
             return
         copies = 1
@@ -170,6 +311,6 @@ class Network:
                 at = self._in_order[pair] = max(at, self._in_order.get(pair, 0.0))
             self._push(at, to, frame)
 
-    def _push(self, at: float, name: str, frame: bytes | None) -> None:
+    def _push(self, at: float, name: str, what: bytes | _Happening) -> None:
         self._posted += 1
-        heapq.heappush(self._heap, (at, self._posted, name, frame))
+        heapq.heappush(self._heap, (at, self._posted, name, what))

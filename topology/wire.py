@@ -163,6 +163,7 @@ class Roster:
 
     peers: dict[str, tuple[str, int]]  # name -> (endpoint, incarnation)
     complete: bool
+    changes: int = 0  # how often somebody has come or gone, by this broker's count
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -204,3 +206,65 @@ def test_a_saved_run_goes_on_with_every_stimulus_counted_once(seed: int) -> None
     assert second.counters("source")["confirmed"] == total
     outcome = next(e for e in second.events if e.kind == "finished")
     assert outcome.data["stimuli"] == total
+
+
+def draw_disasters(seed: int) -> Faults:
+    """Processes are killed and cut off in the course of a run, beside all that a messenger can do."""
+    rng = np.random.default_rng([seed, 2])
+    messenger = draw_faults(seed)
+    kill, down, cut, cut_for, journal, news = rng.uniform(0, [0.1, 1.0, 0.1, 3.0, 1.0, 0.1])
+    disasters = {"kill": kill, "down_s": down, "cut": cut, "cut_s": cut_for, "journal_s": journal, "news_s": news}
+    # Slow enough for a run to last some seconds.
+    return replace(messenger, **disasters, delay_s=messenger.delay_s + 0.02)
+
+
+def check_books_of_the_dead(network: Network) -> None:
+    """Every frame is accounted for, whoever was killed: handled, refused, dropped on the way, or lost in a death."""
+    handled = refused = 0
+    for machine in (*network.machines.values(), *network.buried):
+        told = machine.telemetry(network.now)
+        handled += sum(counted["received"] + counted["duplicates"] for counted in told.links.values())
+        refused += told.counters["fenced"]
+        assert told.counters["wire_errors"] == 0
+        for inbound in inbounds(machine):
+            assert inbound.received + inbound.gaps == inbound.over + inbound.expected, machine.name
+    came = sum(network.sent.values()) + sum(network.doubled.values()) - sum(network.dropped.values())
+    assert came == handled + refused + network.lost_in_death
+    for name, group in network.groups.items():
+        assert len(group.memory) <= group.plan.memory, name
+
+
+@pytest.mark.parametrize("block", range(20))
+def test_no_death_and_no_partition_hangs_or_miscounts(block: int) -> None:
+    """Over 200 seeds of killed and cut off processes each stimulus is counted once, and no run hangs."""
+    examples, disasters = data.load("digits", test=0.05), 0
+    for seed in range(10 * block, 10 * block + 10):
+        network = build(seed, draw_disasters(seed))
+        total = round(network.plan.source.epochs * len(examples.x_train))
+        try:
+            network.run(limit_s=20_000)
+            source = network.counters("source")
+            assert [e.kind for e in network.events if e.kind == "diverged"] == []
+            assert source["confirmed"] == total
+            assert source["presented"] >= total
+            check_books_of_the_dead(network)
+        except AssertionError as error:
+            raise AssertionError(f"seed {seed}, {network.faults}: {error}") from error
+        disasters += network.disasters
+    assert disasters > 20
+
+
+SOON_S = 0.6  # two looks at what is under way, and the way there and back
+AFTER = {"kill": 0.3, "cut": 10.0}  # s until a process is back
+
+
+@pytest.mark.parametrize("disaster", AFTER)
+@pytest.mark.parametrize("name", [SOURCE, "a.0", "b", "out"])
+def test_learning_goes_on_as_soon_as_everybody_is_back(name: str, disaster: str) -> None:
+    """What was under way is presented again when a process comes back, and not only when it is due by itself."""
+    network = build(3, Faults(delay_s=0.005, kill=1e-12), retry=", retry: 60s", volleys=2)
+    network.run(20_000, confirmed=40)
+    getattr(network, disaster)(name, AFTER[disaster])
+    back = network.now + AFTER[disaster]
+    network.run(20_000, confirmed=network.counters(SOURCE)["confirmed"] + 60)
+    assert back < network.now < back + SOON_S

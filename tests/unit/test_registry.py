@@ -89,14 +89,14 @@ def test_silence(registry: Registry) -> None:
     """A member is silent when its last beat is as old as the timeout, not a moment before, and `due` says when."""
     assert registry.due == inf
     h1 = registry.hello(hello(), b"r", 0.0)
-    h1.beat(5, 10.0)
+    registry.beat(h1, 5, 10.0)
     assert registry.due == 13.0
     assert registry.silent(12.99) == []
     assert registry.silent(registry.due) == ["h1"]
-    h1.beat(6, 13.5)
+    registry.beat(h1, 6, 13.5)
     assert registry.silent(14.0) == []
     source = registry.hello(hello("source", pid=2, endpoint="ipc:///x/source"), b"s", 15.0)
-    source.beat(1, 15.0)
+    registry.beat(source, 1, 15.0)
     assert registry.due == 16.5
     registry.dead("h1")
     assert registry.due == 18.0
@@ -114,10 +114,11 @@ def test_late_beat_brings_back(registry: Registry) -> None:
     h1 = registry.hello(hello(), b"r", 0.0)
     registry.dead("h1")
     assert registry.alive == ()
-    h1.beat(1, 5.0)
+    registry.beat(h1, 1, 5.0)
     assert registry.alive == ("h1",)
     assert registry.by_route(b"r") is h1
     assert registry.by_route(b"nobody") is None
+    assert registry.roster().changes == 3  # it came, went and came
 
 
 def test_roster_is_complete_with_all(registry: Registry) -> None:
@@ -135,8 +136,8 @@ def test_roster_is_complete_with_all(registry: Registry) -> None:
 def test_progress_is_seen(registry: Registry) -> None:
     """Status tells a process that beats without moving from one that works."""
     h1 = registry.hello(hello(), b"r", 0.0)
-    h1.beat(7, 1.0)
-    h1.beat(7, 2.0)
+    registry.beat(h1, 7, 1.0)
+    registry.beat(h1, 7, 2.0)
     status = registry.status(4.0)
     assert status["h1"]["heard_s_ago"] == 2.0
     assert status["h1"]["moved_s_ago"] == 3.0

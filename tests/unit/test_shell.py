@@ -124,7 +124,7 @@ async def test_a_complete_roster_starts_the_machine_once_and_frames_flow(context
     shell = Shell(context, inbox, machine, lambda _: None)
     machine.answers = [Send("peer", closes(1)), Send("stranger", closes(2))]
     shell.meet(Roster({"peer": (peer.endpoint, 1)}, complete=False))
-    assert machine.events == [Peers({"peer": 1})]
+    assert machine.events == [Peers({"peer": 1}, complete=False)]
     shell.meet(Roster({"peer": (peer.endpoint, 1), "recorder": (inbox.endpoint, 1)}, complete=True))
     shell.meet(Roster({"peer": (peer.endpoint, 1)}, complete=True))
     assert [e for e in machine.events if isinstance(e, Start)] == [Start()]

@@ -198,7 +198,8 @@ ENVELOPE = "83 a7 'neurond' 01 a4 'kind' "
         control(Refused("no"), ENVELOPE + "a7 'refused' a4 'body' 81 a3 'why' a2 'no'"),
         control(
             Roster({"h1": ("ipc:///x", 1)}, complete=False),
-            ENVELOPE + "a6 'roster' a4 'body' 82 a5 'peers' 81 a2 'h1' 92 a8 'ipc:///x' 01 a8 'complete' c2",
+            ENVELOPE + "a6 'roster' a4 'body' 83 a5 'peers' 81 a2 'h1' 92 a8 'ipc:///x' 01 a8 'complete' c2"
+            "a7 'changes' 00",
         ),
         control(Beat(9), ENVELOPE + "a4 'beat' a4 'body' 81 a8 'progress' 09"),
         control(
