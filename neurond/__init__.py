@@ -18,6 +18,7 @@ Where things are:
     links.py        both ends of a link; ends.py all ends of a process (pure)
     neurons.py, losses.py, rules.py, optimizers.py, updates.py, weights.py, forward.py           the numerics
     checkpoint.py   one process' part of a checkpoint
+    journal.py      what a process that was killed goes on from; changes.py its records, scribe.py when it is written
     data/           data sets and readers
     errors.py       what can go wrong with a run; unheard.py what is no reason to stop
     cli/            the command line

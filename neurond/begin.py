@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from neurond import journal
+from neurond.changes import fingerprint
 from neurond.machine import Machine
-from topology import checkpoints, exits
+from neurond.scribe import Scribe
+from topology import checkpoints, exits, wire
 from topology.plan import SourcePlan, group_from_dict, source_from_dict
 
 if TYPE_CHECKING:
@@ -71,6 +76,59 @@ def restore(machine: Machine, run_dir: Path) -> None:
     except _FOREIGN as error:
         what = f"{run_dir}: {machine.name!r} cannot go on from the last checkpoint: {_what(error)}"
         raise StartError(f"{what}; leave out what was changed, or --resume") from error
+
+
+def recover(machine: Machine, run_dir: Path) -> wire.Event:
+    """Let a machine go on from where the process before it under its name was; the event that says from where.
+
+    From the journal of that one, or else from the last checkpoint, or else from the beginning.
+    """
+    own = fingerprint(machine.name, machine.durable())
+    held = journal.recover(run_dir, machine.name, machine.incarnation, own)
+    trouble = held.unusable
+    try:
+        if held.arrays is not None:
+            machine.recover(held.arrays)
+            said = f"goes on from the journal of incarnation {held.incarnation}, {held.records} records"
+            if held.left_records or held.left_bytes:
+                trouble.append(f"{held.left_records} records, {held.left_bytes} bytes, are damaged and left out")
+            return _recovered(machine, said, trouble, held)
+    except _FOREIGN as error:
+        trouble.append(_what(error))
+    try:
+        restore(machine, run_dir)
+        said = "goes on from the last checkpoint"
+    except StartError as error:
+        trouble.append(str(error))
+        said = "starts from the beginning"
+    return _recovered(machine, said, trouble or ["there is no journal"], held)
+
+
+def journalled(machine: Machine, run_dir: Path, anew: bool, tell: Callable[[wire.Event], None]) -> Scribe | None:
+    """The journal of a machine from now on; None where its plan wants none.
+
+    Args:
+        machine: as it begins.
+        run_dir: the run folder.
+        anew: the first process of its name in this run: what an earlier run has left is removed.
+        tell: called with events for the broker.
+
+    """
+    if anew:
+        with contextlib.suppress(OSError):  # then it cannot be written either, and that is told
+            journal.remove(run_dir, machine.name)
+    if not machine.plan.journal_s:
+        return None
+    own = fingerprint(machine.name, machine.durable())
+    kept = journal.Journal(run_dir, machine.name, machine.incarnation, own)
+    return Scribe(machine, kept, machine.plan.journal_s, tell)
+
+
+def _recovered(machine: Machine, said: str, trouble: list[str], held: journal.Recovered) -> wire.Event:
+    counted = {"records": held.records, "torn": held.torn}
+    counted |= {"left_records": held.left_records, "left_bytes": held.left_bytes}
+    why = "; ".join([said, *trouble])
+    return wire.Event(machine.name, "journal", {"ok": not trouble, "why": why, **counted})
 
 
 def _what(error: Exception) -> str:

@@ -29,6 +29,7 @@ from neurond import begin
 from neurond.begin import StartError
 from neurond.control import Control, hello
 from neurond.machine import Machine, Request
+from neurond.scribe import Scribe
 from neurond.shell import Inbox, Shell
 from topology import address, checkpoints, exits, wire
 from topology.plan import SOURCE
@@ -75,6 +76,7 @@ class Daemon:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._shell: Shell | None = None
         self._machine: Machine | None = None
+        self._scribe: Scribe | None = None
         self._run_dir = Path()
         self._ticks = 0
         self._moved = 0  # the machine's progress at the last tick
@@ -146,17 +148,28 @@ class Daemon:
             return
         self._run_dir = Path(welcome.run_dir)
         machine = begin.make_machine(self._role, welcome.plan, welcome.incarnation, self._settings.data_dir)
-        if welcome.resume:
+        recovered = None
+        if welcome.incarnation > 1:
+            recovered = begin.recover(machine, self._run_dir)
+        elif welcome.resume:
             begin.restore(machine, self._run_dir)
         self._machine = machine
         self._shell = Shell(self._context, self._inbox, machine, self._tell)
         say(f"{self._settings.name}: incarnation {welcome.incarnation}, inbox {self._inbox.endpoint}")
+        if recovered is not None:
+            self._of_journal(recovered)
+        self._scribe = begin.journalled(machine, self._run_dir, recovered is None, self._of_journal)
         self._report()
 
     def _tell(self, message: wire.Event | wire.Reply) -> None:
         if isinstance(message, wire.Event) and message.kind in OUTCOMES:
             self._outcome = message
         self._control.send(message)
+
+    def _of_journal(self, event: wire.Event) -> None:
+        """Of the journal: to the log, and to everybody."""
+        say(f"{event.name}: {event.data['why']}")
+        self._control.send(event)
 
     def _command(self, command: wire.Command) -> None:
         if self._machine is None or self._shell is None:
@@ -165,6 +178,8 @@ class Daemon:
             self._control.send(self._save(command))
         elif command.verb == "exit":
             self._control.send(wire.Reply(command.id, True, {"telemetry": asdict(self._telemetry())}))
+            if self._scribe is not None:
+                self._scribe.discard()  # the run is over, and the checkpoint is what is left of it
             self._leave(exits.OK)
         elif command.verb == "status":
             self._control.send(wire.Reply(command.id, True, {"telemetry": asdict(self._telemetry())}))
@@ -207,6 +222,8 @@ class Daemon:
         seen = self._shell.telemetry()
         wire_errors = seen.counters["wire_errors"] + self._control.wire_errors
         counted = {"wire_errors": wire_errors, "control_drops": self._control.drops}
+        if self._scribe is not None:
+            counted |= self._scribe.counters
         return replace(seen, counters=seen.counters | counted)
 
     def _reachable(self, bound: str) -> str:
@@ -225,11 +242,15 @@ class Daemon:
 
     def _crash(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         loop.default_exception_handler(context)  # a fault of ours: the traceback belongs into the log
+        if self._scribe is not None:
+            self._scribe.abandon()
         self._leave(exits.FAILED)
 
     def _stop_work(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
+        if self._scribe is not None:
+            self._scribe.close()
         if self._shell is not None:
             self._shell.close()
 

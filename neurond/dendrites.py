@@ -125,6 +125,28 @@ class Dendrites:
         for name, n in counters_from(_COUNTS, state["count"]).items():
             setattr(self, name, n)
 
+    def durable(self) -> State:
+        """The weights themselves as ``w.<pre process>``, the biases in the last column of the first; the counts."""
+        state: State = {"count": np.array([getattr(self, name) for name in _COUNTS], np.int64)}
+        return state | {name: synapses.w for name, synapses in self._named()}
+
+    def recover(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Take up what `durable` gave; ValueError, and nothing is changed, when it belongs to another network.
+
+        What the update rule held back and the optimizer's sums begin empty. A gradient changes them at every
+        connection, so to keep them would cost as much as all the weights each time; and of what an older copy of
+        them holds, some is in the newer weights already. The learning rate and the thresholds go by the counts,
+        and so go on from where they were.
+        """
+        counts = counters_from(_COUNTS, state["count"])
+        for name, synapses in self._named():
+            if state[name].shape != synapses.w.shape or state[name].dtype != synapses.w.dtype:
+                raise ValueError(f"{name!r} is {state[name].shape}, not {synapses.w.shape}")
+        for name, synapses in self._named():
+            synapses.begin(state[name])
+        for name, n in counts.items():
+            setattr(self, name, n)
+
     def _named(self) -> Iterator[tuple[str, Synapses]]:
         for link, synapses in zip(self._plan.links_in, self._links, strict=True):
             yield f"w.{link.pre}", synapses

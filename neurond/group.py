@@ -477,6 +477,22 @@ class GroupMachine:
             start = f"{name}/"
             rule.restore({key[len(start) :]: value for key, value in state.items() if key.startswith(start)})
 
+    def durable(self) -> State:
+        """Weights and counts. What the rules of the links hold back is not in it: it may have been sent since."""
+        state = self.dendrites.durable() | {"counters": counters_array(self._count)}
+        state["forgotten"] = np.array([self.memory.expired, self.memory.late], np.int64)
+        return state if self._readout is None else state | self._readout.state()
+
+    def recover(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Take up what `durable` gave; ValueError, and nothing is changed, when it belongs to another network."""
+        count = counters_from(COUNTERS, state["counters"])
+        expired, late = (int(n) for n in state["forgotten"])
+        self.dendrites.recover(state)
+        self._count = count
+        self.memory.expired, self.memory.late = expired, late
+        if self._readout is not None:
+            self._readout.restore(state)
+
     def _named_rules(self) -> list[tuple[str, Rule]]:
         links = zip(self.plan.links_in, self._rules, strict=True)
         named = [(f"rule.{link.pre}", rule) for link, rule in links if rule is not None]

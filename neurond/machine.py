@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from topology import wire
+from topology.plan import GroupPlan, SourcePlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,11 @@ class Machine(Protocol):
     incarnation: int
     progress: int
 
+    @property
+    def plan(self) -> GroupPlan | SourcePlan:
+        """What the broker has told the process."""
+        ...
+
     def handle(self, event: MachineEvent, now: float) -> Sequence[Action]:
         """Take one event in and say what is to be done about it; never raises on a peer's bytes."""
         ...
@@ -117,6 +123,14 @@ class Machine(Protocol):
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Take up what `state` gave; ValueError when it belongs to another plan."""
+        ...
+
+    def durable(self) -> State:
+        """What must outlive the process, by name, as it is now: arrays to be read at once, for they will change."""
+        ...
+
+    def recover(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Take up what `durable` gave, before anything else; ValueError, and nothing is changed, for another plan."""
         ...
 
 

@@ -142,6 +142,11 @@ class Synapses:
             self._closed = int(parts["closed"][0])
         self.finite = is_sane(self.w)
 
+    def begin(self, w: Floats) -> None:
+        """Let these be the initial weights, float32 of the shape of `w`."""
+        self.w[:] = w
+        self.finite = is_sane(w)
+
     def _sum_up(self, d: Floats, x: Floats, lr_scale: float | Floats, lr: float, stimuli: int) -> int:
         if len(d):
             reached = np.any(d, axis=0)

@@ -49,11 +49,11 @@ class Readout:
 
     def state(self) -> State:
         """What the watch over the loss knows; the rule's state is kept with those of the links."""
-        return {} if self._first is None else {"loss": np.array([self._first, self._mean])}
+        return {"loss": np.array([np.nan if self._first is None else self._first, self._mean])}
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Take up what `state` gave."""
-        if "loss" in state:
+        if "loss" in state and not np.isnan(state["loss"][0]):
             self._first, self._mean = (float(x) for x in state["loss"])
 
     def fits(self, targets: Floats) -> bool:

@@ -376,10 +376,13 @@ class SourceMachine:
         }
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Take up what `state` gave; ValueError when it belongs to other data."""
-        self._next = int(state["next"][0])
-        self._count = counters_from(COUNTERS, state["counters"])  # a run's figures go on
-        self._again = [int(sample) for sample in state["again"]]
-        if self._again and max(self._again) >= self._train:
+        """Take up what `state` gave; ValueError, and nothing is changed, when it belongs to other data."""
+        count = counters_from(COUNTERS, state["counters"])  # a run's figures go on
+        again = [int(sample) for sample in state["again"]]
+        if again and max(again) >= self._train:
             raise ValueError("the checkpoint of the source belongs to other data")
-        self._before_s = float(state["train_s"][0])
+        self._next, self._before_s = int(state["next"][0]), float(state["train_s"][0])
+        self._count, self._again = count, again
+
+    durable = state  # it is small, and tells of every stimulus whether it counts yet
+    recover = restore

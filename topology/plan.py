@@ -111,6 +111,7 @@ class GroupPlan:
     links_in: tuple[LinkPlan, ...]
     links_out: tuple[LinkPlan, ...]
     loss: LossPlan | None = None  # set for the readout
+    journal_s: float = 0.0  # between two writes to the journal; 0: none is kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +159,7 @@ class SourcePlan:
     readout: str
     confirms: int  # link number of targets and confirmations
     reading: DataPlan = DataPlan()  # of no use to the source: for whoever reads the plan of a trained network
+    journal_s: float = 0.0  # between two writes to the journal; 0: none is kept
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,8 +103,8 @@ def _values(value: Schema) -> str:
     if "enum" in given:
         return ", ".join(f"`{word}`" for word in given["enum"])
     kind = {"integer": "whole number", "number": "number", "string": "text"}[given["type"]]
-    if kind == "text" and given.get("pattern", "").endswith("(ms|s|m|h)$"):
-        return "duration"
+    if kind == "text" and "(ms|s|m|h)" in given.get("pattern", ""):
+        return "duration, `off`" if "off" in given["pattern"] else "duration"
     bounds = (("minimum", "from"), ("exclusiveMinimum", "above"), ("maximum", "to"), ("exclusiveMaximum", "below"))
     return " ".join((kind, *(f"{word} {_number(given[bound])}" for bound, word in bounds if bound in given)))
 

@@ -94,6 +94,7 @@ def resolve(
         readout=topology.loss.reads,
         confirms=loss.confirms,
         reading=shape.reading,
+        journal_s=topology.journal_s,
     )
     groups = tuple(_groups(topology, processes, links, loss, shape.train))
     return Plan(PLAN_VERSION, topology.name, topology.seed, source, groups)
@@ -141,6 +142,7 @@ def _groups(
                 links_in=tuple(links_in.get(process, ())),
                 links_out=tuple(links_out.get(process, ())),
                 loss=loss if name == topology.loss.reads else None,
+                journal_s=topology.journal_s,
             )
 
 

@@ -60,6 +60,14 @@ def _duration(value: Any) -> Any:
     return text
 
 
+def _duration_or_off(value: Any) -> Any:
+    if value == "off":
+        return value
+    if value is False:
+        fail("expected a duration or off, got false", "write off")
+    return _duration(value)
+
+
 def is_name(text: str) -> bool:
     """Whether `text` may name a group or a topology."""
     return re.fullmatch(_NAME, text) is not None and not text.endswith("\n")
@@ -83,6 +91,11 @@ Duration = Annotated[
     str,
     BeforeValidator(_duration),
     WithJsonSchema({"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?\s*(ms|s|m|h)$"}),
+]
+Interval = Annotated[
+    str,
+    BeforeValidator(_duration_or_off),
+    WithJsonSchema({"type": "string", "pattern": r"^(off|[0-9]+(\.[0-9]+)?\s*(ms|s|m|h))$"}),
 ]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 Stimuli = Annotated[int, Field(ge=0, le=1_000_000_000)]

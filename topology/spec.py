@@ -12,7 +12,20 @@ from pydantic import BeforeValidator, Field, PrivateAttr, StringConstraints, Val
 
 from topology.errors import Marks, Problem, quote
 from topology.plan import NotifyPlan, OptimizerPlan, UpdatePlan
-from topology.section import Amount, Cooling, Count, Duration, GroupName, Name, Section, Share, Stimuli, fail, seconds
+from topology.section import (
+    Amount,
+    Cooling,
+    Count,
+    Duration,
+    GroupName,
+    Interval,
+    Name,
+    Section,
+    Share,
+    Stimuli,
+    fail,
+    seconds,
+)
 
 _notify, _optimizer, _update = NotifyPlan(), OptimizerPlan(), UpdatePlan()
 
@@ -243,6 +256,8 @@ class Topology(Section):
     """Names runs; without it the file's name is used."""
     seed: Annotated[int, Field(ge=0, lt=1 << 63)] = 0
     """Seed of weights, order and noise."""
+    journal: Interval = "250ms"
+    """Time between two writes of each process' journal, from which it goes on after a crash. off: none is kept."""
     source: Source
     groups: Annotated[dict[GroupName, Group], Field(min_length=1)]
     loss: Loss
@@ -256,6 +271,11 @@ class Topology(Section):
         return isinstance(other, Topology) and self.written() == other.written()
 
     __hash__ = None  # type: ignore[assignment]  # holds dicts
+
+    @property
+    def journal_s(self) -> float:
+        """`journal` in seconds; 0 for off."""
+        return 0.0 if self.journal == "off" else seconds(self.journal)
 
     @property
     def pairs(self) -> tuple[tuple[str, str], ...]:

@@ -207,7 +207,7 @@ def test_check_wants_its_data(neurond) -> None:
 @pytest.mark.parametrize(
     ("arguments", "place"),
     [
-        ([], "a.yaml:4:16: source.data: nowhere.csv: no such file"),
+        ([], "a.yaml:5:16: source.data: nowhere.csv: no such file"),
         (["--set", "source.data=npz:gone.npz"], "--set source.data: gone.npz: no such file"),
         (["--set", "source.data=digit"], "--set source.data: no data set 'digit'"),
     ],
