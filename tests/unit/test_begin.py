@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from neurond import begin, data
+from broker.manifest import write_manifest
+from neurond import begin, checkpoint, data, journal
+from neurond.changes import Shadow, fingerprint
+from neurond.group import GroupMachine
 from topology import plan
 from topology.load import load
 from topology.resolve import resolve
