@@ -32,6 +32,8 @@ COUNTED_LOSSES = (
     "late",
     "drops",
     "control_drops",
+    "journal_skipped",
+    "journal_failed",
     "wire_errors",
     "nonfinite",
 )

@@ -43,6 +43,9 @@ COUNTED = (
     "control_drops",
     "wire_errors",
     "nonfinite",
+    "journal_bytes",
+    "journal_skipped",
+    "journal_failed",
 )
 """Counters that a summary or row has summed over all processes."""
 
@@ -104,6 +107,8 @@ class View:
             if note not in self.notes:  # the broker tells a new listener what happened before
                 self.notes.append(note)
                 self.unsaved = note if e.data.get("what") == "save" else self.unsaved
+        elif e.kind == "journal":  # what a process went on from, or that its journal cannot be kept, or can again
+            self.notes.append(f"{subject}: {e.data.get('why', '')}")
         elif e.kind == "evaluated":
             self._test({k: float(v) for k, v in e.data.items() if k in ("test_accuracy", "test_loss")})
         elif e.kind == "ended":

@@ -89,19 +89,19 @@ def recover(machine: Machine, run_dir: Path) -> wire.Event:
     try:
         if held.arrays is not None:
             machine.recover(held.arrays)
-            said = f"goes on from the journal of incarnation {held.incarnation}, {held.records} records"
+            said = f"goes on from the journal of incarnation {held.incarnation}"
             if held.left_records or held.left_bytes:
-                trouble.append(f"{held.left_records} records, {held.left_bytes} bytes, are damaged and left out")
-            return _recovered(machine, said, trouble, held)
+                trouble.append(f"left out as damaged: records {held.left_records}, bytes {held.left_bytes}")
+            return _recovered(machine, "journal", said, trouble, held)
     except _FOREIGN as error:
         trouble.append(_what(error))
     try:
         restore(machine, run_dir)
-        said = "goes on from the last checkpoint"
+        source, said = "checkpoint", "goes on from the last checkpoint"
     except StartError as error:
         trouble.append(str(error))
-        said = "starts from the beginning"
-    return _recovered(machine, said, trouble or ["there is no journal"], held)
+        source, said = "", "starts from the beginning"
+    return _recovered(machine, source, said, trouble or ["there is no journal"], held)
 
 
 def journalled(machine: Machine, run_dir: Path, anew: bool, tell: Callable[[wire.Event], None]) -> Scribe | None:
@@ -124,11 +124,11 @@ def journalled(machine: Machine, run_dir: Path, anew: bool, tell: Callable[[wire
     return Scribe(machine, kept, machine.plan.journal_s, tell)
 
 
-def _recovered(machine: Machine, said: str, trouble: list[str], held: journal.Recovered) -> wire.Event:
+def _recovered(machine: Machine, source: str, said: str, trouble: list[str], held: journal.Recovered) -> wire.Event:
     counted = {"records": held.records, "torn": held.torn}
     counted |= {"left_records": held.left_records, "left_bytes": held.left_bytes}
     why = "; ".join([said, *trouble])
-    return wire.Event(machine.name, "journal", {"ok": not trouble, "why": why, **counted})
+    return wire.Event(machine.name, "journal", {"ok": not trouble, "why": why, "from": source, **counted})
 
 
 def _what(error: Exception) -> str:

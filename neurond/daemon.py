@@ -149,7 +149,7 @@ class Daemon:
         self._run_dir = Path(welcome.run_dir)
         machine = begin.make_machine(self._role, welcome.plan, welcome.incarnation, self._settings.data_dir)
         recovered = None
-        if welcome.incarnation > 1:
+        if welcome.recover:
             recovered = begin.recover(machine, self._run_dir)
         elif welcome.resume:
             begin.restore(machine, self._run_dir)
@@ -167,7 +167,7 @@ class Daemon:
         self._control.send(message)
 
     def _of_journal(self, event: wire.Event) -> None:
-        """Of the journal: to the log, and to everybody."""
+        """What is to be said of the journal: to the log, and to everybody."""
         say(f"{event.name}: {event.data['why']}")
         self._control.send(event)
 

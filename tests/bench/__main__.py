@@ -21,6 +21,7 @@ from pathlib import Path
 from neurond import NeurondError
 from neurond.data import DataError
 from neurond.environment import environment
+from tests.bench.journalling import journalling
 from tests.bench.learning import digits, exact, mnist
 from tests.bench.processes import idle, memory, start
 from tests.bench.report import MeasurementError, Row, Settings, say, text
@@ -30,6 +31,7 @@ MEASUREMENTS: dict[str, Callable[[Settings], list[Row]]] = {
     "digits": digits,
     "mnist": mnist,
     "throughput": throughput,
+    "journal": journalling,
     "exact": exact,
     "start": start,
     "idle": idle,

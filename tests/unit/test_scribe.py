@@ -87,7 +87,7 @@ async def test_it_writes_by_itself(tmp_path: Path, machine: GroupMachine, scribe
     machine.durable()["w.source"][0, 0] = 7  # but no progress
     looked = scribe._timer
     await comes(lambda: scribe._timer is not looked, "another look")
-    assert scribe.counters == {"journal_bytes": written, "journal_skipped": 0, "journal_failed": 0}
+    assert (scribe.counters["journal_bytes"], scribe.counters["journal_failed"]) == (written, 0)
 
 
 async def test_the_last_moment(tmp_path: Path, machine: GroupMachine, scribe: Scribe) -> None:

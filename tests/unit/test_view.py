@@ -152,6 +152,16 @@ def test_trouble_is_noted_in_words(kind: str) -> None:
     assert view.lines()[1].state == kind
 
 
+def test_what_is_said_of_a_journal_is_noted() -> None:
+    """That a journal cannot be kept, that it can again, and what a process went on from: each is a note, in order."""
+    view = View(PROCESSES)
+    words = ("no journal is kept: No space left on device", "the journal goes on", "goes on from the last checkpoint")
+    for why in words:
+        view.update(Event("h1", "journal", {"ok": False, "why": why}), 1.0)
+    assert view.notes == [f"h1: {why}" for why in words]
+    assert view.lines()[1].state == "waiting"
+
+
 def test_pause_is_shown() -> None:
     """A process that says it is paused is shown so, until it says otherwise."""
     view = View(PROCESSES)
