@@ -11,6 +11,9 @@ import pytest
 import neurond
 from monitor.client import Client
 from monitor.view import View
+from neurond import journal
+from neurond.changes import fingerprint
+from neurond.group import GroupMachine
 from tests.waiting import DEADLINE_S, comes
 from topology import checkpoints
 
@@ -46,3 +49,39 @@ async def test_a_save_that_fails_while_it_trains(tmp_path: Path) -> None:
     said = (tmp_path / "logs" / "broker.log").read_text().splitlines()
     assert "broker: saved generation 3" in said
     assert note.replace("broker failed:", "broker: failed") in said
+
+
+@pytest.mark.skipif(not hasattr(psutil.Process, "rlimit"), reason="no limit can be set for another process here")
+async def test_a_journal_that_cannot_be_written(tmp_path: Path) -> None:
+    """Training goes on without it, which is told once; when there is room it is whole again, and that is told."""
+    seen: list[View] = []
+    stop = asyncio.Event()
+    settings = {"source.epochs": 100_000, "journal": "20ms"}
+    run = asyncio.create_task(neurond.run_async("xor", settings, run_dir=tmp_path, on_view=seen.append, stop=stop))
+    await comes(lambda: seen and seen[-1].stimuli, "the first stimuli")
+    (hidden,) = (process for process in psutil.Process().children() if "hidden" in process.cmdline())
+    before = hidden.rlimit(psutil.RLIMIT_FSIZE)
+    hidden.rlimit(psutil.RLIMIT_FSIZE, (300, before[1]))  # enough for its log, and not for its state
+    await comes(lambda: "hidden: no journal is kept: File too large" in seen[-1].notes, "a note of it")
+    stimuli = seen[-1].stimuli
+    await comes(lambda: seen[-1].stimuli > stimuli + 1000, "more training")
+    assert len(seen[-1].notes) == 1
+    hidden.rlimit(psutil.RLIMIT_FSIZE, before)
+    await comes(lambda: "hidden: the journal goes on" in seen[-1].notes, "a note that it goes on")
+    plan = neurond.open_run(tmp_path).plan.group("hidden")
+    own = fingerprint("hidden", GroupMachine(plan).durable())
+
+    def recovered() -> int:
+        found = journal.recover(tmp_path, "hidden", 2, own)
+        assert found.arrays is not None
+        return int(found.arrays["count"][0])
+
+    first = recovered()
+    await comes(lambda: recovered() > first, "what it learned after that")
+    stop.set()
+    with pytest.raises(neurond.Interrupted):
+        await run
+    assert seen[-1].total("journal_failed") > 0
+    said = (tmp_path / "logs" / "hidden.log").read_text()
+    assert said.count("no journal is kept") == said.count("the journal goes on") == 1
+    assert not journal.folder(tmp_path).exists()
