@@ -32,7 +32,6 @@ COUNTED_LOSSES = (
     "late",
     "drops",
     "control_drops",
-    "journal_skipped",
     "journal_failed",
     "wire_errors",
     "nonfinite",
