@@ -15,9 +15,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from neurond.changes import Shadow
 from neurond.data import Dataset
 from neurond.group import GroupMachine
-from neurond.machine import Action, Frame, Idle, Machine, Peers, Send, Start, State, Tell, Tick
+from neurond.machine import Action, Frame, Idle, Machine, Peers, Send, Start, Tell, Tick
 from neurond.source import SourceMachine
 from topology import wire
 from topology.plan import SOURCE, Plan
@@ -111,7 +112,7 @@ class Network:
         self.events: list[wire.Event] = []
         self._down: set[str] = set()
         self._cut: set[str] = set()
-        self._journals: dict[str, tuple[float, State]] = {}  # name -> (when, what was put down)
+        self.journals: dict[str, tuple[float, Shadow]] = {}  # name -> (when, what was put down)
         self._started: set[str] = set()
         self._changes = 0
         self._heard = dict.fromkeys(self.machines, -1)
@@ -233,8 +234,8 @@ class Network:
     def _back(self, name: str, back: _Back) -> None:
         if back.killed:
             machine = self._make(name, self.machines[name].incarnation + 1)
-            if name in self._journals:
-                machine.restore(self._journals[name][1])
+            if name in self.journals:
+                machine.recover(self.journals[name][1].arrays)
             self.machines[name] = machine
             self._down.discard(name)
             self._started.discard(name)
@@ -279,8 +280,11 @@ class Network:
             if name in self._down:
                 continue
             self._perform(name, machine.handle(Tick(), self.now))
-            if faults.kill and self.now >= self._journals.get(name, (-1.0,))[0] + faults.journal_s:
-                self._journals[name] = (self.now, {key: value.copy() for key, value in machine.state().items()})
+            if faults.kill:
+                when, shadow = self.journals.get(name, (-faults.journal_s, Shadow()))
+                if self.now >= when + faults.journal_s:
+                    shadow.look(machine.durable())
+                    self.journals[name] = (self.now, shadow)
             if self.finished or name in self._cut or self.disasters >= faults.most:
                 continue
             if rng.random() < faults.kill:

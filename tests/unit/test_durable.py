@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from neurond import data
-from neurond.changes import fingerprint
+from neurond.changes import Shadow, fingerprint
 from neurond.flight import EVALUATION, IDS
 from neurond.group import GroupMachine
 from neurond.machine import Action, Send, Start, State
@@ -106,12 +106,13 @@ def test_the_source_goes_on_from_an_old_journal(examples: data.Dataset) -> None:
     plan = planned()
     network = Network(plan, examples, seed=4)
     network.run(confirmed=800)
-    old = kept(network.source.durable())
+    old = Shadow()
+    old.look(network.source.durable())
     network.run(confirmed=1400)
-    network.source = SourceMachine(plan.source, examples, incarnation=2)
-    network.source.recover(old)
-    network.machines[SOURCE] = network.source
+    network.journals[SOURCE] = (network.now, old)
+    network.kill(SOURCE, down_s=0.1)
     network.run()
+    assert network.source.incarnation == 2
     assert network.counters(SOURCE)["confirmed"] == 2 * len(examples.x_train)
     # Only what a lost frame has made the source present twice has been seen before.
     assert network.counters("out")["seen_again"] <= network.counters(SOURCE)["represented"] < 100
