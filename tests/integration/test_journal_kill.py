@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -33,7 +34,8 @@ class ByHand:
     def __init__(self, folder: Path, *settings: str) -> None:
         self.folder, self.run_dir = folder, folder / "run"
         self.at = address.of_folder(address.make_folder())
-        self.processes: dict[str, subprocess.Popen[str]] = {}
+        self.started: list[subprocess.Popen[str]] = []
+        self.processes: dict[str, subprocess.Popen[str]] = {}  # the last of each name
         self.events: list[wire.Event] = []
         self.telemetry: dict[str, wire.Telemetry] = {}
         sets = [word for setting in settings for word in ("--set", setting)]
@@ -49,6 +51,7 @@ class ByHand:
             self.processes[name] = subprocess.Popen(
                 command, cwd=self.folder, env=environment(), stdout=log, stderr=log, text=True
             )
+        self.started.append(self.processes[name])
         return self.processes[name]
 
     def kill(self, name: str) -> None:
@@ -99,7 +102,7 @@ async def network(folder: Path, *settings: str) -> AsyncIterator[tuple[ByHand, C
                 listener.cancel()
                 await asyncio.gather(listener, return_exceptions=True)
     finally:
-        for process in by_hand.processes.values():
+        for process in by_hand.started:
             process.kill()
             process.wait()
         shutil.rmtree(by_hand.at.removeprefix("ipc://"), ignore_errors=True)
@@ -155,7 +158,7 @@ def weights(by_hand: ByHand, name: str) -> np.ndarray:
 @pytest.mark.parametrize("name", ["h1", "out", SOURCE])
 async def test_killed_in_mid_run(tmp_path: Path, name: str) -> None:
     """The next process begins with what the journal held; the run ends well, and every stimulus counts once."""
-    async with network(tmp_path, "source.epochs=40", "journal=50ms") as (by_hand, _):
+    async with network(tmp_path, "source.epochs=25", "journal=50ms") as (by_hand, _):
         await comes(lambda: by_hand.confirmed() > 6000, "some learning")
         by_hand.kill(name)
         folder = journal.folder(by_hand.run_dir)
@@ -173,11 +176,35 @@ async def test_killed_in_mid_run(tmp_path: Path, name: str) -> None:
         summary = json.loads((by_hand.run_dir / "summary.json").read_text())
         ended = await comes(lambda: [e for e in by_hand.events if e.kind == "ended"], "its last word")
         (source,) = (t for t in ended[0].data["telemetry"] if t["name"] == SOURCE)
-        assert source["counters"]["confirmed"] == 40 * TRAIN
+        assert source["counters"]["confirmed"] == 25 * TRAIN
         assert summary["test_accuracy"] > 0.93
         for process in by_hand.processes.values():
             assert process.wait(DEADLINE_S) == 0
         assert not folder.exists()
+
+
+async def test_taken_for_dead(tmp_path: Path) -> None:
+    """A group that stood still and was replaced wakes up, has no say any more, and leaves the new journal alone."""
+    async with network(tmp_path, "source.epochs=25", "journal=20ms") as (by_hand, _):
+        await comes(lambda: by_hand.confirmed() > 6000, "some learning")
+        old = by_hand.processes["h1"]
+        old.send_signal(signal.SIGSTOP)
+        command = [sys.executable, "-m", "neurond.daemon", "group", "h1", "--broker", by_hand.at]
+        by_hand.start("h1", [*command, "--bind", "tcp://127.0.0.1:*"])  # the old one holds the usual place
+        await comes(lambda: by_hand.of_journal("h1"), "a word of the journal")
+        assert by_hand.of_journal("h1")[0]["why"] == "goes on from the journal of incarnation 1"
+        before = by_hand.confirmed()
+        await comes(lambda: by_hand.confirmed() > before, "learning goes on")
+        old.send_signal(signal.SIGCONT)
+        await comes(lambda: old.poll() is not None, "the end of the old one")
+        assert old.returncode == 1
+        assert "Traceback" not in by_hand.said("h1")
+        names = [path.name for path in journal.folder(by_hand.run_dir).glob("h1.*")]
+        assert names
+        assert all(name.startswith("h1.2.") for name in names)
+        await comes(lambda: by_hand.processes["broker"].poll() is not None, "the end")
+        assert by_hand.processes["broker"].returncode == 0, by_hand.said("broker")
+        assert by_hand.processes["h1"].wait(DEADLINE_S) == 0
 
 
 def _first(path: Path) -> dict[str, np.ndarray] | None:
