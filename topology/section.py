@@ -49,23 +49,23 @@ def seconds(duration: str) -> float:
     return float(match[1]) * _SECONDS[match[2]]
 
 
-def _duration(value: Any) -> Any:
+def _checked_duration(value: Any, more: str = "") -> Any:
     text = value.strip() if isinstance(value, str) else quote(value)
     if re.fullmatch(r"-?[0-9.]+(e[-+]?[0-9]+)?", text):
         fail("missing unit", f"did you mean {text}ms or {text}s?")
     if not isinstance(value, str) or not _DURATION.fullmatch(text):
-        fail(f"expected a duration, got {quote(value)}", "write 250ms, 2s, 1m or 1h")
+        fail(f"expected a duration, got {quote(value)}", f"write 250ms, 2s, 1m or 1h{more}")
     if not 1e-3 <= seconds(text) <= 86400:
         fail(f"expected a duration between 1ms and 24h, got {quote(value)}")
     return text
 
 
-def _duration_or_off(value: Any) -> Any:
-    if value == "off":
-        return value
-    if value is False:
-        fail("expected a duration or off, got false", "write off")
-    return _duration(value)
+def _duration(value: Any) -> Any:
+    return _checked_duration(value)
+
+
+def _interval(value: Any) -> Any:
+    return value if value == "off" else _checked_duration(value, ", or off")
 
 
 def is_name(text: str) -> bool:
@@ -94,7 +94,7 @@ Duration = Annotated[
 ]
 Interval = Annotated[
     str,
-    BeforeValidator(_duration_or_off),
+    BeforeValidator(_interval),
     WithJsonSchema({"type": "string", "pattern": r"^(off|[0-9]+(\.[0-9]+)?\s*(ms|s|m|h))$"}),
 ]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]

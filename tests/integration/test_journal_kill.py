@@ -31,7 +31,7 @@ TRAIN = 1438  # training stimuli of digits
 class ByHand:
     """A network of digits whose processes are started one by one."""
 
-    def __init__(self, folder: Path, *settings: str) -> None:
+    def __init__(self, folder: Path, settings: tuple[str, ...], resume: bool) -> None:
         self.folder, self.run_dir = folder, folder / "run"
         self.at = address.of_folder(address.make_folder())
         self.started: list[subprocess.Popen[str]] = []
@@ -39,8 +39,8 @@ class ByHand:
         self.events: list[wire.Event] = []
         self.telemetry: dict[str, wire.Telemetry] = {}
         sets = [word for setting in settings for word in ("--set", setting)]
-        command = [*NEUROND, "broker", "digits", "--address", self.at, "--run", "run", *sets]
-        self.start("broker", command)
+        what = ["--resume", "run"] if resume else ["digits", "--run", "run"]
+        self.start("broker", [*NEUROND, "broker", *what, "--address", self.at, *sets])
 
     def start(self, name: str, command: list[str] | None = None) -> subprocess.Popen[str]:
         """Start a process, or start it again."""
@@ -86,9 +86,9 @@ class ByHand:
 
 
 @asynccontextmanager
-async def network(folder: Path, *settings: str) -> AsyncIterator[tuple[ByHand, Client]]:
+async def network(folder: Path, *settings: str, resume: bool = False) -> AsyncIterator[tuple[ByHand, Client]]:
     """A network that trains, and a client of its broker; whatever is left of it at the end is killed."""
-    by_hand = ByHand(folder, *settings)
+    by_hand = ByHand(folder, settings, resume)
     try:
         async with Client(by_hand.at) as client:
             listener = asyncio.create_task(by_hand.listen(client))
@@ -123,7 +123,7 @@ async def test_killed_at_rest(tmp_path: Path) -> None:
         assert (await client.command("pause", timeout_s=DEADLINE_S)).ok
         await comes(lambda: by_hand.telemetry[SOURCE].gauges["in_flight"] == 0, "rest")
         first = (await client.command("save", timeout_s=DEADLINE_S)).data["generation"]
-        learned = weights(by_hand, "h1")
+        learned = weights(by_hand.run_dir, "h1")
         plan = by_hand.plan
         await comes(
             lambda: np.array_equal(held(plan, by_hand.run_dir, "h1")["w.source"][:, :-1], learned), "the last write"
@@ -135,7 +135,7 @@ async def test_killed_at_rest(tmp_path: Path) -> None:
         assert by_hand.of_journal("h1")[0]["why"] == "goes on from the journal of incarnation 1"
         assert "h1: goes on from the journal of incarnation 1" in by_hand.said("h1")
         await comes(lambda: _saved(client, first), "a checkpoint of all")
-        assert np.array_equal(weights(by_hand, "h1"), learned)
+        assert np.array_equal(weights(by_hand.run_dir, "h1"), learned)
         fresh = GroupMachine(by_hand.plan.group("h1")).durable()["w.source"]
         assert not np.array_equal(learned, fresh[:, :-1])
 
@@ -149,10 +149,9 @@ async def _saved(client: Client, after: int) -> bool:
     return reply.ok and reply.data["generation"] > after
 
 
-def weights(by_hand: ByHand, name: str) -> np.ndarray:
+def weights(run_dir: Path, name: str) -> np.ndarray:
     """The weights that the last checkpoint has of a group that the source feeds."""
-    manifest = checkpoints.read_manifest(by_hand.run_dir)
-    return checkpoint.read(by_hand.run_dir, manifest, name)["w.source"]
+    return checkpoint.read(run_dir, checkpoints.read_manifest(run_dir), name)["w.source"]
 
 
 @pytest.mark.parametrize("name", ["h1", "out", SOURCE])
@@ -183,6 +182,24 @@ async def test_killed_in_mid_run(tmp_path: Path, name: str) -> None:
         assert not folder.exists()
 
 
+async def test_resumed(tmp_path: Path) -> None:
+    """A run of which everything was killed is resumed from its checkpoint, whatever the journals held later."""
+    async with network(tmp_path, "source.epochs=1000", "journal=20ms") as (by_hand, client):
+        await comes(lambda: by_hand.confirmed() > 2000, "some learning")
+        assert (await client.command("save", timeout_s=DEADLINE_S)).ok
+        before = by_hand.confirmed()
+        await comes(lambda: by_hand.confirmed() > before + 4000, "more learning")
+        plan, run_dir = by_hand.plan, by_hand.run_dir
+    saved = weights(run_dir, "h1")
+    assert not np.array_equal(held(plan, run_dir, "h1")["w.source"][:, :-1], saved)
+    async with network(tmp_path, resume=True) as (by_hand, _):
+        path = journal.folder(run_dir) / "h1.1.1.journal"
+        await comes(
+            lambda: (first := _first(path)) and np.array_equal(first["w.source"][:, :-1], saved), "a new journal"
+        )
+        assert [e for e in by_hand.events if e.kind == "journal"] == []
+
+
 async def test_taken_for_dead(tmp_path: Path) -> None:
     """A group that stood still and was replaced wakes up, has no say any more, and leaves the new journal alone."""
     async with network(tmp_path, "source.epochs=25", "journal=20ms") as (by_hand, _):
@@ -209,8 +226,9 @@ async def test_taken_for_dead(tmp_path: Path) -> None:
 
 def _first(path: Path) -> dict[str, np.ndarray] | None:
     """The whole state that a file begins with, once it is there."""
-    if not path.exists():
+    try:
+        first = contents(path.read_bytes()).first
+    except FileNotFoundError:
         return None
-    first = contents(path.read_bytes()).first
     assert first is not None
     return {change.name: change.values for change in first[1]}

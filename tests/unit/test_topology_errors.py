@@ -186,6 +186,8 @@ def test_a_default_that_a_link_completes_is_fine() -> None:
         ("groups.h1.optimizer.lr=fast", "--set groups.h1.optimizer.lr: expected a number, got 'fast'"),
         ("groups.h1.optimizer={kind: adma}", "--set groups.h1.optimizer.kind: unknown kind 'adma', did you mean 'adam'?"),
         ("source.retry=250", "--set source.retry: missing unit, did you mean 250ms or 250s?"),
+        ("journal=250", "--set journal: missing unit, did you mean 250ms or 250s?"),
+        ("journal=false", "--set journal: expected a duration, got false, write 250ms, 2s, 1m or 1h, or off"),
         ("source.data.x=3", "--set source.data.x: source.data holds no keys"),
         ("seed", "--set seed: no assignment, write --set groups.h1.optimizer.lr=0.02"),
         ("=3", "--set: no assignment, write --set groups.h1.optimizer.lr=0.02"),

@@ -110,6 +110,13 @@ def test_yaml_is_version_1_2() -> None:
 def test_durations_have_units(written: str, seconds: float) -> None:
     """A duration is read in the unit that it is written in."""
     assert loads(SMALL, overrides=[f"source.retry={written}"]).source.retry_s == pytest.approx(seconds)
+    assert loads(SMALL, overrides=[f"journal={written}"]).journal_s == pytest.approx(seconds)
+
+
+def test_a_journal_may_be_off() -> None:
+    """Without a word there is a journal every quarter of a second, and with `off` there is none."""
+    assert loads(SMALL).journal_s == 0.25
+    assert loads(SMALL, overrides=["journal=off"]).journal_s == 0.0
 
 
 @pytest.mark.parametrize(
