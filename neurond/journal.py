@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 from numpy.typing import NDArray
 
 from neurond.changes import Change, Contents, DamagedError, Header, Shadow, apply, contents, record
-from topology.files import write_whole
+from topology.files import sync_folder, write_whole
 
 SHORT = 4 << 20
 """Bytes of changes that a file may always hold."""
@@ -134,7 +134,9 @@ class Journal:
         if any(f.incarnation > self._incarnation for f in _files(self._run_dir, self._process)):
             self.close()
             raise SupersededError(None, "a later incarnation keeps the journal", str(folder(self._run_dir)))
-        folder(self._run_dir).mkdir(exist_ok=True)
+        if not folder(self._run_dir).is_dir():
+            folder(self._run_dir).mkdir(exist_ok=True)
+            sync_folder(self._run_dir)
         path = _path(self._run_dir, self._process, self._incarnation, self._generation + 1)
         header = Header(self._incarnation, self._generation + 1, self._fingerprint).pack()
         content = header + record(header, self._number, shadow.whole())

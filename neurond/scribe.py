@@ -8,6 +8,7 @@ which are counted, and the next write holds what they would have held.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -15,6 +16,9 @@ from neurond.changes import Shadow
 from neurond.journal import Journal
 from neurond.machine import Machine
 from topology import wire
+
+TIMES = 20
+"""The interval is at least this many times what a look costs, for a group of very many weights is to learn too."""
 
 
 class Scribe:
@@ -45,7 +49,7 @@ class Scribe:
         self._under_way: Future[None] | None = None
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
-        self._look()
+        self._turn()
 
     def close(self) -> None:
         """Write what has changed since the last look, and stop."""
@@ -67,8 +71,13 @@ class Scribe:
         if not self._stopped():
             self._journal.remove()
 
+    def _turn(self) -> None:
+        began = time.thread_time()
+        self._look()
+        pause_s = max(self._interval_s, TIMES * (time.thread_time() - began))
+        self._timer = self._loop.call_later(pause_s, self._turn)
+
     def _look(self) -> None:
-        self._timer = self._loop.call_later(self._interval_s, self._look)
         if self._under_way is not None:
             self.counters["journal_skipped"] += 1
             return

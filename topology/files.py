@@ -25,11 +25,11 @@ def write_whole(path: Path, content: bytes) -> None:
         with contextlib.suppress(OSError):
             partial.unlink()
         raise
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
-def _sync_folder(path: Path) -> None:
-    """Let the rename itself survive a loss of power, where folders can be synced."""
+def sync_folder(path: Path) -> None:
+    """Let what was named or renamed in a folder survive a loss of power, where folders can be synced."""
     with contextlib.suppress(OSError):
         fd = os.open(path, os.O_RDONLY)
         try:

@@ -90,6 +90,17 @@ async def test_it_writes_by_itself(tmp_path: Path, machine: GroupMachine, scribe
     assert (scribe.counters["journal_bytes"], scribe.counters["journal_failed"]) == (written, 0)
 
 
+async def test_a_look_that_is_dear(
+    tmp_path: Path, machine: GroupMachine, told: list[wire.Event], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where looking takes long the interval becomes longer, so that it never takes more than a share of the time."""
+    monkeypatch.setattr("neurond.scribe.TIMES", 1e9)
+    scribe = make(Journal, tmp_path, machine, told)
+    assert scribe._timer is not None
+    assert scribe._timer.when() - scribe._loop.time() > 100 * INTERVAL_S
+    scribe.abandon()
+
+
 async def test_the_last_moment(tmp_path: Path, machine: GroupMachine, scribe: Scribe) -> None:
     """A process that leaves in good order writes what has changed since the last interval."""
     await comes(lambda: found(tmp_path, machine).arrays, "the first state")
