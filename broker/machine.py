@@ -76,7 +76,8 @@ class BrokerMachine:
         generation: the last good checkpoint's, 0 if there is none.
         resume: processes load that checkpoint before the first spike.
         beat_timeout_s: silence after which a process is lost.
-        incarnations: those that a broker of this run before has given.
+        again: a broker of this run died, and its processes may live.
+        incarnations: those that it had given.
 
     """
 
@@ -89,6 +90,7 @@ class BrokerMachine:
         generation: int = 0,
         resume: bool = False,
         beat_timeout_s: float = BEAT_TIMEOUT_S,
+        again: bool = False,
         incarnations: Mapping[str, int] | None = None,
     ) -> None:
         self.wire_errors = 0
@@ -99,7 +101,7 @@ class BrokerMachine:
         self._beat_timeout_s = beat_timeout_s
         self._parts = {g.name: plan.to_dict(g) for g in the_plan.groups}
         self._parts[plan.SOURCE] = plan.to_dict(the_plan.source)
-        self._conductor = Conductor(the_plan.processes, generation)
+        self._conductor = Conductor(the_plan.processes, generation, again=again)
         self._requests = Requests()
         self._fanout = Fanout(origin)
         self._ticked: float | None = None
