@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+PERIOD_S = 30.0
+
 
 @dataclass(slots=True)
 class Restarts:
@@ -26,8 +28,8 @@ class Restarts:
 
     """
 
-    most: int = 5
-    period_s: float = 30.0
+    most: int
+    period_s: float = PERIOD_S
     first_s: float = 0.25
     factor: float = 2.0
     longest_s: float = 5.0

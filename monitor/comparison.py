@@ -23,6 +23,7 @@ FULL_WIDTH = 76
 """Columns of the terminal that counts in full may take; where there are fewer, they are shortened."""
 
 COUNTED_LOSSES = (
+    "restarts",
     "represented",
     "unclosed",
     "expired",

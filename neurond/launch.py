@@ -6,7 +6,7 @@ import os
 import resource
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 Transport = Literal["ipc", "tcp"]
 
+_RESUME = "--resume"
 OPEN_FILES, OPEN_FILES_A_PEER = 32, 4  # measured: 24 and 3
 
 
@@ -145,17 +146,25 @@ def write_origin(run: runs.Run, topology: Topology) -> None:
     runs.write_json(run.path / "environment.json", environment())
 
 
-def commands(run: runs.Run, broker_address: str, resume: bool, data_dir: str | None) -> dict[str, list[str]]:
-    """Process name -> program and arguments, the broker first."""
+def commands(
+    run: runs.Run, broker_address: str, resume: bool, data_dir: str | None, kept: bool
+) -> dict[str, list[str]]:
+    """Process name -> program and arguments, the broker first; `kept`: what dies is started anew."""
     # -P: a file named like one of our packages in the current directory is not ours.
     python = [sys.executable, "-P", "-m"]
     daemon = [*python, "neurond.daemon"]
     here = ["--broker", broker_address, "--tethered"]
     broker = [*python, "broker", "--plan", str(run.path / "plan.json"), "--run-dir", str(run.path.absolute())]
-    broker += ["--address", broker_address, "--tethered", *(["--resume"] if resume else [])]
+    broker += ["--address", broker_address, "--tethered", *(["--kept"] if kept else [])]
+    broker += [_RESUME] if resume else []
     source = [*daemon, "source", *here, *(["--data-dir", data_dir] if data_dir else [])]
     groups = {g.name: [*daemon, "group", g.name, *here] for g in run.plan.groups}
     return {"broker": broker, "source": source, **groups}
+
+
+def again(command: Sequence[str]) -> list[str]:
+    """The command of a broker in place of one that died: its processes live on, and resume nothing."""
+    return [*(word for word in command if word != _RESUME), "--again"]
 
 
 def path_text(path: str | PathLike[str] | None) -> str | None:

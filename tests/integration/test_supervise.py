@@ -18,7 +18,7 @@ import pytest
 
 import neurond
 from monitor.view import View
-from neurond import data, supervise
+from neurond import data, keep
 from neurond.errors import Diverged, Interrupted, ProcessLost, RunError, TargetNotReached
 from tests.waiting import DEADLINE_S, comes, gone
 
@@ -137,10 +137,10 @@ async def test_time_is_up(tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 @pytest.mark.parametrize("name", ["hidden", "source", "broker"])
 async def test_a_process_dies(tmp_path: Path, name: str, number: signal.Signals) -> None:
-    """A process that dies is named, and everything else is gone within two seconds of it."""
+    """Without restarts a process that dies is named, and everything else is gone within two seconds of it."""
     watch = Watch(lambda: child(name).send_signal(number))
     with pytest.raises(ProcessLost) as error:
-        await neurond.run_async("xor", LONG, run_dir=tmp_path, on_view=watch)
+        await neurond.run_async("xor", LONG, run_dir=tmp_path, restarts=0, on_view=watch)
     assert watch.acted_at is not None
     assert time.monotonic() - watch.acted_at < 2.0
     assert psutil.Process().children() == []
@@ -151,16 +151,16 @@ async def test_a_process_dies(tmp_path: Path, name: str, number: signal.Signals)
 
 
 async def test_a_process_hangs(tmp_path: Path) -> None:
-    """A process that stands still is found by its beat, named, and ended with the others."""
+    """Without restarts a process that stands still is found by its beat, named, and ended with the others."""
     watch = Watch(lambda: child("hidden").send_signal(signal.SIGSTOP))
     with pytest.raises(ProcessLost, match="process 'hidden' was lost: no beat for 3 s"):
-        await neurond.run_async("xor", LONG, run_dir=tmp_path, on_view=watch)
+        await neurond.run_async("xor", LONG, run_dir=tmp_path, restarts=0, on_view=watch)
     assert psutil.Process().children() == []
 
 
 async def test_standing_still_oneself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A supervisor that was itself stopped for long (Ctrl-Z) blames nobody for the silence meanwhile."""
-    monkeypatch.setattr(supervise, "SILENCE_S", 1.5)
+    monkeypatch.setattr(keep, "SILENCE_S", 1.5)
     watch = Watch(lambda: time.sleep(3.0))
     run = await neurond.run_async("xor", LONG, run_dir=tmp_path, for_s=4.0, on_view=watch)
     assert watch.acted_at is not None
