@@ -146,17 +146,14 @@ def write_origin(run: runs.Run, topology: Topology) -> None:
     runs.write_json(run.path / "environment.json", environment())
 
 
-def commands(
-    run: runs.Run, broker_address: str, resume: bool, data_dir: str | None, kept: bool
-) -> dict[str, list[str]]:
-    """Process name -> program and arguments, the broker first; `kept`: what dies is started anew."""
+def commands(run: runs.Run, broker_address: str, resume: bool, data_dir: str | None) -> dict[str, list[str]]:
+    """Process name -> program and arguments, the broker first."""
     # -P: a file named like one of our packages in the current directory is not ours.
     python = [sys.executable, "-P", "-m"]
     daemon = [*python, "neurond.daemon"]
     here = ["--broker", broker_address, "--tethered"]
     broker = [*python, "broker", "--plan", str(run.path / "plan.json"), "--run-dir", str(run.path.absolute())]
-    broker += ["--address", broker_address, "--tethered", *(["--kept"] if kept else [])]
-    broker += [_RESUME] if resume else []
+    broker += ["--address", broker_address, "--tethered", *([_RESUME] if resume else [])]
     source = [*daemon, "source", *here, *(["--data-dir", data_dir] if data_dir else [])]
     groups = {g.name: [*daemon, "group", g.name, *here] for g in run.plan.groups}
     return {"broker": broker, "source": source, **groups}

@@ -117,7 +117,6 @@ class _Supervisor:
         self._view = View(run.plan.processes, run.plan.name, str(run.path))
         self._metrics = runs.Metrics(run.path)
         self._spawner = Spawner(run.path / "logs", launch.variables())
-        self._kept = restarts > 0
         self._keeper = Keeper(self._spawner, Restarts(restarts), self._view, self._broker_anew)
         self._running_since: float | None = None
         self._row_due = 0.0
@@ -137,7 +136,7 @@ class _Supervisor:
             runs.write_plan(self._run.path, self._run.plan)
             stack.push_async_callback(self._spawner.stop)
             where = launch.path_text(data_dir)
-            commands = launch.commands(self._run, broker_address, resume, where, self._kept)
+            commands = launch.commands(self._run, broker_address, resume, where)
             await self._keeper.start(commands, self._loop.time())
             # The processes are on their way: everything slow of our own comes after.
             from monitor.client import Client

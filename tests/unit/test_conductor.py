@@ -367,7 +367,7 @@ def test_a_run_that_finished_while_there_was_no_broker() -> None:
 
 
 def test_the_last_checkpoint_is_made_again_for_who_is_back_already(running: Network) -> None:
-    """A process that was lost while the last checkpoint was made, and is back before the others are done, costs none."""
+    """A process that was lost while the last checkpoint was made, and is back before that is done, costs none."""
     running.muted |= {("h1", "save"), ("out", "save")}
     running.feed(Said(Event("source", "finished")), Lost("h1", "killed"), Joined("h1", 2, 99, ()))
     assert running.told("save") == list(NAMES)
