@@ -100,6 +100,7 @@ class View:
     def _happened(self, e: Event) -> None:
         subject = str(e.data.get("process", e.name))
         process = self._processes.get(subject)
+        known = process is not None and process.state == e.kind == "lost"  # `died` has said so
         if process is not None and e.kind in STATES:
             process.state = e.kind
             if isinstance(e.data.get("pid"), int):
@@ -109,7 +110,7 @@ class View:
         if e.kind in ("lost", "failed", "diverged"):
             why = str(e.data.get("why") or e.data.get("message") or "")
             note = f"{subject} {e.kind}" + (f": {why}" if why else "")
-            if note not in self.notes:  # the broker tells a new listener what happened before
+            if note not in self.notes and not known:  # the broker tells a new listener what happened before
                 self.notes.append(note)
                 self.unsaved = note if e.data.get("what") == "save" else self.unsaved
         elif e.kind == "journal":  # what a process went on from, or that its journal cannot be kept, or can again
