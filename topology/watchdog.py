@@ -30,7 +30,7 @@ LOOKS = 20  # without a sign of life: 10 s
 class Watchdog:
     """A context in which the process is ended, with a traceback of every thread in its log, once its loop hangs.
 
-    Nothing is watched before the first `comes_round`, and nothing within `elsewhere`.
+    To be entered from the loop. Nothing is watched within `elsewhere`.
 
     Args:
         name: of the process, for its last words.
@@ -41,12 +41,13 @@ class Watchdog:
 
     def __init__(self, name: str, look_s: float = LOOK_S, looks: int = LOOKS) -> None:
         self._name, self._look_s, self._looks = name, look_s, looks
-        self._rounds = 0  # of the loop, so far; 0: it is not watched
+        self._rounds = 0  # of the loop, so far; 0 while it is elsewhere
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
 
     def __enter__(self) -> Self:
         """Begin to look."""
+        self.comes_round()
         self._thread.start()
         return self
 

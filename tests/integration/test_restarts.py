@@ -22,8 +22,10 @@ from monitor.view import View
 from neurond import data
 from neurond.errors import Interrupted, ProcessLost
 from neurond.runs import Run
-from tests.integration.test_supervise import LONG, ROOT, Watch, child
+from tests.supervised import LONG, Watch, child
 from tests.waiting import DEADLINE_S, comes, gone
+
+ROOT = Path(__file__).parents[2]
 
 
 class Training:
@@ -227,7 +229,7 @@ async def test_a_goal_is_checked_again(tmp_path: Path) -> None:
 
 @pytest.mark.timeout(120)
 async def test_who_dies_at_each_start_is_given_up(tmp_path: Path) -> None:
-    """A process that cannot take up its checkpoint, however often it is started, ends the run with 5 and its reason."""
+    """A process that can never take up its checkpoint ends the run, after its restarts, with 5 and its reason."""
     async with training(tmp_path, restarts=3) as run:
         generation = (await asked("save"))["generation"]
         file = tmp_path / "checkpoints" / str(generation) / "hidden.safetensors"
@@ -243,7 +245,7 @@ async def test_who_dies_at_each_start_is_given_up(tmp_path: Path) -> None:
 
 
 async def test_a_broker_that_dies_at_each_start_is_given_up(tmp_path: Path) -> None:
-    """A broker that finds its manifest damaged, however often it is started, ends the run with 5 and its reason."""
+    """A broker that always finds its manifest damaged ends the run, after its restarts, with 5 and its reason."""
     async with training(tmp_path, restarts=2) as run:
         await asked("save")
         (tmp_path / "checkpoints" / "manifest.json").write_text("{")
@@ -261,7 +263,7 @@ neurond.run("xor", {"source.epochs": 100000}, run_dir=sys.argv[1], on_view=lambd
 
 
 async def test_what_is_stopped_does_not_outlive_its_supervisor(tmp_path: Path, scratch: Path) -> None:
-    """After kill -9 of the supervisor a group that is stopped is gone within two seconds, as the others, sockets too."""
+    """After kill -9 of the supervisor a group that is stopped is gone within two seconds, and so is every socket."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", SUPERVISOR, str(tmp_path),
         stdout=asyncio.subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(ROOT)},

@@ -8,7 +8,6 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +19,10 @@ import neurond
 from monitor.view import View
 from neurond import data, keep
 from neurond.errors import Diverged, Interrupted, ProcessLost, RunError, TargetNotReached
+from tests.supervised import LONG, Watch, child
 from tests.waiting import DEADLINE_S, comes, gone
 
 ROOT = Path(__file__).parents[2]
-LONG = {"source.epochs": 100_000}  # a run that only ends when it is made to
 
 WATCHER = """
 import neurond, sys
@@ -39,30 +38,6 @@ except neurond.NeurondError as error:
     print(error, flush=True)
     sys.exit(error.exit_code)
 """
-
-
-class Watch:
-    """An `on_view` that does something once, when training has begun."""
-
-    def __init__(self, act: Callable[[], None]) -> None:
-        self.acted_at: float | None = None
-        self._act = act
-
-    def __call__(self, view: View) -> None:
-        """Called with the view."""
-        if self.acted_at is None and view.stimuli:
-            self.acted_at = time.monotonic()
-            self._act()
-
-
-def child(name: str) -> psutil.Process:
-    """The process of this name among our children."""
-    end = "broker" if name == "broker" else name
-    for process in psutil.Process().children():
-        command = process.cmdline()
-        if end in (command[3:4] if name == "broker" else command[4:6]):
-            return process
-    raise AssertionError(f"no child is {name}")
 
 
 async def test_a_run_to_its_end(tmp_path: Path) -> None:
