@@ -197,7 +197,7 @@ def test_many_notes_leave_room() -> None:
     """However often processes died, the latest few notes are shown, and how many there were before."""
     view = a_view()
     view.notes = [f"note {i}" for i in range(1000)]
-    text = drawn(view, 80)
+    text = drawn(render(view))
     assert re.findall(r"note (\d+)", text) == ["996", "997", "998", "999"]
     assert "996 more before these:" in text
 
