@@ -182,8 +182,15 @@ class Keeper:
         pause_s = None if hopeless else self._restarts.died(exit.name, now)
         if pause_s is None:
             raise died(self._spawner, exit, said)
-        words = said or last_word(self._spawner, exit.name) or "".join(self._spawner.last_lines(exit.name, 1))
-        self._starts_anew(exit.name, "died, " + ": ".join(filter(None, (exit.how, words))), pause_s, now)
+        self._starts_anew(exit.name, f"died, {exit.how}{self._last_words(exit.name, said)}", pause_s, now)
+
+    def _last_words(self, name: str, said: str) -> str:
+        """What a process said at its end, or at least the last that it said at all."""
+        why = said or last_word(self._spawner, name)
+        if why:
+            return f": {why}"
+        last = "".join(self._spawner.last_lines(name, 1)).removeprefix(f"{name}: ")
+        return f' after saying "{last}"' if last else ""
 
     def _starts_anew(self, name: str, what: str, pause_s: float, now: float) -> None:
         self._due[name] = now + pause_s
