@@ -131,6 +131,7 @@ class BrokerMachine:
             case wire.Beat():
                 out.append(Send(route, wire.Unknown()))  # it outlived another broker, or its own replacement
             case wire.Reply() if member is not None:
+                self.registry.replied(member, now)
                 if not self._defended(member, message):
                     self._happened(words.Answered(member.name, message), now)
             case wire.Event() if member is not None and message.name == member.name:
@@ -300,6 +301,8 @@ class BrokerMachine:
             match action:
                 case words.Tell(name, command):
                     self._tell(name, command)
+                    if command.verb == "save":  # writing it is done between two beats, and a disk may be slow
+                        self.registry.busy(name, now + words.SAVE_S)
                 case words.TellRoster():
                     for name in self.registry.alive:
                         self._tell(name, self.registry.roster())
