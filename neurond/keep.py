@@ -7,7 +7,6 @@ that ends after the broker has said that the run is being left has not died, and
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -24,22 +23,13 @@ if TYPE_CHECKING:
     from topology.wire import Event
 
 START_S = 30.0  # for a process to register once it was started
-RETURN_S = 10.0  # for it to register again with a broker that was started anew
+RETURN_S = 15.0  # for it to register again with a broker that was started anew
 SILENCE_S = 5.0  # the broker passes on telemetry of each process once or twice a second
 DOUBT_S = 1.0  # for the broker to say that a process that left was meant to, or that one it has lost is back
 KILL_S = 5.0  # for a process that was killed to be gone
 
 Due = tuple[float, Callable[[float], Awaitable[None]]]
 """A moment, and what is to be done then; it is called with the time."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Doubt:
-    """What may be no trouble at all, and until when to wait for a word about it."""
-
-    why: str
-    until: float
-    code: int = 0
 
 
 class Keeper:
@@ -65,9 +55,10 @@ class Keeper:
         self._registered: dict[str, int] = {}  # with the present broker: name -> pid
         self._starting: dict[str, float] = {}  # since when, until it registers
         self._returning: dict[str, float] = {}  # until when it is to have registered again
+        self._stuck: set[str] = set()  # who was killed because it did not register at all
         self._failures: dict[str, str] = {}  # what processes said of themselves before they left
-        self._doubts: dict[str, _Doubt] = {}  # left without being lost, so far
-        self._silent: dict[str, _Doubt] = {}  # lost to the broker, and still there
+        self._doubts: dict[str, tuple[Exit, float]] = {}  # left without being lost, so far: until when to wait
+        self._silent: dict[str, tuple[str, float]] = {}  # lost to the broker, why, and until when it may come back
         self._killed: dict[str, tuple[str, float, float]] = {}  # why, the pause, until when it is to be gone
         self._due: dict[str, float] = {}  # when it is started anew
         self._heard = 0.0  # when the broker last said anything
@@ -89,6 +80,7 @@ class Keeper:
         self._heard = now
         self._known.add(BROKER)
         self._starting.pop(BROKER, None)
+        self._stuck.discard(BROKER)
 
     def happened(self, event: Event, now: float) -> None:
         """The broker tells of an event."""
@@ -99,12 +91,13 @@ class Keeper:
             return
         if event.kind == "joined":
             self._known.add(process)
+            self._stuck.discard(process)
             self._registered[process] = int(event.data.get("pid", 0))
             for waiting in (self._starting, self._returning, self._silent):
                 waiting.pop(process, None)
         elif event.kind == "lost":
             if process in self._spawner.running and self._registered.get(process) == self._spawner.pid(process):
-                self._silent[process] = _Doubt(str(event.data.get("why", "")), now + DOUBT_S)
+                self._silent[process] = (str(event.data.get("why", "")), now + DOUBT_S)
         elif event.kind == "running":
             self._runs = True
         elif event.kind == "leaving":
@@ -121,14 +114,14 @@ class Keeper:
         for expected in (self._silent, self._starting, self._returning):
             expected.pop(name, None)
         killed = self._killed.pop(name, None)
+        refused = self.stopping and name != BROKER and not registered  # it came when the run was over
         if self._leaving is not None and name != BROKER:
             return
-        if killed is not None:
+        if self._leaving is not None or (killed is None and (exit.code == 0 or refused)):
+            self._doubts[name] = (exit, now + DOUBT_S)  # asked to, perhaps, and we have yet to hear of it
+        elif killed is not None:
             why, pause_s, _ = killed
             self._starts_anew(name, f"was killed, {why}", pause_s, now)
-        elif exit.code == 0 or (self.stopping and name != BROKER and not registered):
-            # Asked to, perhaps, or refused as the run is over, and we have yet to hear of it.
-            self._doubts[name] = _Doubt(exit.how, now + DOUBT_S, exit.code)
         else:
             self._died(exit, now)
 
@@ -138,15 +131,14 @@ class Keeper:
         """What is to be done if nothing happens before, and when; in no order."""
         for name, at in self._due.items():
             yield at, partial(self._start_anew, name)
-        for name, doubt in self._doubts.items():
-            yield doubt.until, partial(self._doubted, name)
-        for name, doubt in self._silent.items():
-            yield doubt.until, partial(self._hangs, name, doubt.why)
+        for name, (_, until) in self._doubts.items():
+            yield until, partial(self._doubted, name)
+        for name, (why, until) in self._silent.items():
+            yield until, partial(self._hangs, name, why)
         for name, (why, _, until) in self._killed.items():
             yield until, partial(self._lose, name, f"{why}, and it cannot be killed")
-        for name, since in self._starting.items():
-            if not self.stopping:
-                yield since + START_S, partial(self._lose, name, f"it did not register within {START_S:g} s")
+        for name, since in ({} if self.stopping else self._starting).items():
+            yield since + START_S, partial(self._does_not_start, name, f"it did not register within {START_S:g} s")
         for name, until in self._returning.items():
             yield until, partial(self._hangs, name, f"it did not register again within {RETURN_S:g} s")
         if self._runs and BROKER in self._spawner.running and not {BROKER} & {*self._starting, *self._killed}:
@@ -154,14 +146,22 @@ class Keeper:
             yield self._heard + SILENCE_S, partial(self._hangs, BROKER, why)
 
     async def _doubted(self, name: str, now: float) -> None:
-        self._died(Exit(name, self._doubts.pop(name).code), now)
+        exit, _ = self._doubts.pop(name)
+        self._died(exit, now)
 
     async def _lose(self, name: str, why: str, now: float) -> None:  # noqa: ARG002 - as every deadline's
         raise lost(self._spawner, name, why)
 
+    async def _does_not_start(self, name: str, why: str, now: float) -> None:
+        """A process hangs before it registers: once may be chance, but not the first time nor twice in a row."""
+        if name not in self._known or name in self._stuck:
+            raise lost(self._spawner, name, why)
+        self._stuck.add(name)
+        await self._hangs(name, why, now)
+
     async def _hangs(self, name: str, why: str, now: float) -> None:
         """A process is there and does nothing: kill it, and start it anew once it is gone."""
-        for expected in (self._silent, self._returning):
+        for expected in (self._silent, self._returning, self._starting):
             expected.pop(name, None)
         if name == BROKER and self._leaving is not None:
             self.ended = self._leaving

@@ -19,7 +19,7 @@ import pytest
 import neurond
 from monitor.client import Client
 from monitor.view import View
-from neurond import data
+from neurond import data, keep
 from neurond.errors import Interrupted, ProcessLost
 from neurond.runs import Run
 from tests.supervised import LONG, Watch, child
@@ -250,6 +250,38 @@ async def test_who_dies_at_each_start_is_given_up(tmp_path: Path) -> None:
     assert any("Is a directory" in line for line in error.value.lines)
     anew = [re.search("it is started anew(.*)", note) for note in run.notes]
     assert [match[1] for match in anew if match] == ["", " in 0.25 s", " in 0.5 s"]
+    assert psutil.Process().children() == []
+
+
+STOPS_ITSELF = """
+import os, pathlib, signal, sys
+times = pathlib.Path(__file__).with_name("times")
+if "hidden" in sys.orig_argv and times.exists():
+    left = int(times.read_text()) - 1
+    times.write_text(str(left)) if left else times.unlink()
+    os.kill(os.getpid(), signal.SIGSTOP)
+"""
+
+
+@pytest.mark.parametrize("times", [1, 2])
+async def test_who_hangs_while_it_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: int) -> None:
+    """A process that was started anew and does not register gets one more start, and is given up the second time."""
+    hook = tmp_path / "hook"
+    hook.mkdir()
+    (hook / "sitecustomize.py").write_text(STOPS_ITSELF)
+    monkeypatch.setenv("PYTHONPATH", str(hook))
+    async with training(tmp_path / "run") as run:
+        monkeypatch.setattr(keep, "START_S", 2.0)
+        (hook / "times").write_text(str(times))
+        child("hidden").kill()
+        note = "^hidden was killed, it did not register within 2 s; it is started anew in 0.25 s$"
+        await run.comes(lambda: run.noted(note), "it is killed")
+        if times == 1:
+            await run.goes_on()
+            assert (await run.end()).summary["restarts"] == 1
+        else:
+            with pytest.raises(ProcessLost, match="process 'hidden' was lost: it did not register within 2 s"):
+                await run.comes(lambda: False, "the end")
     assert psutil.Process().children() == []
 
 
