@@ -8,7 +8,7 @@
     machine.py    all of these together: messages in, messages out (pure)
     manifest.py   which checkpoint is the last good one; incarnations.py what the next broker must know
     server.py     the shell of the machine; sockets.py its sockets
-    spawn.py      local processes: start, watch, stop
+    spawn.py      local processes: start, watch, stop; restart.py how often they are started anew (pure)
     __main__.py   ``python -m broker``
 
 A broker is never on the path of a spike, and it can die without stopping one.

@@ -4,7 +4,7 @@ Events go in, actions come out, in the order in which they are to be done; ``now
 in seconds. Everything that is asked of processes is a `Round` with a deadline, so whatever they do or fail to
 do, a run that was told to stop ends within the sum of the deadlines (`STOP_S`).
 
-    waiting    processes register                             a stop ends the run
+    waiting    processes register                             a stop ends the run, or waits where it goes on (`again`)
     running    all of them have, once; the source presents    a process that comes back is taken in again
     draining   a stop was asked for; the source finishes what is in flight, evaluates, says `finished`
     saving     the last checkpoint
@@ -32,10 +32,11 @@ class Conductor:
     Args:
         names: every process of the plan.
         generation: the last checkpoint's; the next one is higher.
+        again: a broker died in mid-run, and its processes are to register again; a stop waits for them.
 
     """
 
-    def __init__(self, names: Sequence[str], generation: int = 0) -> None:
+    def __init__(self, names: Sequence[str], generation: int = 0, *, again: bool = False) -> None:
         self.state = words.State.WAITING
         self.generation = generation  # last good checkpoint
         self._names = tuple(names)
@@ -45,8 +46,11 @@ class Conductor:
         self._save_due = 0.0  # an epoch that ends earlier is not saved
         self._rounds = Rounds()
         self._writing: dict[int, Round] = {}
-        self._drain_deadline = 0.0
+        self._again = again
+        self._stop_asked = False  # while it waits for the processes to register again
+        self._drain_deadline = inf
         self._drain_args: Mapping[str, Any] = {}
+        self._lost_of_late = False  # somebody, since the last save was asked for
         self._save_last_until = 0.0  # the last checkpoint waits so long for those who are missing
         self._finished = False
         self._why = ""
@@ -84,7 +88,7 @@ class Conductor:
     @property
     def due(self) -> float:
         """The next deadline, when a `Tick` has something to do; infinity if there is none."""
-        drain = self._drain_deadline if self.state is words.State.DRAINING else inf
+        drain = self._drain_deadline if self.state in (words.State.WAITING, words.State.DRAINING) else inf
         if self.state is words.State.SAVING and not self._saving:
             drain = self._save_last_until
         return min(self._rounds.due, drain, *(round.deadline for round in self._writing.values()))
@@ -97,17 +101,25 @@ class Conductor:
         data = {"process": joined.name, "incarnation": joined.incarnation, "pid": joined.pid}
         self._publish("joined", **data)
         if self.state is words.State.WAITING and not self._missing:
-            self.state = words.State.RUNNING
-            self._save_due = now + words.SAVE_EVERY_S
-            self._publish("running", processes=list(self._names))
-            if self._finished:
-                self._save_last(now)
+            self._complete(now)
+            self._out.append(words.TellRoster())
+            return
         if self.state is not words.State.WAITING:
             self._out.append(words.TellRoster())
         if self.state is words.State.DRAINING and joined.name == SOURCE:
             self._drain(now)
         elif self.state is words.State.SAVING and not self._missing and not self._saving:
             self._save("", words.SAVE_S, now)
+
+    def _complete(self, now: float) -> None:
+        """Every process has registered, once: what was said or asked before, if this is another broker, is due."""
+        self.state = words.State.RUNNING
+        self._save_due = now + words.SAVE_EVERY_S
+        self._publish("running", processes=list(self._names))
+        if self._finished:
+            self._save_last(now)
+        elif self._stop_asked:
+            self._begin_to_drain(now)
 
     def _lost(self, name: str, why: str, now: float) -> None:
         self._alive.discard(name)
@@ -118,6 +130,7 @@ class Conductor:
             self._publish("lost", process=name, why=why)
             if self.state is not words.State.WAITING:
                 self._out.append(words.TellRoster())
+        self._lost_of_late = True
         self._rounds.lost(name, why)
         self._close_rounds(now)
         if name == SOURCE and self.state is words.State.DRAINING:
@@ -164,18 +177,23 @@ class Conductor:
             self._ask(verb, targets, _limit(command, words.ASK_S), now, self._replied, command.args, command.id)
 
     def _stop(self, command: Command, now: float) -> None:
-        if self.state is words.State.WAITING:
+        if self.state is words.State.WAITING and not self._again:
             self._end("stopped", now)
-        elif self.state is words.State.RUNNING:
+        elif self.state in (words.State.WAITING, words.State.RUNNING) and not self._stop_asked:
+            self._stop_asked = True
             self._why = str(command.args.get("why") or "stopped")
-            self.state = words.State.DRAINING
             self._drain_deadline = now + words.DRAIN_S
             self._drain_args = command.args
-            if SOURCE in self._alive:
-                self._drain(now)
-            else:
-                self._drain_deadline = now + words.REJOIN_S
+            if self.state is words.State.RUNNING:
+                self._begin_to_drain(now)
         self._out.append(words.Answer(Reply(command.id, True, {"state": self.state.value})))
+
+    def _begin_to_drain(self, now: float) -> None:
+        self.state = words.State.DRAINING
+        if SOURCE in self._alive:
+            self._drain(now)
+        else:
+            self._drain_deadline = now + words.REJOIN_S
 
     def _refuse(self, command: Command, why: str) -> None:
         self._out.append(words.Answer(Reply(command.id, False, error=why)))
@@ -205,6 +223,7 @@ class Conductor:
     def _save(self, client: str, within_s: float, now: float) -> None:
         self._save_due = now + words.SAVE_EVERY_S
         self._asked_generation += 1
+        self._lost_of_late = False
         args = {"generation": self._asked_generation, "folder": str(self._asked_generation)}
         self._ask("save", set(self._names), within_s, now, self._saved, args, client, self._asked_generation)
 
@@ -220,7 +239,9 @@ class Conductor:
             round.errors[words.BROKER] = f"generation {newest} was saved meanwhile"
         if round.errors:
             self._out.append(words.Discard(round.generation))
-            if self._missing and self._ends_run(round) and now < self._save_last_until:
+            if self._lost_of_late and self._ends_run(round) and now < self._save_last_until:
+                if not self._missing:
+                    self._save("", words.SAVE_S, now)
                 return  # once more, when whoever was lost is back
             self._save_is_over(round, now)
         else:
@@ -260,7 +281,7 @@ class Conductor:
     def _end(self, why: str, now: float, **data: Any) -> None:
         self.state = words.State.LEAVING
         self._ended = {**data, "why": why, "generation": self.generation}
-        self._publish("leaving", why=why)
+        self._publish("leaving", **self._ended)  # all that is to be known, should this broker not see the end
         self._ask("exit", set(self._alive), words.EXIT_S, now, self._left)
 
     def _left(self, round: Round, now: float) -> None:  # noqa: ARG002 - every round's end is told the time
@@ -297,7 +318,7 @@ class Conductor:
         for generation, round in list(self._writing.items()):
             if now >= round.deadline:
                 self._written(generation, "the disk did not answer", now)
-        if self.state is words.State.DRAINING and now >= self._drain_deadline:
+        if self.state in (words.State.WAITING, words.State.DRAINING) and now >= self._drain_deadline:
             self._save_last(now)
         if self.state is words.State.SAVING and not self._saving and now >= self._save_last_until:
             self._save("", words.SAVE_S, now)  # without them, which then is told

@@ -76,7 +76,8 @@ class BrokerMachine:
         generation: the last good checkpoint's, 0 if there is none.
         resume: processes load that checkpoint before the first spike.
         beat_timeout_s: silence after which a process is lost.
-        incarnations: those that a broker of this run before has given.
+        again: a broker of this run died, and its processes may live.
+        incarnations: those that it had given.
 
     """
 
@@ -89,6 +90,7 @@ class BrokerMachine:
         generation: int = 0,
         resume: bool = False,
         beat_timeout_s: float = BEAT_TIMEOUT_S,
+        again: bool = False,
         incarnations: Mapping[str, int] | None = None,
     ) -> None:
         self.wire_errors = 0
@@ -99,7 +101,7 @@ class BrokerMachine:
         self._beat_timeout_s = beat_timeout_s
         self._parts = {g.name: plan.to_dict(g) for g in the_plan.groups}
         self._parts[plan.SOURCE] = plan.to_dict(the_plan.source)
-        self._conductor = Conductor(the_plan.processes, generation)
+        self._conductor = Conductor(the_plan.processes, generation, again=again)
         self._requests = Requests()
         self._fanout = Fanout(origin)
         self._ticked: float | None = None
@@ -129,6 +131,7 @@ class BrokerMachine:
             case wire.Beat():
                 out.append(Send(route, wire.Unknown()))  # it outlived another broker, or its own replacement
             case wire.Reply() if member is not None:
+                self.registry.replied(member, now)
                 if not self._defended(member, message):
                     self._happened(words.Answered(member.name, message), now)
             case wire.Event() if member is not None and message.name == member.name:
@@ -298,6 +301,8 @@ class BrokerMachine:
             match action:
                 case words.Tell(name, command):
                     self._tell(name, command)
+                    if command.verb == "save":  # writing it is done between two beats, and a disk may be slow
+                        self.registry.busy(name, now + words.SAVE_S)
                 case words.TellRoster():
                     for name in self.registry.alive:
                         self._tell(name, self.registry.roster())

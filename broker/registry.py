@@ -44,6 +44,7 @@ class Member:
     moved: float = 0.0  # s, when its progress last grew
     beats: int = 0
     alive: bool = True
+    busy_until: float = 0.0  # s, until when silence means nothing
 
 
 class Registry:
@@ -124,6 +125,16 @@ class Registry:
         if progress != member.progress:
             member.progress, member.moved = progress, now
 
+    def busy(self, name: str, until: float) -> None:
+        """Note that a member was asked for what leaves it no time to beat, `until` then (s) or until it `replied`."""
+        member = self._members.get(name)
+        if member is not None:
+            member.busy_until = until
+
+    def replied(self, member: Member, now: float) -> None:
+        """Note a member's answer, which is a sign of life."""
+        member.heard, member.busy_until = now, 0.0
+
     def dead(self, name: str) -> None:
         """Note that a process has left or is lost; its name is free for the next incarnation."""
         member = self._members.get(name)
@@ -168,7 +179,8 @@ class Registry:
         return [m for n in self.names if (m := self._members.get(n)) is not None and m.alive]
 
     def _silent_at(self, member: Member) -> float:
-        return member.heard + (self._beat_timeout_s if member.beats else self._start_timeout_s)
+        patience_s = self._beat_timeout_s if member.beats else self._start_timeout_s
+        return max(member.heard + patience_s, member.busy_until)
 
     @staticmethod
     def _status(member: Member | None, now: float) -> dict[str, Any]:

@@ -19,9 +19,10 @@ from broker import incarnations, manifest
 from broker.machine import Broadcast, BrokerMachine, Order, Remember, Say, Send
 from broker.registry import BEAT_TIMEOUT_S
 from broker.sockets import Socket, Sockets
-from broker.words import Discard, Leave, WriteManifest
+from broker.words import BROKER, Discard, Leave, WriteManifest
 from topology import exits, plan, wire
 from topology.process import say
+from topology.watchdog import Watchdog
 
 BUDGET = 256  # rounds over the sockets before the loop gets its turn
 LAST_WORDS_S = 0.2  # after the end, for those that listen to hear of it
@@ -64,9 +65,11 @@ class Server:
             generation=manifest.generation(run_dir),
             resume=resume,
             beat_timeout_s=beat_timeout_s,
+            again=again,
             incarnations=self._given,
         )
         self._sockets, self._run_dir, self._run = sockets, run_dir, the_plan.name
+        self._watchdog = Watchdog(BROKER)
         self._disk = ThreadPoolExecutor(1, "manifest")  # one, so that things happen in order
         self._pump_due = False
         self._topics: set[bytes] = set()  # that somebody listens to
@@ -80,6 +83,7 @@ class Server:
             stack.callback(self._disk.shutdown, wait=False)
             stack.callback(self._sockets.close)
             self._watch(stack)
+            stack.enter_context(self._watchdog)
             self._tick_in_time()
             stack.callback(lambda: self._timer.cancel())
             missing = ", ".join(self._machine.registry.missing)
@@ -157,6 +161,7 @@ class Server:
     def _tick(self) -> None:
         if self._exit.done():
             return
+        self._watchdog.comes_round()
         self._pump()
         self._perform(self._machine.tick(self._loop.time()))
         self._pump()

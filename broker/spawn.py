@@ -107,6 +107,11 @@ class Spawner:
                     self._signal(name, number)
             await self.ended(chosen, pause_s)
 
+    def kill(self, name: str) -> None:
+        """SIGKILL, now, to a process that does not even hear anything else; its exit follows."""
+        if name in self.running:
+            self._signal(name, signal.SIGKILL)
+
     async def ended(self, names: Iterable[str] | None = None, timeout_s: float = 1.0) -> bool:
         """Wait until these processes (all by default) have ended by themselves; false if some have not."""
         waiters = [self._waiters[n] for n in (self._waiters if names is None else names)]

@@ -23,6 +23,7 @@ FULL_WIDTH = 76
 """Columns of the terminal that counts in full may take; where there are fewer, they are shortened."""
 
 COUNTED_LOSSES = (
+    "restarts",
     "represented",
     "unclosed",
     "expired",
@@ -82,7 +83,7 @@ def outcome(summary: Mapping[str, Any]) -> list[str]:
 
 def losses(summary: Mapping[str, Any]) -> str:
     """What was lost or repeated, in one line; empty when nothing was."""
-    found = [f"{summary[k]:,} {k.replace('_', ' ')}" for k in COUNTED_LOSSES if summary.get(k)]
+    found = [f"{n:,} {_words(k, n)}" for k in COUNTED_LOSSES if (n := summary.get(k))]
     unheard = [f"no figures from {', '.join(summary['unheard'])}"] if summary.get("unheard") else []
     return f"counted on the way: {', '.join(found + unheard)}" if found or unheard else ""
 
@@ -100,6 +101,11 @@ def plain_comparison(summary: Mapping[str, Any]) -> list[str]:
 
 def _indented(words: str, style: str = "") -> Padding:
     return Padding(Text(words, style=style), (0, 0, 0, 1))
+
+
+def _words(counter: str, n: int) -> str:
+    words = counter.replace("_", " ")
+    return words.removesuffix("s") if n == 1 else words
 
 
 def _count(n: int | None) -> str:

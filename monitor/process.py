@@ -69,6 +69,7 @@ class Process:
     heard: float | None = None
     counters: dict[str, int] = field(default_factory=dict)
     before: dict[str, int] = field(default_factory=dict)  # counted by incarnations that are gone
+    restarts: int = 0  # processes that have taken the place of the one before
     gauges: dict[str, float] = field(default_factory=dict)
     marks: deque[Mark] = field(default_factory=deque)
 
@@ -76,11 +77,14 @@ class Process:
         """Take in telemetry; False if it is older than what is known."""
         if (t.incarnation, t.seq) < (self.incarnation, self.seq):
             return False
-        if t.incarnation > self.incarnation:
+        if t.incarnation > self.incarnation or self.seq < 0:
+            # What was taken up from a checkpoint is counted on: it is in the sum already.
+            taken_up = t.counters if self.counters and t.gauges.get("restored") else {}
             for key, n in self.counters.items():
-                self.before[key] = self.before.get(key, 0) + n
+                self.before[key] = self.before.get(key, 0) + max(0, n - taken_up.get(key, 0))
             self.marks.clear()
             self.state = "running"
+            self.begin(t.incarnation)
         self.role, self.incarnation, self.seq, self.heard = t.role, t.incarnation, t.seq, now
         self.counters = dict(t.counters)
         self.gauges = {k: float(v) for k, v in t.gauges.items() if math.isfinite(v)}
@@ -90,6 +94,12 @@ class Process:
         if self.state in ALIVE:
             self.state = "paused" if self.gauges.get("paused") else "running"
         return True
+
+    def begin(self, incarnation: int) -> None:
+        """A process of this incarnation holds the name from now on; its counters are yet to be heard."""
+        if incarnation > self.incarnation:
+            self.restarts += self.incarnation > 0
+            self.incarnation, self.seq = incarnation, -1
 
     def count(self, key: str) -> int | None:
         """A counter over all incarnations; None if never reported."""

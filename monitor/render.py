@@ -62,6 +62,9 @@ MIN_BAR = 8
 TABLE_WIDTH = 80
 """Columns of the terminal for a table of processes, if they stand side by side."""
 
+NOTES = 4
+"""The latest notes that are shown; the display says how many there were before."""
+
 SPARE_ROWS = 3
 """Rows of the terminal that are left alone: the command above, and the line below."""
 
@@ -105,7 +108,8 @@ class Frame:
         for row in figures:
             yield _one_line(row, ascii_only)
         heads = 2  # the one above, and that of the table
-        used = heads + len(figures) + len(self.view.notes) + SPARE_ROWS
+        notes, earlier = self.view.notes[-NOTES:], len(self.view.notes) - NOTES
+        used = heads + len(figures) + len(notes) + (earlier > 0) + SPARE_ROWS
         rows = self.rows if self.rows is not None else max(3, console.height - used)
         lines = self.view.lines()
         tables = min(math.ceil(len(lines) / rows), max(1, width // TABLE_WIDTH))
@@ -113,7 +117,9 @@ class Frame:
         yield _side_by_side(shown, tables, width, ascii_only)
         if len(shown) < len(lines):
             yield Text(f" and {len(lines) - len(shown)} more processes", style="dim")
-        for note in self.view.notes:
+        if earlier > 0:
+            yield Text(f" {earlier} more before these:", style="dim")
+        for note in notes:
             yield _one_line(Text(f" {note}", style="bold red"), ascii_only)
 
     def _header(self, width: int) -> Table:

@@ -67,11 +67,13 @@ class View:
         self.began: float | None = None
         self.ended = False
         self.notes: list[str] = []  # what went wrong, in words
+        self.brokers = 1  # one after the other
         self.unsaved = ""  # the last of them that is about a save in mid-run
         self.losses: list[tuple[int, float]] = []  # (stimuli, running mean of the loss)
         self.accuracies: list[tuple[int, float]] = []  # (stimuli, running training accuracy)
         self.tests: list[tuple[int, float]] = []  # (stimuli, accuracy of an evaluation)
         self._processes = {p: Process(p) for p in plan_processes}
+        self._confirmed: int | None = None
         self._tested: dict[str, float] = {}  # from evaluations, until a gauge says the same
 
     def update(self, message: Telemetry | Event, now: float) -> None:
@@ -87,7 +89,8 @@ class View:
         process = self._processes.setdefault(t.name, Process(t.name))
         if self.now is None or not process.hear(t, self.now) or t.role != "source":
             return
-        stimuli = process.count("confirmed") or 0
+        # A source that was started anew goes back to its last checkpoint; what it has confirmed, counts once.
+        self._confirmed = stimuli = max(self._confirmed or 0, process.counters.get("confirmed", 0))
         for history, gauge in ((self.losses, "loss"), (self.accuracies, "train_accuracy")):
             value = process.gauges.get(gauge)
             if value is not None and (not history or history[-1][0] < stimuli):
@@ -97,14 +100,17 @@ class View:
     def _happened(self, e: Event) -> None:
         subject = str(e.data.get("process", e.name))
         process = self._processes.get(subject)
+        known = process is not None and process.state == e.kind == "lost"  # `died` has said so
         if process is not None and e.kind in STATES:
             process.state = e.kind
             if isinstance(e.data.get("pid"), int):
                 process.pid = e.data["pid"]
+            if e.kind == "joined" and isinstance(e.data.get("incarnation"), int):
+                process.begin(e.data["incarnation"])
         if e.kind in ("lost", "failed", "diverged"):
             why = str(e.data.get("why") or e.data.get("message") or "")
             note = f"{subject} {e.kind}" + (f": {why}" if why else "")
-            if note not in self.notes:  # the broker tells a new listener what happened before
+            if note not in self.notes and not known:  # the broker tells a new listener what happened before
                 self.notes.append(note)
                 self.unsaved = note if e.data.get("what") == "save" else self.unsaved
         elif e.kind == "journal":  # what a process went on from, or that its journal cannot be kept, or can again
@@ -120,6 +126,13 @@ class View:
             for process in self._processes.values():
                 if process.state == "running":
                     process.state = "finished"
+
+    def died(self, name: str, note: str) -> None:
+        """A process of the run has died, as whoever started it knows at once; `note` says how, and what follows."""
+        process = self._processes.get(name)
+        if process is not None:
+            process.state = "lost"
+        self.notes.append(note)
 
     def _test(self, gauges: Mapping[str, float]) -> None:
         """Remember the latest evaluation; a point of its curve when it changed."""
@@ -139,7 +152,12 @@ class View:
     @property
     def stimuli(self) -> int | None:
         """Training stimuli confirmed by the readout."""
-        return self.source.count("confirmed") if self.source else None
+        return self._confirmed
+
+    @property
+    def restarts(self) -> int:
+        """How often a process, or the broker, was started anew and took the place of the one before."""
+        return self.brokers - 1 + sum(p.restarts for p in self._processes.values())
 
     @property
     def elapsed_s(self) -> float:
@@ -231,6 +249,7 @@ class View:
             "skipped_share": rounded(self.skipped_share, 4),
             "staleness_mean": rounded(self.staleness_mean, 3),
             "staleness_max": whole(self.staleness_max),
+            "restarts": self.restarts if self.began is not None else None,
             "unheard": [p.name for p in self._processes.values() if p.heard is None],
         }
 

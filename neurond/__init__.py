@@ -10,8 +10,8 @@ From Python, in a script or a notebook:
 Where things are:
 
     api.py          run, run_async
-    supervise.py    a whole run on this machine; launch.py what it starts from, conclusion.py how it ends, signals.py;
-                    until.py its goal
+    supervise.py    a whole run on this machine; launch.py what it starts from, keep.py what keeps it alive,
+                    conclusion.py how it ends, signals.py; until.py its goal
     runs.py         the folder of a run; environment.py where it ran
     daemon.py       one process; begin.py what it begins with; shell.py and control.py its sockets
     group.py, source.py, readout.py, machine.py, flight.py, memory.py, dendrites.py              decisions (pure)

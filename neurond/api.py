@@ -11,6 +11,7 @@ from functools import partial
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
+from neurond.until import RESTARTS
 from topology.load import from_dict, load, loads
 from topology.spec import Topology
 
@@ -35,6 +36,7 @@ def run(
     data_dir: str | PathLike[str] | None = None,
     until: str | Target | None = None,
     for_s: float | None = None,
+    restarts: int = RESTARTS,
     on_view: Callable[[View], None] | None = None,
 ) -> Run:
     """Train a network as processes on this machine and wait for its end.
@@ -51,6 +53,7 @@ def run(
         data_dir: where data sets are looked for first.
         until: ends the run when reached, such as ``"acc>=0.97"``.
         for_s: ends the run after so many seconds of training.
+        restarts: how often a process that dies is started anew, in any 30 s; 0: the first death ends the run.
         on_view: called whenever something new is known of the run.
 
     Returns:
@@ -71,6 +74,7 @@ def run(
         data_dir=data_dir,
         until=until,
         for_s=for_s,
+        restarts=restarts,
         on_view=on_view,
     )
     try:
@@ -89,6 +93,7 @@ async def run_async(
     data_dir: str | PathLike[str] | None = None,
     until: str | Target | None = None,
     for_s: float | None = None,
+    restarts: int = RESTARTS,
     on_view: Callable[[View], None] | None = None,
     stop: asyncio.Event | None = None,
 ) -> Run:
@@ -106,6 +111,7 @@ async def run_async(
         data_dir=data_dir,
         until=until,
         for_s=for_s,
+        restarts=restarts,
         on_view=on_view,
         stop=stop,
     )

@@ -64,7 +64,7 @@ def lost(spawner: Spawner, name: str, why: str) -> ProcessLost:
 
 def died(spawner: Spawner, exit: Exit, said: str) -> Exception:
     """A process ended that was not to; `said` is what it told of itself before, if that has come."""
-    why = said or _last_word(spawner, exit.name)
+    why = said or last_word(spawner, exit.name)
     if exit.code == exits.INVALID:
         from neurond.data import DataError
 
@@ -72,7 +72,7 @@ def died(spawner: Spawner, exit: Exit, said: str) -> Exception:
     return lost(spawner, exit.name, f"{exit.how}, {why}" if why else exit.how)
 
 
-def _last_word(spawner: Spawner, name: str) -> str:
+def last_word(spawner: Spawner, name: str) -> str:
     """What a process said of itself at its end: its exit may be known before its message has come."""
     last = "".join(spawner.last_lines(name, 1))
     return last.removeprefix("neurond: ") if last.startswith("neurond: ") else ""

@@ -34,6 +34,7 @@ from neurond.shell import Inbox, Shell
 from topology import address, checkpoints, exits, wire
 from topology.plan import SOURCE
 from topology.process import run, say, tether
+from topology.watchdog import Watchdog
 
 TICK_S = 0.25
 IDLE_TICK_S = 0.5  # where nothing moves: a network that waits costs next to nothing
@@ -78,6 +79,8 @@ class Daemon:
         self._machine: Machine | None = None
         self._scribe: Scribe | None = None
         self._run_dir = Path()
+        self._counts_on = False  # from where a process before it was
+        self._watchdog = Watchdog(settings.name)
         self._ticks = 0
         self._moved = 0  # the machine's progress at the last tick
         self._timer: asyncio.TimerHandle | None = None
@@ -116,6 +119,7 @@ class Daemon:
             stack.callback(self._control.close)
             stack.callback(self._stop_work)
             self._timer = self._loop.call_later(TICK_S, self._tick)
+            stack.enter_context(self._watchdog)
             return await self._exit
 
     def _still_waiting(self) -> None:
@@ -147,12 +151,14 @@ class Daemon:
                 self._control.send(self._outcome)
             return
         self._run_dir = Path(welcome.run_dir)
-        machine = begin.make_machine(self._role, welcome.plan, welcome.incarnation, self._settings.data_dir)
         recovered = None
-        if welcome.recover:
-            recovered = begin.recover(machine, self._run_dir)
-        elif welcome.resume:
-            begin.restore(machine, self._run_dir)
+        with self._watchdog.elsewhere():
+            machine = begin.make_machine(self._role, welcome.plan, welcome.incarnation, self._settings.data_dir)
+            if welcome.recover:
+                recovered = begin.recover(machine, self._run_dir)
+            elif welcome.resume:
+                begin.restore(machine, self._run_dir)
+        self._counts_on = welcome.resume if recovered is None else bool(recovered.data["from"])
         self._machine = machine
         self._shell = Shell(self._context, self._inbox, machine, self._tell)
         say(f"{self._settings.name}: incarnation {welcome.incarnation}, inbox {self._inbox.endpoint}")
@@ -192,7 +198,8 @@ class Daemon:
         assert self._machine is not None
         folder = str(command.args.get("folder", ""))
         try:
-            saved = checkpoint.write(self._run_dir, folder, self._settings.name, self._machine.state())
+            with self._watchdog.elsewhere():
+                saved = checkpoint.write(self._run_dir, folder, self._settings.name, self._machine.state())
         except OSError as error:
             where = checkpoints.folder(self._run_dir) / folder  # last: a display may have no room for it
             return wire.Reply(command.id, False, error=f"{error.strerror or error} ({where})")
@@ -203,6 +210,7 @@ class Daemon:
     def _tick(self) -> None:
         moves = self._machine is None or self._machine.progress != self._moved
         self._timer = self._loop.call_later(TICK_S if moves else IDLE_TICK_S, self._tick)
+        self._watchdog.comes_round()
         if self._shell is None or self._machine is None:
             return
         self._moved = self._machine.progress
@@ -224,7 +232,8 @@ class Daemon:
         counted = {"wire_errors": wire_errors, "control_drops": self._control.drops}
         if self._scribe is not None:
             counted |= self._scribe.counters
-        return replace(seen, counters=seen.counters | counted)
+        gauges = seen.gauges | {"restored": float(self._counts_on)}
+        return replace(seen, counters=seen.counters | counted, gauges=gauges)
 
     def _reachable(self, bound: str) -> str:
         if self._settings.advertise and bound.startswith("tcp://"):

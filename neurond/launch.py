@@ -6,7 +6,7 @@ import os
 import resource
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 Transport = Literal["ipc", "tcp"]
 
+_RESUME = "--resume"
 OPEN_FILES, OPEN_FILES_A_PEER = 32, 4  # measured: 24 and 3
 
 
@@ -152,10 +153,15 @@ def commands(run: runs.Run, broker_address: str, resume: bool, data_dir: str | N
     daemon = [*python, "neurond.daemon"]
     here = ["--broker", broker_address, "--tethered"]
     broker = [*python, "broker", "--plan", str(run.path / "plan.json"), "--run-dir", str(run.path.absolute())]
-    broker += ["--address", broker_address, "--tethered", *(["--resume"] if resume else [])]
+    broker += ["--address", broker_address, "--tethered", *([_RESUME] if resume else [])]
     source = [*daemon, "source", *here, *(["--data-dir", data_dir] if data_dir else [])]
     groups = {g.name: [*daemon, "group", g.name, *here] for g in run.plan.groups}
     return {"broker": broker, "source": source, **groups}
+
+
+def again(command: Sequence[str]) -> list[str]:
+    """The command of a broker in place of one that died: its processes live on, and resume nothing."""
+    return [*(word for word in command if word != _RESUME), "--again"]
 
 
 def path_text(path: str | PathLike[str] | None) -> str | None:

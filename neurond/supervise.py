@@ -10,24 +10,26 @@ from __future__ import annotations
 import asyncio
 import shutil
 import signal
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass
-from functools import partial
 from operator import itemgetter
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
-from broker.spawn import Exit, Spawner, SpawnError
+from broker.restart import Restarts
+from broker.spawn import Exit, Spawner
 from broker.words import BROKER
 from broker.words import STOP_S as BROKER_STOP_S
 from neurond import launch, runs
-from neurond.conclusion import conclude, died, lost
-from neurond.errors import ProcessLost, RunError
+from neurond.conclusion import conclude, lost
+from neurond.errors import WrongUse
+from neurond.keep import Due, Keeper
 from neurond.signals import stopped_by
 from neurond.unheard import UNHEARD
-from neurond.until import Check, Target
+from neurond.until import RESTARTS, Check, Target
 from topology import address
+from topology.plan import SOURCE
 from topology.wire import Event, Telemetry
 
 if TYPE_CHECKING:
@@ -36,12 +38,9 @@ if TYPE_CHECKING:
     from topology.spec import Topology
 
 ROW_S = 0.5  # between rows of metrics.jsonl
-START_S = 30.0  # for all processes to register
 STOP_S = BROKER_STOP_S + 2.0  # for a stop to be carried out, and for us to hear of it
-SILENCE_S = 5.0  # the broker passes on telemetry of each process once or twice a second
 STALLED_S = 1.0  # a deadline noticed this late: it was this process that stood still
 CATCH_UP_S = 0.5  # for what came meanwhile to be read
-DOUBT_S = 1.0  # for the broker to say that a process that left was meant to
 GONE_S = 2.0  # for the processes of an ended run to be gone
 
 
@@ -53,6 +52,7 @@ async def supervise(
     data_dir: str | PathLike[str] | None = None,
     until: Target | None = None,
     for_s: float | None = None,
+    restarts: int = RESTARTS,
     on_view: Callable[[View], None] | None = None,
     stop: asyncio.Event | None = None,
 ) -> runs.Run:
@@ -65,6 +65,7 @@ async def supervise(
         data_dir: where data sets are looked for first.
         until: ends the run when reached.
         for_s: ends the run after so many seconds of training.
+        restarts: of a process that dies, at most, in any 30 s; 0: the first death ends the run.
         on_view: called whenever something new is known of the run.
         stop: ends the run when set: it is drained and saved, then Interrupted is raised.
 
@@ -77,12 +78,14 @@ async def supervise(
         ProcessLost, Diverged, TargetNotReached, Interrupted: as they say; the folder is complete as far as it goes.
 
     """
+    if restarts < 0:
+        raise WrongUse(f"restarts: a number of times is expected, not {restarts}")
     stop = stop or asyncio.Event()
     run, topology = launch.prepare(topology, run_dir, resume, data_dir, until=until)
     # A terminal that is closed stops the run in good order, unless it is to live on (nohup) or the caller cares.
     cares = signal.getsignal(signal.SIGHUP) is not signal.SIG_DFL
     with runs.held(run.path), nullcontext() if cares else stopped_by(signal.SIGHUP, stop):
-        supervisor = _Supervisor(run, until, for_s, on_view, stop)
+        supervisor = _Supervisor(run, until, for_s, restarts, on_view, stop)
         await supervisor.run(topology, resume is not None, data_dir)
     return run
 
@@ -100,6 +103,7 @@ class _Supervisor:
         run: runs.Run,
         goal: Target | None,
         for_s: float | None,
+        restarts: int,
         on_view: Callable[[View], None] | None,
         stop: asyncio.Event,
     ) -> None:
@@ -113,19 +117,13 @@ class _Supervisor:
         self._view = View(run.plan.processes, run.plan.name, str(run.path))
         self._metrics = runs.Metrics(run.path)
         self._spawner = Spawner(run.path / "logs", launch.variables())
-        self._joined: set[str] = set()
-        self._started = self._loop.time()
+        self._keeper = Keeper(self._spawner, Restarts(restarts), self._view, self._broker_anew)
         self._running_since: float | None = None
         self._row_due = 0.0
-        self._heard = 0.0  # when the broker last said anything
         self._interrupted = False
-        self._stopping: asyncio.Task[None] | None = None
-        self._asking: asyncio.Task[None] | None = None
+        self._stop_args: dict[str, Any] | None = None  # of the stop that was asked for
         self._stop_deadline = float("inf")
-        self._leaving = False
-        self._doubts: dict[str, tuple[Exit, float]] = {}  # left without being lost, so far: until when to wait
-        self._failures: dict[str, str] = {}  # what processes said of themselves before they left
-        self._ended: dict[str, Any] | None = None
+        self._asking: list[asyncio.Task[None]] = []
 
     async def run(self, topology: Topology, resume: bool, data_dir: str | PathLike[str] | None) -> None:
         """Start everything, watch it to its end, write the folder; clear up whatever happens."""
@@ -137,21 +135,18 @@ class _Supervisor:
             broker_address = address.of_folder(sockets)
             runs.write_plan(self._run.path, self._run.plan)
             stack.push_async_callback(self._spawner.stop)
-            try:
-                where = launch.path_text(data_dir)
-                await self._spawner.start(launch.commands(self._run, broker_address, resume, where))
-            except SpawnError as error:
-                raise RunError(str(error)) from error
+            where = launch.path_text(data_dir)
+            commands = launch.commands(self._run, broker_address, resume, where)
+            await self._keeper.start(commands, self._loop.time())
             # The processes are on their way: everything slow of our own comes after.
             from monitor.client import Client
 
-            client = await stack.enter_async_context(Client(broker_address))
+            self._client = client = await stack.enter_async_context(Client(broker_address))
             await stack.enter_async_context(self._listening(client))
             launch.write_origin(self._run, topology)
-            await self._watch(client)
+            ended = await self._watch()
             await self._spawner.ended(timeout_s=GONE_S)
-        assert self._ended is not None
-        conclude(self._run, self._view, self._ended, self._check, self._interrupted)
+        conclude(self._run, self._view, ended, self._check, self._interrupted)
 
     @asynccontextmanager
     async def _listening(self, client: Client) -> AsyncIterator[None]:
@@ -173,71 +168,63 @@ class _Supervisor:
         try:
             yield
         finally:
-            tasks += [task for task in (self._stopping, self._asking) if task is not None]
+            tasks += self._asking
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
     # --- what happens ---------------------------------------------------------------------------------
 
-    async def _watch(self, client: Client) -> None:
-        while self._ended is None:
-            item = await self._next(client)
+    async def _watch(self) -> Mapping[str, Any]:
+        """See to everything that happens, until the run has ended; what the broker says of its end."""
+        while self._keeper.ended is None:
+            item = await self._next()
             now = self._loop.time()
             match item:
                 case Telemetry():
-                    self._heard = now
+                    self._keeper.heard(now)
                     self._view.update(item, now)
-                    self._show(client)
+                    self._show()
                     if now >= self._row_due and self._view.stimuli is not None:
                         self._row_due = now + ROW_S
                         self._metrics.append(self._view.row())
                 case Event():
-                    self._heard = now
+                    self._keeper.heard(now)
                     self._view.update(item, now)
+                    self._keeper.happened(item, now)
                     self._happened(item, now)
-                    if item.kind == "evaluated" and self._check is not None:
-                        figure, still = item.data.get(self._check.goal.gauge), bool(item.data.get("still"))
-                        self._act(self._check.evaluated(figure, still), client)
-                    self._show(client)
+                    self._show()
                 case Exit():
-                    self._exited(item, now)
+                    self._keeper.exited(item, now)
+                    self._show()
                 case _Stop():
                     self._interrupted = True
-                    self._ask_to_stop(client)
+                    self._ask_to_stop()
         if self._view.stimuli is not None:
             self._metrics.append(self._view.row())
+        return self._keeper.ended
 
     def _happened(self, event: Event, now: float) -> None:
-        process = str(event.data.get("process", event.name))
-        if event.kind == "joined":
-            self._joined.add(process)
-        elif event.kind == "running" and event.name == BROKER:
-            self._running_since = now
-        elif event.kind == "leaving" and event.name == BROKER:
-            self._leaving = True
-            self._doubts.clear()
-        elif event.kind == "lost" and event.name == BROKER and process not in self._doubts:
-            if process in self._spawner.running:  # it hangs; one that died is told by its exit
-                raise self._lost(process, str(event.data.get("why", "")))
-        elif event.kind == "failed" and event.name != BROKER:
-            self._failures[process] = str(event.data.get("why", ""))
-        elif event.kind == "ended" and event.name == BROKER:
-            self._ended = event.data
+        kind, check = event.kind, self._check
+        anew = kind == "joined" and event.data.get("process") == SOURCE
+        if kind == "running" and event.name == BROKER:
+            anew = self._running_since is not None
+            self._running_since = self._running_since or now
+        if check is not None and kind == "evaluated":
+            self._act(check.evaluated(event.data.get(check.goal.gauge), bool(event.data.get("still"))))
+        elif check is not None and anew and check.checking:
+            self._act("check")  # the source that was asked, or the broker that was to pass it on, is gone
 
-    def _exited(self, exit: Exit, now: float) -> None:
-        if self._leaving and exit.name != BROKER:
-            return
-        refused = self._stopping is not None and exit.name not in self._joined  # it came when the run was over
-        if exit.code == 0 or refused:
-            self._doubts[exit.name] = (exit, now + DOUBT_S)  # asked to, perhaps, and we have yet to hear of it
-        else:
-            raise self._died(exit)
+    def _broker_anew(self, now: float) -> None:
+        self._view.brokers += 1
+        if self._stop_args is not None:
+            self._stop_deadline = now + STOP_S
+            self._ask("stop", **self._stop_args)
 
-    async def _next(self, client: Client) -> Telemetry | Event | Exit | _Stop | None:
+    async def _next(self) -> Telemetry | Event | Exit | _Stop | None:
         """What happens next; None where a deadline passed first, and was seen to."""
         if self._inbox.empty():
-            deadline, act = self._deadline(client)
+            deadline, act = min(self._deadlines(), key=itemgetter(0))
             try:
                 async with asyncio.timeout_at(deadline):
                     return await self._inbox.get()
@@ -245,37 +232,25 @@ class _Supervisor:
                 if self._loop.time() - deadline > STALLED_S:
                     await asyncio.sleep(CATCH_UP_S)  # it was we who stood still (Ctrl-Z): first hear what waits
             if self._inbox.empty():
-                act()
+                await act(self._loop.time())
                 return None
         return self._inbox.get_nowait()
 
-    def _deadline(self, client: Client) -> tuple[float, Callable[[], None]]:
-        """The next moment at which something is to be done if nothing happens before, and what."""
+    def _deadlines(self) -> Iterator[Due]:
+        yield self._stop_deadline, self._does_not_stop
+        if self._running_since is not None and self._for_s is not None and self._stop_args is None:
+            yield self._running_since + self._for_s, self._time_is_up
+        yield from self._keeper.deadlines()
 
-        def lose(name: str, why: str) -> Callable[[], None]:
-            def act() -> None:
-                raise self._lost(name, why)
+    async def _does_not_stop(self, now: float) -> None:  # noqa: ARG002 - as every deadline's
+        raise lost(self._spawner, BROKER, f"it did not end the run within {STOP_S:g} s of being told to")
 
-            return act
+    async def _time_is_up(self, now: float) -> None:  # noqa: ARG002 - as every deadline's
+        self._ask_to_stop()
 
-        def give_up(exit: Exit) -> None:
-            raise self._died(exit)
-
-        found = [(self._stop_deadline, lose(BROKER, f"it did not end the run within {STOP_S:g} s of being told to"))]
-        found += [(until, partial(give_up, exit)) for exit, until in self._doubts.values()]
-        if self._running_since is not None:
-            found.append((self._heard + SILENCE_S, lose(BROKER, f"it hangs: not a word from it for {SILENCE_S:g} s")))
-            if self._for_s is not None and self._stopping is None:
-                found.append((self._running_since + self._for_s, partial(self._ask_to_stop, client)))
-        elif self._stopping is None:
-            late = next((n for n in self._run.plan.processes if n not in self._joined), BROKER)
-            found.append((self._started + START_S, lose(late, f"it did not register within {START_S:g} s")))
-        return min(found, key=itemgetter(0))
-
-    def _show(self, client: Client) -> None:
+    def _show(self) -> None:
         if self._check is not None:
-            step = self._check.look(self._view.gauge(self._check.goal.gauge))
-            self._act(step, client)
+            self._act(self._check.look(self._view.gauge(self._check.goal.gauge)))
         if self._on_view is not None:
             try:
                 self._on_view(self._view)
@@ -284,25 +259,24 @@ class _Supervisor:
                     raise
                 self._on_view = None  # nobody watches any more (terminal closed, log full), and the run goes on
 
-    def _act(self, step: str, client: Client) -> None:
+    def _act(self, step: str) -> None:
         if step == "stop":
-            self._ask_to_stop(client, evaluate=False)  # what was measured is the network that is saved
-        elif step and self._stopping is None:
-            verbs = ("pause", "eval") if step == "check" else (step,)
-            self._asking = asyncio.create_task(self._ask(client, verbs))
+            self._ask_to_stop(evaluate=False)  # what was measured is the network that is saved
+        elif step and self._stop_args is None:
+            self._ask(*(("pause", "eval") if step == "check" else (step,)))
 
-    def _ask_to_stop(self, client: Client, evaluate: bool = True) -> None:
-        if self._stopping is None:
+    def _ask_to_stop(self, evaluate: bool = True) -> None:
+        if self._stop_args is None:
+            self._keeper.stopping = True
+            self._stop_args = {"evaluate": evaluate}
             self._stop_deadline = self._loop.time() + STOP_S
-            self._stopping = asyncio.create_task(self._ask(client, ("stop",), evaluate=evaluate))
+            self._ask("stop", **self._stop_args)
 
-    @staticmethod
-    async def _ask(client: Client, verbs: Sequence[str], **args: Any) -> None:
-        for verb in verbs:
-            await client.command(verb, timeout_s=STOP_S, **args)
+    def _ask(self, *verbs: str, **args: Any) -> None:
+        """Have the broker carry these out, one after the other; one that does not answer in time is past asking."""
 
-    def _died(self, exit: Exit) -> Exception:
-        return died(self._spawner, exit, self._failures.get(exit.name, ""))
+        async def asked() -> None:
+            for verb in verbs:
+                await self._client.command(verb, timeout_s=STOP_S, **args)
 
-    def _lost(self, name: str, why: str) -> ProcessLost:
-        return lost(self._spawner, name, why)
+        self._asking.append(asyncio.create_task(asked()))

@@ -1,4 +1,4 @@
-"""When a run is good enough or long enough: `--until acc>=0.97` and `--for 60s`, read and judged. Pure."""
+"""When a run is good enough, long enough or hopeless: `--until acc>=0.97`, `--for 60s`, `--restarts 5`. Pure."""
 
 from __future__ import annotations
 
@@ -18,6 +18,9 @@ METRICS = {
     "train_loss": "loss",
 }
 """What people write, and the gauge that is meant. Held-out data decides unless they say `train_`."""
+
+RESTARTS = 5
+"""Restarts of one process within `broker.restart.PERIOD_S`, unless somebody says otherwise; then it is given up."""
 
 OPERATORS: dict[str, Callable[[float, float], bool]] = {
     ">=": operator.ge,
@@ -53,23 +56,23 @@ class Check:
     def __init__(self, goal: Target) -> None:
         self.goal = goal
         self.reached = False
-        self._checking = False
+        self.checking = False  # until an evaluation at rest has come
 
     def look(self, figure: float | None) -> str:
         """Take in the figure as it is during the training."""
-        if self.reached or self._checking or not self.goal.reached(figure):
+        if self.reached or self.checking or not self.goal.reached(figure):
             return ""
         if self.goal.gauge.startswith("test"):
-            self._checking = True
+            self.checking = True
             return "check"
         self.reached = True
         return "stop"
 
     def evaluated(self, figure: float | None, still: bool) -> str:
         """Take in what an evaluation found; `still`: no training stimulus was under way meanwhile."""
-        if not self._checking or not still:
+        if not self.checking or not still:
             return ""
-        self._checking = False
+        self.checking = False
         self.reached = self.goal.reached(figure)
         return "stop" if self.reached else "resume"
 

@@ -17,7 +17,7 @@
     feed.py     what the broker sends to those who watch
     address.py  where sockets are; names.py connections to hosts by their names
     exits.py    exit codes; threads.py threads of a process' BLAS
-    process.py  what every process does alike: its loop, its tether, its words
+    process.py  what every process does alike: its loop, its tether, its words; watchdog.py ends one that hangs
     files.py    files that appear whole; checkpoints.py where a run's checkpoints are, and the last good one
     zoo/        ready networks
 

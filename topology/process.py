@@ -1,15 +1,24 @@
-"""What every process of a run does alike: its event loop, its tether to whoever started it, its words for the log."""
+"""What every process of a run does alike: its event loop, its tether to whoever started it, its words for the log.
+
+The tether is standard input, a pipe whose other end only whoever started the process holds: when that one is gone,
+however it went, it ends. A process that is stopped (SIGSTOP) would not find out, so on Linux the kernel is asked to
+continue it then. Not to kill it, for what leaves by itself takes its sockets and locks with it; what hangs instead of
+leaving is the watchdog's (`topology.watchdog`).
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import os
+import signal
 import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 from topology import exits
+
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def run(main: Coroutine[Any, Any, int]) -> int:
@@ -19,7 +28,11 @@ def run(main: Coroutine[Any, Any, int]) -> int:
 
 
 def tether(name: str, leave: Callable[[int], None]) -> None:
-    """Call `leave` with an exit status when standard input ends, for then whoever started this process is gone."""
+    """Call `leave` with an exit status when standard input ends, for then whoever started this process is gone.
+
+    That is so as well if it was gone before: the first look at standard input tells.
+    """
+    _continued_by_death()
     loop, stdin = asyncio.get_running_loop(), sys.stdin.fileno()
 
     def look() -> None:
@@ -31,6 +44,19 @@ def tether(name: str, leave: Callable[[int], None]) -> None:
         say(f"{name}: whoever started this process is gone; leaving")
 
     loop.add_reader(stdin, look)
+
+
+def _continued_by_death() -> None:
+    """Let Linux continue this process, if it is stopped, when whoever started it dies.
+
+    To the kernel that is the *thread* that started it: for the supervisor the one whose event loop outlives all
+    that it started.
+    """
+    if sys.platform == "linux":
+        import ctypes  # late: a process that nobody holds needs none of it
+
+        with contextlib.suppress(OSError, AttributeError):  # a C library without it: the tether alone
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGCONT, 0, 0, 0)
 
 
 def say(line: str) -> None:

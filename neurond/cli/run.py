@@ -17,7 +17,7 @@ import typer
 from neurond.cli.output import out_json, say, suggest, words
 from neurond.cli.topologies import DataDir, Set
 from neurond.errors import WrongUse
-from neurond.until import Target, parse_for, parse_target
+from neurond.until import RESTARTS, Target, parse_for, parse_target
 
 if TYPE_CHECKING:
     from rich.segment import Segments
@@ -49,6 +49,9 @@ def run(
         Path | None,
         typer.Option("--run", metavar="DIR", help="The run's folder; a new one under runs/ if not given."),
     ] = None,
+    restarts: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Start what dies anew so often in 30 s; 0: it ends the run.")
+    ] = RESTARTS,
     seed: Annotated[int | None, typer.Option(help="The same as --set seed=N.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress and no summary.")] = False,
     svg: Annotated[Path | None, typer.Option(hidden=True, help="Write what was shown as a picture.")] = None,
@@ -70,6 +73,7 @@ def run(
         data_dir=data_dir,
         until=target,
         for_s=for_s,
+        restarts=restarts,
         on_view=display,
     )
 

@@ -217,8 +217,8 @@ def test_interrupted_while_it_starts(tmp_path: Path, number: int) -> None:
 
 
 def test_a_process_that_dies_is_named(start: Callable[..., Started]) -> None:
-    """A group that is killed: 5, its name, and nothing left."""
-    started = start("--set", "source.epochs=5000")
+    """A group that is killed, and not to be started anew: 5, its name, and nothing left."""
+    started = start("--set", "source.epochs=5000", "--restarts", "0")
     children = started.learning()
     victim = next(c for c in children if "h2" in c.cmdline())
     victim.kill()

@@ -129,8 +129,8 @@ def test_a_reader_that_goes(tmp_path: Path) -> None:
 
 
 def test_a_broker_that_hangs(tmp_path: Path) -> None:
-    """A broker that stands still is named, with 5, some six seconds after its last word; nothing is left running."""
-    with training(tmp_path) as run:
+    """A broker that hangs and may not be started anew is named, with 5, some six seconds after its last word."""
+    with training(tmp_path, "--restarts", "0") as run:
         children = psutil.Process(run.pid).children()
         (broker,) = (child for child in children if "broker" in child.cmdline())
         began = time.monotonic()

@@ -73,6 +73,25 @@ async def test_stop_is_in_order_and_bounded(tmp_path: Path) -> None:
     await spawner.stop()  # nothing left to stop
 
 
+async def test_a_name_is_started_again(tmp_path: Path) -> None:
+    """A child that is stopped can be killed, and then another be started under its name, with the same log."""
+    spawner = Spawner(tmp_path)
+    await spawner.start({"child": python(STUBBORN)})
+    first = spawner.pid("child")
+    await says(spawner, "child")
+    os.kill(first, signal.SIGSTOP)
+    spawner.kill("child")
+    assert await next_exit(spawner) == Exit("child", -signal.SIGKILL)
+    assert spawner.running == ()
+    spawner.kill("child")  # nobody is there any more
+    await spawner.start({"child": python(STUBBORN)})
+    assert spawner.running == ("child",)
+    assert spawner.pid("child") != first
+    await comes(lambda: spawner.last_lines("child") == ["up", "up"], "its words")
+    await spawner.stop(grace_s=0.0)
+    assert await next_exit(spawner) == Exit("child", -signal.SIGKILL)
+
+
 async def test_stop_reaches_what_a_child_started(tmp_path: Path) -> None:
     """A child's own children are stopped with it."""
     spawner = Spawner(tmp_path)

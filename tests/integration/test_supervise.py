@@ -8,7 +8,6 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +17,12 @@ import pytest
 
 import neurond
 from monitor.view import View
-from neurond import data, supervise
+from neurond import data, keep
 from neurond.errors import Diverged, Interrupted, ProcessLost, RunError, TargetNotReached
+from tests.supervised import LONG, Watch, child
 from tests.waiting import DEADLINE_S, comes, gone
 
 ROOT = Path(__file__).parents[2]
-LONG = {"source.epochs": 100_000}  # a run that only ends when it is made to
 
 WATCHER = """
 import neurond, sys
@@ -39,30 +38,6 @@ except neurond.NeurondError as error:
     print(error, flush=True)
     sys.exit(error.exit_code)
 """
-
-
-class Watch:
-    """An `on_view` that does something once, when training has begun."""
-
-    def __init__(self, act: Callable[[], None]) -> None:
-        self.acted_at: float | None = None
-        self._act = act
-
-    def __call__(self, view: View) -> None:
-        """Called with the view."""
-        if self.acted_at is None and view.stimuli:
-            self.acted_at = time.monotonic()
-            self._act()
-
-
-def child(name: str) -> psutil.Process:
-    """The process of this name among our children."""
-    end = "broker" if name == "broker" else name
-    for process in psutil.Process().children():
-        command = process.cmdline()
-        if end in (command[3:4] if name == "broker" else command[4:6]):
-            return process
-    raise AssertionError(f"no child is {name}")
 
 
 async def test_a_run_to_its_end(tmp_path: Path) -> None:
@@ -137,10 +112,10 @@ async def test_time_is_up(tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 @pytest.mark.parametrize("name", ["hidden", "source", "broker"])
 async def test_a_process_dies(tmp_path: Path, name: str, number: signal.Signals) -> None:
-    """A process that dies is named, and everything else is gone within two seconds of it."""
+    """Without restarts a process that dies is named, and everything else is gone within two seconds of it."""
     watch = Watch(lambda: child(name).send_signal(number))
     with pytest.raises(ProcessLost) as error:
-        await neurond.run_async("xor", LONG, run_dir=tmp_path, on_view=watch)
+        await neurond.run_async("xor", LONG, run_dir=tmp_path, restarts=0, on_view=watch)
     assert watch.acted_at is not None
     assert time.monotonic() - watch.acted_at < 2.0
     assert psutil.Process().children() == []
@@ -151,16 +126,16 @@ async def test_a_process_dies(tmp_path: Path, name: str, number: signal.Signals)
 
 
 async def test_a_process_hangs(tmp_path: Path) -> None:
-    """A process that stands still is found by its beat, named, and ended with the others."""
+    """Without restarts a process that stands still is found by its beat, named, and ended with the others."""
     watch = Watch(lambda: child("hidden").send_signal(signal.SIGSTOP))
     with pytest.raises(ProcessLost, match="process 'hidden' was lost: no beat for 3 s"):
-        await neurond.run_async("xor", LONG, run_dir=tmp_path, on_view=watch)
+        await neurond.run_async("xor", LONG, run_dir=tmp_path, restarts=0, on_view=watch)
     assert psutil.Process().children() == []
 
 
 async def test_standing_still_oneself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A supervisor that was itself stopped for long (Ctrl-Z) blames nobody for the silence meanwhile."""
-    monkeypatch.setattr(supervise, "SILENCE_S", 1.5)
+    monkeypatch.setattr(keep, "SILENCE_S", 1.5)
     watch = Watch(lambda: time.sleep(3.0))
     run = await neurond.run_async("xor", LONG, run_dir=tmp_path, for_s=4.0, on_view=watch)
     assert watch.acted_at is not None

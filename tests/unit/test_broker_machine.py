@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from broker.machine import PROBE_S, STALLED_S, TICK_S, Broadcast, BrokerMachine, Order, Remember, Send
+from broker.words import SAVE_S
 from neurond import data
 from topology import feed, wire
 from topology.load import load
@@ -48,6 +49,34 @@ def test_it_wakes_when_somebody_falls_silent(machine: BrokerMachine) -> None:
         now = machine.next_tick(now)
     assert now == source_silent_at
     assert found == ["source"]
+
+
+def lost_at(machine: BrokerMachine, now: float, end: float) -> dict[str, float]:
+    """Who is lost when, if nobody says anything: followed from tick to tick."""
+    found: dict[str, float] = {}
+    while now < end:
+        found |= dict.fromkeys(lost(machine.tick(now)), now)
+        now = machine.next_tick(now)
+    return found
+
+
+def test_who_writes_a_checkpoint_need_not_beat(machine: BrokerMachine) -> None:
+    """A process is not missed while it saves, for as long as a save may take, and is again once it has answered."""
+    assert lost_at(machine, 0.0, 1.0) == {}
+    orders = machine.control(b"client", wire.pack(wire.Command("q", "save")), 1.0)
+    saves = {o.route.decode(): o.message for o in orders if isinstance(o, Send)}
+    assert sorted(saves) == sorted(machine.registry.names)
+    machine.control(b"hidden", wire.pack(wire.Beat(2)), 1.0)  # it was on its way
+    hidden = saves["hidden"]
+    assert isinstance(hidden, wire.Command)
+    answered = 1.0 + SAVE_S - 0.5
+    assert lost_at(machine, 1.0, answered) == {}
+    machine.control(b"hidden", wire.pack(wire.Reply(hidden.id, True)), answered)
+    assert lost_at(machine, answered, answered + BEAT_TIMEOUT_S + 1) == {
+        "source": 1.0 + SAVE_S,
+        "out": 1.0 + SAVE_S,
+        "hidden": answered + BEAT_TIMEOUT_S,
+    }
 
 
 def hello(pid: int, incarnation: int = 0) -> bytes:

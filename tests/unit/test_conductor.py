@@ -36,8 +36,8 @@ NAMES = ("source", "h1", "out")
 class Network:
     """A conductor with obedient processes: every command is answered, unless its (name, verb) is muted."""
 
-    def __init__(self, generation: int = 0) -> None:
-        self.conductor = Conductor(NAMES, generation)
+    def __init__(self, generation: int = 0, *, again: bool = False) -> None:
+        self.conductor = Conductor(NAMES, generation, again=again)
         self.now = 0.0
         self.muted: set[tuple[str, str]] = set()
         self.refusing: dict[tuple[str, str], str] = {}
@@ -364,6 +364,53 @@ def test_a_run_that_finished_while_there_was_no_broker() -> None:
     network.feed(Joined("h1", 1, 2, ("out",)), Joined("out", 1, 3, ()))
     assert network.ended["why"] == "finished"
     assert network.conductor.generation == 4
+
+
+def test_the_last_checkpoint_is_made_again_for_who_is_back_already(running: Network) -> None:
+    """A process that was lost while the last checkpoint was made, and is back before that is done, costs none."""
+    running.muted |= {("h1", "save"), ("out", "save")}
+    running.feed(Said(Event("source", "finished")), Lost("h1", "killed"), Joined("h1", 2, 99, ()))
+    assert running.told("save") == list(NAMES)
+    running.muted.clear()
+    running.answer_save("out")
+    assert running.ended["generation"] == 2
+    assert "save_error" not in running.ended
+
+
+@pytest.fixture
+def again() -> Network:
+    """A network whose broker was started in place of one that died, before its processes have registered again."""
+    return Network(generation=3, again=True)
+
+
+def test_a_stop_that_a_new_broker_is_asked_at_once(again: Network) -> None:
+    """A stop that comes before the processes have registered again is answered, and carried out when they have."""
+    for id in ("a", "b"):
+        reply = again.ask("stop", id=id, why="enough")
+        assert reply is not None
+        assert reply.ok
+    assert again.told("exit") == []
+    again.start()
+    assert again.told("drain") == ["source"]
+    assert again.ended["why"] == "enough"
+    assert again.ended["generation"] == 4
+
+
+def test_a_stop_of_a_new_broker_ends_although_nobody_registers(again: Network) -> None:
+    """A stop of a broker that nobody comes back to ends in its time, and says who was missing."""
+    again.ask("stop")
+    again.wait(STOP_S)
+    assert again.ended["why"] == "stopped"
+    assert again.ended["save_error"] == "h1, out, source: not registered"
+
+
+def test_all_that_is_to_be_known_is_said_before_the_processes_leave(running: Network) -> None:
+    """A broker that dies while the processes leave has said how the run ended."""
+    running.muted |= {(name, "exit") for name in NAMES}
+    running.refusing["out", "save"] = "no space left"
+    running.feed(Said(Event("source", "finished")))
+    assert running.events("leaving") == [{"why": "finished", "generation": 0, "save_error": "out: no space left"}]
+    assert running.events("ended") == []
 
 
 def test_second_stop(running: Network) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import math
+import re
 from xml.etree import ElementTree
 
 import pytest
@@ -189,6 +190,16 @@ def test_losses_are_said_only_when_there_are_some() -> None:
     assert losses(summary) == ""
     summary |= {"represented": 2, "gaps": 0, "expired": 1500, "unheard": ["h1"]}
     assert losses(summary) == "counted on the way: 2 represented, 1,500 expired, no figures from h1"
+    assert losses({"restarts": 1, "gaps": 2}) == "counted on the way: 1 restart, 2 gaps"
+
+
+def test_many_notes_leave_room() -> None:
+    """However often processes died, the latest few notes are shown, and how many there were before."""
+    view = a_view()
+    view.notes = [f"note {i}" for i in range(1000)]
+    text = drawn(render(view))
+    assert re.findall(r"note (\d+)", text) == ["996", "997", "998", "999"]
+    assert "996 more before these:" in text
 
 
 @pytest.mark.parametrize(

@@ -119,6 +119,72 @@ def test_counters_survive_a_restart() -> None:
     assert view.total("stimuli") == 105, "a lower incarnation is refused"
 
 
+def test_counters_that_go_on_from_a_checkpoint_count_once() -> None:
+    """What a new incarnation took up from a checkpoint is in the total already; what it does anew comes on top."""
+    view = View(PROCESSES)
+    view.update(telemetry("h1", {"updates": 100}, seq=50), 0.0)
+    view.update(telemetry("h1", {"updates": 60}, {"restored": 1.0}, seq=1, incarnation=2), 1.0)
+    assert view.total("updates") == 100
+    view.update(telemetry("h1", {"updates": 90}, {"restored": 1.0}, seq=2, incarnation=2), 2.0)
+    assert view.total("updates") == 130
+    view.update(telemetry("h1", {"updates": 60}, {"restored": 1.0}, seq=1, incarnation=3), 3.0)
+    assert view.total("updates") == 130
+
+
+def test_counters_that_were_never_heard_make_no_total_smaller() -> None:
+    """A checkpoint that knows more than was heard of the process that made it is believed."""
+    view = View(PROCESSES)
+    view.update(telemetry("h1", {"updates": 100}, seq=50), 0.0)
+    view.update(telemetry("h1", {"updates": 120}, {"restored": 1.0}, seq=1, incarnation=2), 1.0)
+    assert view.total("updates") == 120
+
+
+@pytest.mark.parametrize("restored", [0.0, 1.0])
+def test_stimuli_never_go_back(restored: float) -> None:
+    """A source that goes back to its checkpoint, or to the beginning, takes nothing back and counts nothing twice."""
+    view = View(PROCESSES)
+    view.update(telemetry("source", {"confirmed": 80}, seq=9), 0.0)
+    for seq, confirmed in enumerate((50, 70), 1):
+        counters = {"confirmed": int(confirmed * restored)}
+        view.update(telemetry("source", counters, {"restored": restored}, seq=seq, incarnation=2), seq)
+        assert view.stimuli == 80
+    view.update(telemetry("source", {"confirmed": 90}, {"restored": restored}, seq=3, incarnation=2), 3.0)
+    assert view.stimuli == 90
+    assert view.summary()["stimuli"] == 90
+
+
+def test_restarts_are_counted() -> None:
+    """A higher incarnation than the first is a restart, however it is heard of, and so is another broker."""
+    view = View(PROCESSES)
+    view.update(Event("broker", "joined", {"process": "h1", "incarnation": 4, "pid": 1}), 0.0)
+    view.update(telemetry("h1", seq=1, incarnation=4), 0.0)
+    view.update(telemetry("out", seq=1), 0.0)
+    assert view.summary()["restarts"] == 0
+    view.update(Event("broker", "joined", {"process": "h1", "incarnation": 5, "pid": 2}), 1.0)
+    view.update(telemetry("h1", seq=1, incarnation=5), 1.0)
+    view.update(telemetry("out", seq=1, incarnation=2), 1.0)
+    view.update(Event("broker", "joined", {"process": "out", "incarnation": 2, "pid": 3}), 1.0)
+    assert view.summary()["restarts"] == 2
+    view.brokers += 1
+    view.update(Event("broker", "joined", {"process": "h1", "incarnation": 5, "pid": 2}), 2.0)
+    assert view.summary()["restarts"] == 3
+
+
+def test_a_death_is_noted_once() -> None:
+    """What died is lost until it is back, and the broker's own word of it is no second note."""
+    view = View(PROCESSES)
+    view.update(telemetry("h1", seq=1), 0.0)
+    for _ in range(2):
+        view.died("h1", "h1 died; it is started anew")
+        assert view.lines()[1].state == "lost"
+        view.update(Event("broker", "lost", {"process": "h1", "why": "its connection is gone"}), 1.0)
+        view.update(Event("broker", "joined", {"process": "h1", "incarnation": 2, "pid": 2}), 1.0)
+        assert view.lines()[1].state == "joined"
+    assert view.notes == ["h1 died; it is started anew"] * 2
+    view.update(Event("broker", "lost", {"process": "h1", "why": "no beat for 3 s"}), 2.0)
+    assert view.notes[2:] == ["h1 lost: no beat for 3 s"]
+
+
 def test_rates_follow_the_last_seconds() -> None:
     """A rate is the difference of counters over the rate window, not over the whole run."""
     view = View(PROCESSES)
