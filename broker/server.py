@@ -16,7 +16,7 @@ from pathlib import Path
 import zmq
 
 from broker import incarnations, manifest
-from broker.machine import Broadcast, BrokerMachine, Order, Remember, Say, Send
+from broker.machine import ANYBODY, Broadcast, BrokerMachine, Order, Remember, Say, Send
 from broker.registry import BEAT_TIMEOUT_S
 from broker.sockets import Socket, Sockets
 from broker.words import Discard, Leave, WriteManifest
@@ -79,6 +79,8 @@ class Server:
         with ExitStack() as stack:
             stack.callback(self._disk.shutdown, wait=False)
             stack.callback(self._sockets.close)
+            if self._sockets.gate is not None:
+                self._sockets.gate.open()
             self._watch(stack)
             self._tick_in_time()
             stack.callback(lambda: self._timer.cancel())
@@ -100,7 +102,7 @@ class Server:
     # --- what comes in --------------------------------------------------------------------------------
 
     def _watch(self, stack: ExitStack) -> None:
-        self._handlers: tuple[tuple[Socket, Callable[[list[bytes]], Iterable[Order]]], ...] = (
+        self._handlers: tuple[tuple[Socket, Callable[[list[zmq.Frame]], Iterable[Order]]], ...] = (
             (self._sockets.control, self._on_control),
             (self._sockets.telemetry_in, self._on_telemetry),
             (self._sockets.telemetry_out, self._on_subscription),
@@ -116,7 +118,7 @@ class Server:
             busy = False
             for socket, handler in self._handlers:
                 try:
-                    frames = socket.recv_multipart(zmq.NOBLOCK)
+                    frames = socket.recv_multipart(zmq.NOBLOCK, copy=False)
                 except zmq.Again:
                     continue
                 busy = True
@@ -131,20 +133,26 @@ class Server:
         if not self._exit.done():
             self._pump()
 
-    def _on_control(self, frames: list[bytes]) -> Iterable[Order]:
+    def _on_control(self, frames: list[zmq.Frame]) -> Iterable[Order]:
         if len(frames) != 2:
             self._machine.wire_errors += 1
             return ()
-        return self._machine.control(frames[0], frames[1], self._loop.time())
+        return self._machine.control(frames[0].bytes, frames[1].bytes, self._loop.time(), self._owner(frames[1]))
 
-    def _on_telemetry(self, frames: list[bytes]) -> Iterable[Order]:
+    def _on_telemetry(self, frames: list[zmq.Frame]) -> Iterable[Order]:
         if len(frames) != 1:
             self._machine.wire_errors += 1
             return ()
-        return self._machine.telemetry(frames[0])
+        return self._machine.telemetry(frames[0].bytes, self._owner(frames[0]))
 
-    def _on_subscription(self, frames: list[bytes]) -> Iterable[Order]:
-        kind, topic = frames[0][:1], frames[0][1:]
+    def _owner(self, frame: zmq.Frame) -> str | None:
+        """Whose key proved the connection that a frame came on, as the machine wants to know it."""
+        gate = self._sockets.gate
+        return ANYBODY if gate is None else gate.keys.owner(str(frame.get("User-Id")))
+
+    def _on_subscription(self, frames: list[zmq.Frame]) -> Iterable[Order]:
+        data = frames[0].bytes
+        kind, topic = data[:1], data[1:]
         if kind == b"\x00":  # XPUB tells of it when the last subscriber of a topic has gone
             self._topics.discard(topic)
         if kind != b"\x01":
@@ -157,6 +165,9 @@ class Server:
     def _tick(self) -> None:
         if self._exit.done():
             return
+        if (gate := self._sockets.gate) is not None:
+            gate.refresh()
+            self._machine.denied = gate.denied
         self._pump()
         self._perform(self._machine.tick(self._loop.time()))
         self._pump()
