@@ -264,20 +264,23 @@ class Shell:
     def _take(self) -> bool:
         """Move frames out of the socket until it is empty or enough of them wait here; whether there may be more."""
         events, urgent, forward = self._events, self._urgent, self._forward
-        for _ in range(TAKE - len(urgent) - len(forward)):
-            # Asking first is cheaper than an exception for every time that there is nothing.
-            if not events() & _POLLIN:
-                return False
-            data = self._recv()
-            if data is None:
-                continue
-            kind = wire.kind_of(data)
-            if kind in _URGENT:
-                urgent.append(data)
-            elif kind == wire.SPIKES:
-                forward.append(data)
-            else:
-                self._garbage += 1
+        try:
+            for _ in range(TAKE - len(urgent) - len(forward)):
+                # Asking first is cheaper than an exception for every time that there is nothing.
+                if not events() & _POLLIN:
+                    return False
+                data = self._recv()
+                if data is None:
+                    continue
+                kind = wire.kind_of(data)
+                if kind in _URGENT:
+                    urgent.append(data)
+                elif kind == wire.SPIKES:
+                    forward.append(data)
+                else:
+                    self._garbage += 1
+        except zmq.Again:  # there was something, but it was a heartbeat
+            return False
         return True
 
     def _admitted(self, guard: Guard) -> bytes | None:

@@ -145,7 +145,7 @@ def read_public(folder: Path) -> list[Entry]:
     """All lines of public.keys; KeysError if one is none, or if others than the owner can write there."""
     path = folder / PUBLIC
     entries: list[Entry] = []
-    for number, line in enumerate(_read(path, 0o022, "be changed").splitlines(), 1):
+    for number, line in enumerate(_read(path, 0o022, "be changed by others").splitlines(), 1):
         words = line.split()
         if not words or line.startswith("# "):
             continue
