@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import zmq
@@ -37,6 +38,7 @@ FAILURES = _AUTH | _PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
 EVENTS = 10_000  # of a monitor, that wait to be read; beyond that libzmq's thread waits too
 
 _EVENT = struct.Struct("=HI")
+_monitors = count()
 
 S = TypeVar("S", bound=zmq.Socket[Any])
 
@@ -134,7 +136,7 @@ def monitor(context: zmq.Context[S], socket: zmq.Socket[Any], events: int) -> S:
 
     `socket.monitor(None, 0)` before it is closed: libzmq's thread waits for ever for a reader that has gone.
     """
-    at = f"inproc://monitor-{id(socket)}"
+    at = f"inproc://monitor-{next(_monitors)}"
     socket.monitor(at, events)
     pair = context.socket(zmq.PAIR)
     pair.setsockopt(zmq.LINGER, 0)

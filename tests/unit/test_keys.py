@@ -169,7 +169,7 @@ def test_who_needs_keys(folder: Path) -> None:
 
 
 def test_which_key_a_client_has(folder: Path) -> None:
-    """That of `monitor`; where there is one secret alone, as in a container, that one; else it says what is missing."""
+    """That of `monitor`; where there is one secret alone, as in a container, that one; else an error."""
     at = "tcp://127.0.0.1:5570"
     ring = of_client(at, str(folder), insecure=False)
     assert ring is not None
