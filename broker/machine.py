@@ -126,7 +126,7 @@ class BrokerMachine:
         member = self.registry.by_route(route)
         held = None if member is None else member.name
         if owner != ANYBODY and (owner is None or not rights.may_say(owner, message, held)):
-            self._impostor(message, route, now, owner)
+            self._impostor(message, route, now, owner, held)
             return out
         if isinstance(message, wire.Hello | wire.Command) and not self._rates.allow(owner or route, now):
             self.drops["asked too often"] += 1
@@ -278,7 +278,9 @@ class BrokerMachine:
         self._refuse(contest.hello, contest.route, TakenError(f"name {holder.name!r} is taken by pid {holder.pid}"))
         return True
 
-    def _impostor(self, message: wire.ControlMessage, route: bytes, now: float, owner: str | None) -> None:
+    def _impostor(
+        self, message: wire.ControlMessage, route: bytes, now: float, owner: str | None, held: str | None
+    ) -> None:
         """A key that may not say this: counted, and its holder told why, unless it asks too often."""
         self.impostors += 1
         if not self._rates.allow(route, now):
@@ -288,7 +290,8 @@ class BrokerMachine:
             what = f"{whose} may not {message.verb}"
             self._out.append(Send(route, wire.Reply(message.id, False, error=what)))
         else:
-            what = f"{whose} is not that of {message.name!r}" if isinstance(message, wire.Hello) else whose
+            name = message.name if isinstance(message, wire.Hello) else held
+            what = whose if owner is None else f"{whose} is not that of {name!r}"
             self._out.append(Send(route, wire.Refused(what)))
         self._out.append(Say(f"refused: {what}"))
 

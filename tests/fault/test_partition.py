@@ -81,7 +81,7 @@ async def test_a_link_is_back_after_a_partition(tmp_path: Path) -> None:
     loop = asyncio.get_running_loop()
     async with cable.laid() as port:
         keys = Keyring(tmp_path / "keys", "source")
-        outbox = sockets.connect(context, sockets.OUTBOX, f"tcp://127.0.0.1:{port}", keys, "hidden")
+        outbox, _ = sockets.connect(context, sockets.OUTBOX, f"tcp://127.0.0.1:{port}", keys, "hidden")
         outbox.send(b"before")
         await comes(lambda: inbox.poll(0), "a message before")
         assert inbox.recv() == b"before"
