@@ -35,7 +35,7 @@ def endless(tmp_path: Path, port: int) -> Iterator[Network]:
 
 def spikes(incarnation: int, seq: int) -> bytes:
     """A frame of the link source -> hidden, well-formed."""
-    return wire.encode(wire.Spikes(LINK_IN, incarnation, seq, 1, True, np.array([0]), np.ones((1, 2), np.float32)))
+    return wire.encode(wire.Spikes(LINK_IN, incarnation, 1, seq, 1, True, np.array([0]), np.ones((1, 2), np.float32)))
 
 
 async def test_each_with_its_own_secret(tmp_path: Path, port: int) -> None:

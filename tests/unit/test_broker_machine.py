@@ -137,7 +137,7 @@ def test_it_rests_when_it_is_over(machine: BrokerMachine) -> None:
     assert lost(machine.tick(60.0)) == []
 
 
-def sent(orders: list[Order]) -> list[wire.ControlMessage]:
+def told(orders: list[Order]) -> list[wire.ControlMessage]:
     """What these orders send to single peers."""
     return [order.message for order in orders if isinstance(order, Send)]
 
@@ -146,17 +146,17 @@ def test_a_key_speaks_for_its_name_alone(machine: BrokerMachine) -> None:
     """What a key may not say changes nothing, is counted, and answered in one line; telemetry is not answered."""
     hello = wire.pack(wire.Hello("hidden", "group", 9, "tcp://x:1"))
     refused = [wire.Refused("the key of 'out' is not that of 'hidden'")]
-    assert sent(machine.control(b"r", hello, 1.0, "out")) == refused
-    assert sent(machine.control(b"hidden", wire.pack(wire.Beat(2)), 1.0, "out")) == refused
+    assert told(machine.control(b"r", hello, 1.0, "out")) == refused
+    assert told(machine.control(b"hidden", wire.pack(wire.Beat(2)), 1.0, "out")) == refused
     stop = machine.control(b"c", wire.pack(wire.Command("1", "stop")), 1.0, "hidden")
-    assert sent(stop) == [wire.Reply("1", False, error="the key of 'hidden' may not stop")]
+    assert told(stop) == [wire.Reply("1", False, error="the key of 'hidden' may not stop")]
     report = wire.pack(wire.Telemetry("hidden", "group", 1, 1, {}, {}, {}))
     assert machine.telemetry(report, "out") == []
     assert machine.telemetry(report, None) == []
     assert machine.impostors == 5
     assert machine.registry.member("hidden").pid == 2
     assert machine.telemetry(report, "hidden") != []
-    (reply,) = sent(machine.control(b"c", wire.pack(wire.Command("2", "status")), 1.0, "hidden"))
+    (reply,) = told(machine.control(b"c", wire.pack(wire.Command("2", "status")), 1.0, "hidden"))
     assert reply.data["impostors"] == 5
     assert reply.data["state"] == "running"
 
@@ -164,7 +164,7 @@ def test_a_key_speaks_for_its_name_alone(machine: BrokerMachine) -> None:
 def test_a_revoked_key_is_told_so(machine: BrokerMachine) -> None:
     """What comes on a connection whose key has been revoked counts for nothing, a beat included."""
     machine.control(b"hidden", wire.pack(wire.Beat(2)), 2.0, "hidden")
-    assert sent(machine.control(b"hidden", wire.pack(wire.Beat(3)), 4.0, None)) == [
+    assert told(machine.control(b"hidden", wire.pack(wire.Beat(3)), 4.0, None)) == [
         wire.Refused("a key that is revoked")
     ]
     assert "hidden" in lost(machine.tick(5.0))
@@ -173,7 +173,7 @@ def test_a_revoked_key_is_told_so(machine: BrokerMachine) -> None:
 def test_whoever_asks_too_often_waits(machine: BrokerMachine) -> None:
     """Beyond so many commands at once a peer is not answered, and it is counted; another one is."""
     status = [wire.pack(wire.Command(str(n), "status")) for n in range(1000)]
-    answered = sum(len(sent(machine.control(b"c", command, 1.0))) for command in status)
+    answered = sum(len(told(machine.control(b"c", command, 1.0))) for command in status)
     assert answered == BURST
     assert machine.drops["asked too often"] == 1000 - BURST
-    assert sent(machine.control(b"d", wire.pack(wire.Command("other", "status")), 1.0))
+    assert told(machine.control(b"d", wire.pack(wire.Command("other", "status")), 1.0))

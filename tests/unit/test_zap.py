@@ -83,7 +83,7 @@ def frame(link: int) -> bytes:
     """A small frame of a link."""
     import numpy as np
 
-    return wire.encode(wire.Closes(link, 1, 0, 1, np.array([1])))
+    return wire.encode(wire.Closes(link, 1, 1, 0, 1, np.array([1])))
 
 
 def test_which_key_may_say_what() -> None:
