@@ -24,6 +24,7 @@ from topology import exits, plan, wire
 from topology.process import say
 
 BUDGET = 256  # rounds over the sockets before the loop gets its turn
+RENEW_S = 0.05  # for libzmq to give a port free
 LAST_WORDS_S = 0.2  # after the end, for those that listen to hear of it
 FIRST_LISTENER_S = 2.0  # after the end, for somebody to listen at all: a run can end before its monitor is up
 
@@ -81,7 +82,8 @@ class Server:
             stack.callback(self._sockets.close)
             if self._sockets.gate is not None:
                 self._sockets.gate.open()
-            self._watch(stack)
+            self._watch()
+            stack.callback(self._unwatch)
             self._tick_in_time()
             stack.callback(lambda: self._timer.cancel())
             missing = ", ".join(self._machine.registry.missing)
@@ -101,15 +103,32 @@ class Server:
 
     # --- what comes in --------------------------------------------------------------------------------
 
-    def _watch(self, stack: ExitStack) -> None:
-        self._handlers: tuple[tuple[Socket, Callable[[list[zmq.Frame]], Iterable[Order]]], ...] = (
+    def _watch(self) -> None:
+        """Be woken by whatever comes in; again where a socket has been replaced."""
+        feed = self._sockets.telemetry_out
+        self._handlers: list[tuple[Socket, Callable[[list[zmq.Frame]], Iterable[Order]]]] = [
             (self._sockets.control, self._on_control),
             (self._sockets.telemetry_in, self._on_telemetry),
-            (self._sockets.telemetry_out, self._on_subscription),
-        )
+        ]
+        if feed is not None:
+            self._handlers.append((feed, self._on_subscription))
         for socket, _ in self._handlers:
             self._loop.add_reader(socket.FD, self._pump)
-            stack.callback(self._loop.remove_reader, socket.FD)
+
+    def _unwatch(self) -> None:
+        for socket, _ in self._handlers:
+            self._loop.remove_reader(socket.FD)
+
+    def _renew_feed(self) -> None:
+        """The keys have changed: whoever listens proves one again, for a revoked one is to hear no more."""
+        if self._exit.done():
+            return
+        self._unwatch()
+        self._topics.clear()
+        if not self._sockets.renew_feed():
+            self._loop.call_later(RENEW_S, self._renew_feed)
+        self._watch()
+        self._pump()
 
     def _pump(self) -> None:
         """Take everything in. The descriptors are edge-triggered: stop only when nothing is left anywhere."""
@@ -166,7 +185,8 @@ class Server:
         if self._exit.done():
             return
         if (gate := self._sockets.gate) is not None:
-            gate.refresh()
+            if gate.refresh():
+                self._renew_feed()
             self._machine.denied = gate.denied
         self._pump()
         self._perform(self._machine.tick(self._loop.time()))
@@ -221,8 +241,12 @@ class Server:
             self._perform(self._machine.unreachable(route, self._loop.time()))
 
     def _broadcast(self, frames: list[bytes]) -> None:
+        feed = self._sockets.telemetry_out
+        if feed is None:
+            self._machine.drops["feed"] += 1
+            return
         try:
-            self._sockets.telemetry_out.send_multipart(frames, zmq.NOBLOCK)
+            feed.send_multipart(frames, zmq.NOBLOCK)
         except zmq.Again:  # does not happen to an XPUB, which drops by itself; but never wait
             self._machine.drops["feed"] += 1
 

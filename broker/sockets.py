@@ -16,16 +16,25 @@ from topology.keys import Keyring
 Socket = zmq.Socket[bytes]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Sockets:
     """What a broker is bound to. `close` does so, once; whoever serves them closes them within its loop."""
 
     address: str
     control: Socket
     telemetry_in: Socket
-    telemetry_out: Socket
+    telemetry_out: Socket | None  # while it is bound anew, there is none
     gate: Gate | None
     close: Callable[[], None]
+    renew: Callable[[Socket | None], Socket | None]
+
+    def renew_feed(self) -> bool:
+        """Bind `telemetry_out` anew, so that whoever listens proves a key again; false if its port is not free yet.
+
+        There is no other way to be rid of a connection that is there already.
+        """
+        self.telemetry_out = self.renew(self.telemetry_out)
+        return self.telemetry_out is not None
 
 
 @contextmanager
@@ -53,11 +62,23 @@ def bound(broker_address: str, keys: Keyring | None = None) -> Iterator[Sockets]
             for socket in made:
                 socket.close()
 
+        def renew(feed: Socket | None) -> Socket | None:
+            if feed is not None:
+                made.remove(feed)
+                if gate is not None:
+                    gate.unwatch(feed)
+                feed.close(0)
+            try:
+                made.append(_bind(context, sockets.FEED, endpoints[-1], gate))
+            except address.AddressInUse:  # libzmq's thread has not come to it yet
+                return None
+            return made[-1]
+
         stack.callback(close)
         for kind, endpoint in zip((sockets.CONTROL, sockets.REPORTS, sockets.FEED), endpoints, strict=True):
             made.append(_bind(context, kind, endpoint, gate))
         control, telemetry_in, telemetry_out = made
-        yield Sockets(broker_address, control, telemetry_in, telemetry_out, gate, stack.close)
+        yield Sockets(broker_address, control, telemetry_in, telemetry_out, gate, stack.close, renew)
 
 
 def _bind(context: zmq.Context[Socket], kind: sockets.Kind, endpoint: str, gate: Gate | None) -> Socket:

@@ -41,13 +41,27 @@ class Gate:
         self._due = False
 
     def watch(self, socket: zmq.Socket[Any]) -> None:
-        """Count those that are turned away at a bound socket; `sockets.bind` calls it, before `open`."""
-        self._monitors.append((sockets.monitor(self._context, socket, sockets.FAILURES), socket))
+        """Count those that are turned away at a bound socket; `sockets.bind` calls it."""
+        pair = sockets.monitor(self._context, socket, sockets.FAILURES)
+        self._monitors.append((pair, socket))
+        if self._loop is not None:
+            self._loop.add_reader(pair.FD, self._pump)
+            self._pump()
+
+    def unwatch(self, socket: zmq.Socket[Any]) -> None:
+        """Count for a socket no more, which is about to be closed."""
+        for pair, watched in self._monitors:
+            if watched is socket:
+                if self._loop is not None:
+                    self._loop.remove_reader(pair.FD)
+                watched.monitor(None, 0)
+                pair.close(0)
+        self._monitors = [both for both in self._monitors if both[1] is not socket]
 
     def open(self) -> None:
         """Begin to answer, in the running loop."""
         self._loop = asyncio.get_running_loop()
-        for socket in self._sockets():
+        for socket in (self._requests, *(pair for pair, _ in self._monitors)):
             self._loop.add_reader(socket.FD, self._pump)
         self._pump()  # what came before the descriptors were watched gives no edge
 
@@ -61,17 +75,12 @@ class Gate:
 
     def close(self) -> None:
         """Stop answering and close the gate's sockets; before those that it watches are closed."""
-        for socket in self._sockets():
-            if self._loop is not None:
-                self._loop.remove_reader(socket.FD)
         for _, watched in self._monitors:
-            watched.monitor(None, 0)
-        for socket in self._sockets():
-            socket.close(0)
-        self._monitors, self._loop = [], None
-
-    def _sockets(self) -> tuple[zmq.Socket[bytes], ...]:
-        return (self._requests, *(pair for pair, _ in self._monitors))
+            self.unwatch(watched)
+        if self._loop is not None:
+            self._loop.remove_reader(self._requests.FD)
+        self._requests.close(0)
+        self._loop = None
 
     def _pump(self) -> None:
         """Take in so much of everything; the descriptors are edge-triggered, so come back if there may be more."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,9 +13,10 @@ import zmq
 from tests.command import neurond
 from tests.integration.test_broker_process import free_ports
 from tests.keyed import ENDLESS, Intruder, Network, network, pair_of
+from tests.peers import Listener
 from tests.waiting import DEADLINE_S, comes
 from topology import address, sockets, wire
-from topology.issue import revoke
+from topology.issue import issue, revoke
 from topology.keys import PUBLIC, Keyring, names_of
 
 LINK_IN = 0  # source -> hidden
@@ -178,14 +180,16 @@ def test_tcp_without_keys(tmp_path: Path, verb: list[str]) -> None:
 
 
 async def test_a_key_that_is_revoked(endless: Network) -> None:
-    """It falls silent on connections that it has, opens no new ones, and its process leaves by itself; all are told.
+    """It falls silent on connections that it has, and hears nothing on them; its process is told, and leaves.
 
     Nothing is started anew for it: the broker and every process look at their list.
     """
     await endless.runs()
     async with endless.client() as client:
-        assert (await client.command("status")).ok
+        listener = Listener(client)
+        await comes(lambda: listener.items, "the client hears the feed")
         revoke(endless.keys, "monitor")
+        issue(endless.keys, ["monitor"])
         spread(endless)
 
         async def refused() -> bool:
@@ -193,6 +197,17 @@ async def test_a_key_that_is_revoked(endless: Network) -> None:
 
         await comes(refused, "the client is refused on the connection that it has")
         assert (await client.command("stop")).error == "a key that is revoked may not stop"
+        async with endless.client() as another:
+            newer = Listener(another)
+            await comes(lambda: newer.telemetry("hidden"), "one with the new key hears the feed")
+            heard = len(listener.items)
+            before = len(newer.items)
+            await comes(lambda: len(newer.items) > before + 10, "it goes on")
+            assert len(listener.items) == heard
+            newer.task.cancel()
+            await asyncio.gather(newer.task, return_exceptions=True)
+        listener.task.cancel()
+        await asyncio.gather(listener.task, return_exceptions=True)
     revoke(endless.keys, "out")
     spread(endless)
     process = endless.processes["out"]
