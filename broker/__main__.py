@@ -13,7 +13,8 @@ from broker.registry import BEAT_TIMEOUT_S
 from broker.server import Server
 from broker.sockets import Sockets, bound
 from topology import address, exits
-from topology.plan import Plan
+from topology.keys import KeysError, of_process
+from topology.plan import BROKER, Plan
 from topology.process import run, say, tether
 from topology.sound import sound_plan
 
@@ -80,11 +81,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
     parser.add_argument("--again", action="store_true", help="take the place of a broker of this run that died")
     parser.add_argument("--beat-timeout", type=float, default=BEAT_TIMEOUT_S, metavar="SECONDS")
+    parser.add_argument("--keys", metavar="DIR", help="folder of the keys, for an address that is tcp")
+    parser.add_argument("--insecure", action="store_true", help="tcp without keys")
     parser.add_argument("--tethered", action="store_true", help="leave when standard input ends")
     o = parser.parse_args(arguments)
     try:
         the_plan = read_plan(o.plan)
-        with bound(o.address) as sockets:
+        address.control(o.address)  # refused before its keys are looked for
+        keys = of_process(BROKER, [o.address], o.keys, o.insecure)
+        with bound(o.address, keys) as sockets:
             return serve(
                 the_plan,
                 sockets,
@@ -94,7 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 beat_timeout_s=o.beat_timeout,
                 tethered=o.tethered,
             )
-    except address.AddressError as error:
+    except (address.AddressError, KeysError) as error:
         say(f"broker: {error}")
         return error.exit_code
     except ValueError as error:  # the plan, or the manifest

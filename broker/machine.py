@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import Any
 
-from broker import words
+from broker import rights, words
 from broker.conductor import Conductor
 from broker.fanout import Fanout
 from broker.registry import BEAT_TIMEOUT_S, Member, RefusedError, Registry, TakenError
@@ -22,6 +22,7 @@ from topology import plan, wire
 TICK_S = 0.5  # between two ticks, at most
 STALLED_S = 1.0  # a tick that comes this late: it was the broker that stood still
 PROBE_S = 1.0  # for the holder of a name to answer, when another process asks for it
+ANYBODY = ""  # whose key it was, where there are no keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,10 @@ class BrokerMachine:
         incarnations: Mapping[str, int] | None = None,
     ) -> None:
         self.wire_errors = 0
+        self.denied = 0  # connections, as the gate counts them
+        self.impostors = 0  # messages that their key may not send
         self.drops: Counter[str] = Counter()
+        self._rates = rights.Rates()
         self.registry = Registry(the_plan.processes, beat_timeout_s, incarnations=incarnations)
         self._contests: dict[str, _Contest] = {}
         self._run, self._run_dir, self._resume = the_plan.name, run_dir, resume
@@ -109,8 +113,12 @@ class BrokerMachine:
 
     # --- what comes in --------------------------------------------------------------------------------
 
-    def control(self, route: bytes, data: bytes, now: float) -> list[Order]:
-        """Take in a message of the control socket; bytes that are none, or not for a broker, are counted."""
+    def control(self, route: bytes, data: bytes, now: float, owner: str | None = ANYBODY) -> list[Order]:
+        """Take in a message of the control socket; bytes that are none, or not for a broker, are counted.
+
+        `owner` has the key of the connection that it came on: ANYBODY where there are no keys, None where the key is
+        not accepted any more.
+        """
         out = self._out = []
         try:
             message = wire.unpack(data)
@@ -118,6 +126,13 @@ class BrokerMachine:
             self.wire_errors += 1
             return out
         member = self.registry.by_route(route)
+        held = None if member is None else member.name
+        if owner != ANYBODY and (owner is None or not rights.may_say(owner, message, held)):
+            self._impostor(message, route, now, owner, held)
+            return out
+        if isinstance(message, wire.Hello | wire.Command) and not self._rates.allow(owner or route, now):
+            self.drops["asked too often"] += 1
+            return out
         match message:
             case wire.Hello():
                 self._hello(message, route, now)
@@ -142,14 +157,20 @@ class BrokerMachine:
                 self.wire_errors += 1
         return out
 
-    def telemetry(self, data: bytes) -> list[Order]:
-        """Take in telemetry: passed on as it is, unless it is none or comes from an incarnation that is over."""
+    def telemetry(self, data: bytes, owner: str | None = ANYBODY) -> list[Order]:
+        """Take in telemetry: passed on as it is, unless it is none or comes from an incarnation that is over.
+
+        `owner` as for `control`.
+        """
         try:
             message = wire.unpack(data)
             if not isinstance(message, wire.Telemetry):
                 raise wire.WireError(f"{type(message).__name__} is no telemetry")
         except wire.WireError:
             self.wire_errors += 1
+            return []
+        if owner not in (ANYBODY, message.name):
+            self.impostors += 1
             return []
         member = self.registry.member(message.name)
         if member is None or member.incarnation != message.incarnation:
@@ -260,6 +281,23 @@ class BrokerMachine:
         self._refuse(contest.hello, contest.route, TakenError(f"name {holder.name!r} is taken by pid {holder.pid}"))
         return True
 
+    def _impostor(
+        self, message: wire.ControlMessage, route: bytes, now: float, owner: str | None, held: str | None
+    ) -> None:
+        """A key that may not say this: counted, and its holder told why, unless it asks too often."""
+        self.impostors += 1
+        if not self._rates.allow(route, now):
+            return
+        whose = "a key that is revoked" if owner is None else f"the key of {owner!r}"
+        if isinstance(message, wire.Command):
+            what = f"{whose} may not {message.verb}"
+            self._out.append(Send(route, wire.Reply(message.id, False, error=what)))
+        else:
+            name = message.name if isinstance(message, wire.Hello) else held
+            what = whose if owner is None else f"{whose} is not that of {name!r}"
+            self._out.append(Send(route, wire.Refused(what)))
+        self._out.append(Say(f"refused: {what}"))
+
     def _joined(self, member: Member, now: float) -> None:
         self._out.append(Say(f"{member.name} joined, incarnation {member.incarnation}, {member.endpoint}"))
         self._happened(words.Joined(member.name, member.incarnation, member.pid, self.registry.missing), now)
@@ -290,6 +328,8 @@ class BrokerMachine:
             "state": self._conductor.state.value,
             "generation": self._conductor.generation,
             "wire_errors": self.wire_errors,
+            "denied": self.denied,
+            "impostors": self.impostors,
             "drops": dict(self.drops),
             "processes": self.registry.status(now),
         }

@@ -16,7 +16,7 @@ from pathlib import Path
 import zmq
 
 from broker import incarnations, manifest
-from broker.machine import Broadcast, BrokerMachine, Order, Remember, Say, Send
+from broker.machine import ANYBODY, Broadcast, BrokerMachine, Order, Remember, Say, Send
 from broker.registry import BEAT_TIMEOUT_S
 from broker.sockets import Socket, Sockets
 from broker.words import BROKER, Discard, Leave, WriteManifest
@@ -25,6 +25,7 @@ from topology.process import say
 from topology.watchdog import Watchdog
 
 BUDGET = 256  # rounds over the sockets before the loop gets its turn
+RENEW_S = 0.05  # for libzmq to give a port free
 LAST_WORDS_S = 0.2  # after the end, for those that listen to hear of it
 FIRST_LISTENER_S = 2.0  # after the end, for somebody to listen at all: a run can end before its monitor is up
 
@@ -82,7 +83,10 @@ class Server:
         with ExitStack() as stack:
             stack.callback(self._disk.shutdown, wait=False)
             stack.callback(self._sockets.close)
-            self._watch(stack)
+            if self._sockets.gate is not None:
+                self._sockets.gate.open()
+            self._watch()
+            stack.callback(self._unwatch)
             stack.enter_context(self._watchdog)
             self._tick_in_time()
             stack.callback(lambda: self._timer.cancel())
@@ -103,15 +107,32 @@ class Server:
 
     # --- what comes in --------------------------------------------------------------------------------
 
-    def _watch(self, stack: ExitStack) -> None:
-        self._handlers: tuple[tuple[Socket, Callable[[list[bytes]], Iterable[Order]]], ...] = (
+    def _watch(self) -> None:
+        """Be woken by whatever comes in; again where a socket has been replaced."""
+        feed = self._sockets.telemetry_out
+        self._handlers: list[tuple[Socket, Callable[[list[zmq.Frame]], Iterable[Order]]]] = [
             (self._sockets.control, self._on_control),
             (self._sockets.telemetry_in, self._on_telemetry),
-            (self._sockets.telemetry_out, self._on_subscription),
-        )
+        ]
+        if feed is not None:
+            self._handlers.append((feed, self._on_subscription))
         for socket, _ in self._handlers:
             self._loop.add_reader(socket.FD, self._pump)
-            stack.callback(self._loop.remove_reader, socket.FD)
+
+    def _unwatch(self) -> None:
+        for socket, _ in self._handlers:
+            self._loop.remove_reader(socket.FD)
+
+    def _renew_feed(self) -> None:
+        """The keys have changed: whoever listens proves one again, for a revoked one is to hear no more."""
+        if self._exit.done():
+            return
+        self._unwatch()
+        self._topics.clear()
+        if not self._sockets.renew_feed():
+            self._loop.call_later(RENEW_S, self._renew_feed)
+        self._watch()
+        self._pump()
 
     def _pump(self) -> None:
         """Take everything in. The descriptors are edge-triggered: stop only when nothing is left anywhere."""
@@ -120,7 +141,7 @@ class Server:
             busy = False
             for socket, handler in self._handlers:
                 try:
-                    frames = socket.recv_multipart(zmq.NOBLOCK)
+                    frames = socket.recv_multipart(zmq.NOBLOCK, copy=False)
                 except zmq.Again:
                     continue
                 busy = True
@@ -135,20 +156,26 @@ class Server:
         if not self._exit.done():
             self._pump()
 
-    def _on_control(self, frames: list[bytes]) -> Iterable[Order]:
+    def _on_control(self, frames: list[zmq.Frame]) -> Iterable[Order]:
         if len(frames) != 2:
             self._machine.wire_errors += 1
             return ()
-        return self._machine.control(frames[0], frames[1], self._loop.time())
+        return self._machine.control(frames[0].bytes, frames[1].bytes, self._loop.time(), self._owner(frames[1]))
 
-    def _on_telemetry(self, frames: list[bytes]) -> Iterable[Order]:
+    def _on_telemetry(self, frames: list[zmq.Frame]) -> Iterable[Order]:
         if len(frames) != 1:
             self._machine.wire_errors += 1
             return ()
-        return self._machine.telemetry(frames[0])
+        return self._machine.telemetry(frames[0].bytes, self._owner(frames[0]))
 
-    def _on_subscription(self, frames: list[bytes]) -> Iterable[Order]:
-        kind, topic = frames[0][:1], frames[0][1:]
+    def _owner(self, frame: zmq.Frame) -> str | None:
+        """Whose key proved the connection that a frame came on, as the machine wants to know it."""
+        gate = self._sockets.gate
+        return ANYBODY if gate is None else gate.keys.owner(str(frame.get("User-Id")))
+
+    def _on_subscription(self, frames: list[zmq.Frame]) -> Iterable[Order]:
+        data = frames[0].bytes
+        kind, topic = data[:1], data[1:]
         if kind == b"\x00":  # XPUB tells of it when the last subscriber of a topic has gone
             self._topics.discard(topic)
         if kind != b"\x01":
@@ -162,6 +189,10 @@ class Server:
         if self._exit.done():
             return
         self._watchdog.comes_round()
+        if (gate := self._sockets.gate) is not None:
+            if gate.refresh():
+                self._renew_feed()
+            self._machine.denied = gate.denied
         self._pump()
         self._perform(self._machine.tick(self._loop.time()))
         self._pump()
@@ -215,8 +246,12 @@ class Server:
             self._perform(self._machine.unreachable(route, self._loop.time()))
 
     def _broadcast(self, frames: list[bytes]) -> None:
+        feed = self._sockets.telemetry_out
+        if feed is None:
+            self._machine.drops["feed"] += 1
+            return
         try:
-            self._sockets.telemetry_out.send_multipart(frames, zmq.NOBLOCK)
+            feed.send_multipart(frames, zmq.NOBLOCK)
         except zmq.Again:  # does not happen to an XPUB, which drops by itself; but never wait
             self._machine.drops["feed"] += 1
 

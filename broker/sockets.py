@@ -9,27 +9,36 @@ from dataclasses import dataclass
 
 import zmq
 
-from topology import address
-
-MAX_MESSAGE = 16 * 2**20  # bytes; a longer one ends its sender's connection before it takes memory here
-LINGER_MS = 1000
+from topology import address, sockets
+from topology.gate import Gate
+from topology.keys import Keyring
 
 Socket = zmq.Socket[bytes]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Sockets:
     """What a broker is bound to. `close` does so, once; whoever serves them closes them within its loop."""
 
     address: str
     control: Socket
     telemetry_in: Socket
-    telemetry_out: Socket
+    telemetry_out: Socket | None  # while it is bound anew, there is none
+    gate: Gate | None
     close: Callable[[], None]
+    renew: Callable[[Socket | None], Socket | None]
+
+    def renew_feed(self) -> bool:
+        """Bind `telemetry_out` anew, so that whoever listens proves a key again; false if its port is not free yet.
+
+        There is no other way to be rid of a connection that is there already.
+        """
+        self.telemetry_out = self.renew(self.telemetry_out)
+        return self.telemetry_out is not None
 
 
 @contextmanager
-def bound(broker_address: str) -> Iterator[Sockets]:
+def bound(broker_address: str, keys: Keyring | None = None) -> Iterator[Sockets]:
     """The sockets at a broker address, closed at the end if they are not yet.
 
     Raises AddressInUse, or AddressError where it cannot be bound for another reason.
@@ -44,29 +53,37 @@ def bound(broker_address: str) -> Iterator[Sockets]:
             stack.callback(address.bind_lock(endpoint).release)
         context: zmq.Context[Socket] = zmq.Context()
         stack.callback(context.term)
-        # ROUTER: HWM 1000 a peer, linger 0; an unknown or full peer is an error that is counted, never a wait.
-        control = context.socket(zmq.ROUTER)
-        stack.callback(control.close, 0)
-        control.setsockopt(zmq.ROUTER_MANDATORY, 1)
-        control.setsockopt(zmq.ROUTER_HANDOVER, 1)
-        # PULL: HWM 1000 a peer, nothing to linger; what exceeds it waits or is lost at the senders.
-        telemetry_in = context.socket(zmq.PULL)
-        stack.callback(telemetry_in.close, 0)
-        # XPUB: HWM 10,000 a subscriber, linger 1 s for the last event; a subscriber too slow for that loses.
-        telemetry_out = context.socket(zmq.XPUB)
-        stack.callback(telemetry_out.close, LINGER_MS)
-        telemetry_out.setsockopt(zmq.XPUB_VERBOSE, 1)
-        telemetry_out.setsockopt(zmq.SNDHWM, 10_000)
-        sockets = (control, telemetry_in, telemetry_out)
-        for socket, endpoint in zip(sockets, endpoints, strict=True):
-            socket.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE)
-            _bind(socket, endpoint)
-        yield Sockets(broker_address, *sockets, stack.close)
+        gate = None if keys is None else Gate(context, keys)
+        made: list[Socket] = []
+
+        def close() -> None:
+            if gate is not None:
+                gate.close()  # before what it watches
+            for socket in made:
+                socket.close()
+
+        def renew(feed: Socket | None) -> Socket | None:
+            if feed is not None:
+                made.remove(feed)
+                if gate is not None:
+                    gate.unwatch(feed)
+                feed.close(0)
+            try:
+                made.append(_bind(context, sockets.FEED, endpoints[-1], gate))
+            except address.AddressInUse:  # libzmq's thread has not come to it yet
+                return None
+            return made[-1]
+
+        stack.callback(close)
+        for kind, endpoint in zip((sockets.CONTROL, sockets.REPORTS, sockets.FEED), endpoints, strict=True):
+            made.append(_bind(context, kind, endpoint, gate))
+        control, telemetry_in, telemetry_out = made
+        yield Sockets(broker_address, control, telemetry_in, telemetry_out, gate, stack.close, renew)
 
 
-def _bind(socket: Socket, endpoint: str) -> None:
+def _bind(context: zmq.Context[Socket], kind: sockets.Kind, endpoint: str, gate: Gate | None) -> Socket:
     try:
-        socket.bind(endpoint)
+        return sockets.bind(context, kind, endpoint, gate)
     except zmq.ZMQError as error:
         if error.errno == zmq.EADDRINUSE:
             raise address.AddressInUse(f"address in use: {endpoint}") from error

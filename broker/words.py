@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from topology.plan import BROKER as BROKER  # under which the broker's own events go out
 from topology.wire import Command, Event, Reply
-
-BROKER = "broker"
-"""Name under which the broker's own events go out."""
 
 VERBS = ("pause", "resume", "eval", "save", "status", "stop")
 """What a client may ask for."""

@@ -20,15 +20,12 @@ from typing import Any, Self
 import zmq
 import zmq.asyncio
 
-from topology import address, feed, wire
+from topology import address, feed, sockets, wire
 from topology.address import BrokerUnreachable
-from topology.names import Connection
+from topology.keys import Keyring
+from topology.plan import BROKER
 
 AGAIN_S = 0.5  # pause before the same command is sent again
-RECONNECT_MS, RECONNECT_MAX_MS = (
-    20,
-    160,
-)  # often: a client is there a moment before its broker, and a run may be short
 QUEUE = 10_000  # items that wait for a slow consumer; then the oldest is dropped and counted
 
 
@@ -37,23 +34,25 @@ class Client:
 
     Args:
         broker_address: as in `topology.address`; AddressError if it is none.
+        keys: of `monitor`, where the broker is on tcp and has keys; KeysError if the broker's is not among them.
 
     """
 
-    def __init__(self, broker_address: str) -> None:
+    def __init__(self, broker_address: str, keys: Keyring | None = None) -> None:
         self.address = broker_address
         self.wire_errors = 0
         self.drops = 0
         control = address.control(broker_address)
         self._feed_endpoint = address.telemetry_out(broker_address)
         self._context = zmq.asyncio.Context()
-        # DEALER: HWM 1000, linger 0, never blocks; a command that is lost is sent again.
-        self._dealer = self._context.socket(zmq.DEALER)
-        self._dealer.setsockopt(zmq.IDENTITY, f"client-{secrets.token_hex(8)}".encode())
-        self._dealer.setsockopt(zmq.LINGER, 0)
-        self._dealer.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
-        self._dealer.setsockopt(zmq.RECONNECT_IVL_MAX, RECONNECT_MAX_MS)
-        self._connections = [Connection(self._dealer, control)]
+        self._keys = keys
+        identity = f"client-{secrets.token_hex(8)}".encode()
+        self._dealer, connection = sockets.connect(
+            self._context, sockets.COMMAND_LINE, control, keys, BROKER, identity
+        )
+        self._connections = [connection]
+        self._monitor = sockets.monitor(self._context, self._dealer, sockets.FAILURES)
+        self._trouble, self._refused = f"no broker answers at {broker_address}; is it running?", False
         self._subscriber: zmq.asyncio.Socket | None = None
         self._replies: dict[str, asyncio.Future[wire.Reply]] = {}
         self._items: asyncio.Queue[wire.Telemetry | wire.Event] = asyncio.Queue(QUEUE)
@@ -77,6 +76,8 @@ class Client:
             waiting.cancel()
         for connection in self._connections:
             connection.close()
+        self._dealer.monitor(None, 0)
+        self._monitor.close(0)
         self._dealer.close(0)
         if self._subscriber is not None:
             self._subscriber.close(0)
@@ -97,6 +98,7 @@ class Client:
         """
         if not any(task.get_name() == "replies" for task in self._readers):
             self._readers.append(asyncio.create_task(self._read_replies(), name="replies"))
+            self._readers.append(asyncio.create_task(self._read_failures(), name="failures"))
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout_s
         command = wire.Command(secrets.token_hex(8), verb, target, {"timeout_s": timeout_s, **args})
@@ -104,12 +106,12 @@ class Client:
         reply: asyncio.Future[wire.Reply] = loop.create_future()
         self._replies[command.id] = reply
         try:
-            while (left := deadline - loop.time()) > 0:
+            while (left := deadline - loop.time()) > 0 and not self._refused:
                 await self._send(packed)
                 done, _ = await asyncio.wait([reply], timeout=min(AGAIN_S, left))
                 if done:
                     return reply.result()
-            raise BrokerUnreachable(f"no broker answers at {self.address}; is it running?")
+            raise BrokerUnreachable(self._trouble)
         finally:
             del self._replies[command.id]
 
@@ -127,13 +129,11 @@ class Client:
     def subscribe(self) -> None:
         """Start to listen now, for a `stream` that is read later. Idempotent."""
         if self._subscriber is None:
-            # SUB: HWM 10,000; lossy by design.
-            self._subscriber = self._context.socket(zmq.SUB)
-            self._subscriber.setsockopt(zmq.RCVHWM, QUEUE)
-            self._subscriber.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
-            self._subscriber.setsockopt(zmq.RECONNECT_IVL_MAX, RECONNECT_MAX_MS)
+            self._subscriber, connection = sockets.connect(
+                self._context, sockets.FEED_LINE, self._feed_endpoint, self._keys, BROKER
+            )
             self._subscriber.setsockopt(zmq.SUBSCRIBE, b"")
-            self._connections.append(Connection(self._subscriber, self._feed_endpoint))
+            self._connections.append(connection)
             self._readers.append(asyncio.create_task(self._read_feed(self._subscriber), name="feed"))
 
     async def _send(self, packed: bytes) -> None:
@@ -155,6 +155,11 @@ class Client:
                 waiting = self._replies.get(message.id)
                 if waiting is not None and not waiting.done():
                     waiting.set_result(message)
+
+    async def _read_failures(self) -> None:
+        while not self._refused:
+            event, value = sockets.parse_event((await self._monitor.recv_multipart())[0])
+            self._trouble, self._refused = sockets.failure(event, value, self.address)
 
     async def _read_feed(self, subscriber: zmq.asyncio.Socket) -> None:
         while True:

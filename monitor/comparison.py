@@ -35,6 +35,8 @@ COUNTED_LOSSES = (
     "control_drops",
     "journal_failed",
     "wire_errors",
+    "impostors",
+    "denied",
     "nonfinite",
 )
 

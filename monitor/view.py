@@ -42,6 +42,8 @@ COUNTED = (
     "drops",
     "control_drops",
     "wire_errors",
+    "impostors",
+    "denied",
     "nonfinite",
     "journal_bytes",
     "journal_skipped",

@@ -13,7 +13,8 @@ Where things are:
     supervise.py    a whole run on this machine; launch.py what it starts from, keep.py what keeps it alive,
                     conclusion.py how it ends, signals.py; until.py its goal
     runs.py         the folder of a run; environment.py where it ran
-    daemon.py       one process; begin.py what it begins with; shell.py and control.py its sockets
+    daemon.py       one process; begin.py what it begins with; shell.py and control.py its sockets,
+                    guard.py whose frames come in
     group.py, source.py, readout.py, machine.py, flight.py, memory.py, dendrites.py              decisions (pure)
     links.py        both ends of a link; ends.py all ends of a process (pure)
     neurons.py, losses.py, rules.py, optimizers.py, updates.py, weights.py, forward.py           the numerics

@@ -7,17 +7,18 @@ pauses, under the incarnation that it had.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 from collections.abc import Callable
 
 import zmq
 
-from topology import address, wire
-from topology.names import Connection
+from topology import address, sockets, wire
+from topology.keys import Keyring
+from topology.plan import BROKER
 
 FIRST_RETRY_S = 0.25
 LAST_RETRY_S = 2.0
+BUDGET = 64  # messages taken in before the loop gets its turn
 
 
 class Control:
@@ -28,7 +29,10 @@ class Control:
         broker: the broker's address.
         hello: how to register; its incarnation is filled in once one was given.
         on_message: called with each message of the broker.
-        on_unreachable: called once when the broker did not answer for `patience_s` seconds.
+        on_unreachable: called once, with why, when the broker did not answer for `patience_s` seconds or never will.
+        keys: of this process, where it has some.
+
+    Raises KeysError if the broker has no key among them.
 
     """
 
@@ -38,8 +42,9 @@ class Control:
         broker: str,
         hello: wire.Hello,
         on_message: Callable[[wire.ControlMessage], None],
-        on_unreachable: Callable[[], None],
+        on_unreachable: Callable[[str], None],
         patience_s: float,
+        keys: Keyring | None = None,
     ) -> None:
         control, telemetry = address.control(broker), address.telemetry_in(broker)  # refused before any socket is
         self._loop = asyncio.get_running_loop()
@@ -50,26 +55,22 @@ class Control:
         self._registered = False
         self._asking: asyncio.TimerHandle | None = None
         self._drain_due = False
+        self._broker = broker
+        self._trouble = f"no broker answers at {broker}; is it running?"
         self.wire_errors = 0
         self.drops = 0
-        # DEALER: HWM 1000, linger 0.5 s for the last reply, never blocks; a full queue drops and counts.
-        self._dealer = context.socket(zmq.DEALER)
         # A random part: under one identity a second process would silence the first before it can be refused.
-        self._dealer.setsockopt(zmq.IDENTITY, hello.name.encode() + b"-" + os.urandom(8))
-        self._dealer.setsockopt(zmq.RECONNECT_IVL, 20)
-        self._dealer.setsockopt(zmq.LINGER, 500)
-        self._dealer.setsockopt(zmq.RECONNECT_IVL_MAX, 2000)
-        # PUSH: HWM 16, linger 0, lossy by design: counters are cumulative, so a later report makes up for it.
-        self._telemetry = context.socket(zmq.PUSH)
-        self._telemetry.setsockopt(zmq.SNDHWM, 16)
-        self._telemetry.setsockopt(zmq.LINGER, 0)
-        # PAIR of libzmq's own: tells when the connection to the broker is lost.
-        self._monitor = self._dealer.get_monitor_socket(zmq.EVENT_DISCONNECTED)
-        self._connections = (Connection(self._dealer, control), Connection(self._telemetry, telemetry))
+        identity = hello.name.encode() + b"-" + os.urandom(8)
+        self._dealer, to_control = sockets.connect(context, sockets.CONTROL_LINE, control, keys, BROKER, identity)
+        self._telemetry, to_reports = sockets.connect(context, sockets.REPORT_LINE, telemetry, keys, BROKER)
+        self._connections = (to_control, to_reports)
+        # Tells when the connection to the broker is lost, and why it does not come about.
+        self._monitor = sockets.monitor(context, self._dealer, zmq.EVENT_DISCONNECTED | sockets.FAILURES)
         self._dealer_fd = int(self._dealer.getsockopt(zmq.FD))
         self._monitor_fd = int(self._monitor.getsockopt(zmq.FD))
         self._loop.add_reader(self._dealer_fd, self._drain)
-        self._loop.add_reader(self._monitor_fd, self._connection_lost)
+        self._loop.add_reader(self._monitor_fd, self._told)
+        self._loop.call_soon(self._told)  # what came before the descriptor was watched gives no edge
         self._ask(FIRST_RETRY_S, self._loop.time() + patience_s)
 
     def welcomed(self, incarnation: int) -> None:
@@ -102,7 +103,7 @@ class Control:
         self._stop_asking()
         self._loop.remove_reader(self._dealer_fd)
         self._loop.remove_reader(self._monitor_fd)
-        self._dealer.disable_monitor()
+        self._dealer.monitor(None, 0)
         self._monitor.close(0)
         for connection in self._connections:
             connection.close()
@@ -112,7 +113,7 @@ class Control:
     def _ask(self, pause_s: float, give_up: float) -> None:
         if self._loop.time() > give_up:
             self._asking = None
-            self._on_unreachable()
+            self._on_unreachable(self._trouble)
             return
         self.send(self._hello)
         self._asking = self._loop.call_later(pause_s, self._ask, min(2 * pause_s, LAST_RETRY_S), give_up)
@@ -122,14 +123,21 @@ class Control:
             self._asking.cancel()
             self._asking = None
 
-    def _connection_lost(self) -> None:
-        lost = False
-        with contextlib.suppress(zmq.Again):
-            while True:
-                self._monitor.recv_multipart(zmq.NOBLOCK)
-                lost = True
-        if lost:
-            self._register_anew()
+    def _told(self) -> None:
+        """What libzmq tells of the connection to the broker."""
+        if self._monitor.closed:
+            return
+        seen = 0
+        for event, value in sockets.told(self._monitor, BUDGET):
+            seen += 1
+            if event == zmq.EVENT_DISCONNECTED:
+                self._register_anew()
+            else:
+                self._trouble, final = sockets.failure(event, value, self._broker)
+                if final:
+                    self._on_unreachable(self._trouble)
+        if seen == BUDGET:
+            self._loop.call_soon(self._told)
 
     def _register_anew(self) -> None:
         if self._registered:
@@ -138,7 +146,9 @@ class Control:
 
     def _drain(self) -> None:
         self._drain_due = False
-        while not self._dealer.closed:
+        for _ in range(BUDGET):
+            if self._dealer.closed:
+                return
             try:
                 data = self._dealer.recv(zmq.NOBLOCK)
             except zmq.Again:
@@ -152,6 +162,9 @@ class Control:
                 self._register_anew()
             else:
                 self._on_message(message)
+        if not self._drain_due:
+            self._drain_due = True
+            self._loop.call_soon(self._drain)
 
 
 def hello(name: str, role: str, endpoint: str) -> wire.Hello:

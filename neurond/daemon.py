@@ -32,6 +32,8 @@ from neurond.machine import Machine, Request
 from neurond.scribe import Scribe
 from neurond.shell import Inbox, Shell
 from topology import address, checkpoints, exits, wire
+from topology.gate import Gate
+from topology.keys import KeysError, of_process
 from topology.plan import SOURCE
 from topology.process import run, say, tether
 from topology.watchdog import Watchdog
@@ -54,6 +56,8 @@ class Settings:
         bind: endpoint of the inbox; by default a file beside the broker's, or a free port of the loopback.
         advertise: host that peers connect to, where it is not the one that is bound (containers).
         data_dir: where the source looks for data sets.
+        keys: folder of the keys, for what is tcp; by default `keys`.
+        insecure: tcp without keys: for a network whose every machine and user is trusted.
         tethered: leave when standard input ends, for then whoever started the process is gone.
 
     """
@@ -63,6 +67,8 @@ class Settings:
     bind: str | None = None
     advertise: str | None = None
     data_dir: str | None = None
+    keys: str | None = None
+    insecure: bool = False
     tethered: bool = False
 
 
@@ -93,15 +99,23 @@ class Daemon:
             self._loop.add_signal_handler(number, self._leave, status)
         if self._settings.tethered:
             tether(self._settings.name, self._leave)
-        endpoint = self._settings.bind or default_inbox(self._settings.broker, self._settings.name)
+        s = self._settings
+        address.control(s.broker)  # refused before its keys are looked for
+        endpoint = s.bind or default_inbox(s.broker, s.name)
+        keys = of_process(s.name, (s.broker, endpoint), s.keys, s.insecure)
+        self._gate = None if keys is None else Gate(self._context, keys)
         try:
-            self._inbox = Inbox(self._context, endpoint)
+            self._inbox = Inbox(self._context, endpoint, self._gate)
         except zmq.ZMQError as error:
+            self._context.destroy(linger=0)
             raise _unusable("bind", endpoint, error) from error
         with contextlib.ExitStack() as stack:
             stack.callback(self._inbox.release)
             stack.callback(self._context.term)
             stack.callback(self._inbox.close)
+            if self._gate is not None:
+                stack.callback(self._gate.close)
+                self._gate.open()
             introduction = hello(self._settings.name, self._role, self._reachable(self._inbox.endpoint))
             try:
                 self._control = Control(
@@ -111,9 +125,12 @@ class Daemon:
                     self._message,
                     self._unreachable,
                     UNREACHABLE_S,
+                    keys,
                 )
-            except zmq.ZMQError as error:
+            except (zmq.ZMQError, KeysError) as error:
                 self._context.destroy(linger=0)
+                if isinstance(error, KeysError):
+                    raise
                 raise _unusable("connect to", self._settings.broker, error) from error
             self._loop.call_later(PATIENT_S, self._still_waiting)
             stack.callback(self._control.close)
@@ -160,7 +177,8 @@ class Daemon:
                 begin.restore(machine, self._run_dir)
         self._counts_on = welcome.resume if recovered is None else bool(recovered.data["from"])
         self._machine = machine
-        self._shell = Shell(self._context, self._inbox, machine, self._tell)
+        keys = None if self._gate is None else self._gate.keys
+        self._shell = Shell(self._context, self._inbox, machine, self._tell, keys)
         say(f"{self._settings.name}: incarnation {welcome.incarnation}, inbox {self._inbox.endpoint}")
         if recovered is not None:
             self._of_journal(recovered)
@@ -211,8 +229,11 @@ class Daemon:
         moves = self._machine is None or self._machine.progress != self._moved
         self._timer = self._loop.call_later(TICK_S if moves else IDLE_TICK_S, self._tick)
         self._watchdog.comes_round()
+        rekeyed = self._gate is not None and self._gate.refresh()
         if self._shell is None or self._machine is None:
             return
+        if rekeyed:
+            self._shell.rekeyed()
         self._moved = self._machine.progress
         self._shell.tick()
         self._ticks += 1
@@ -229,7 +250,8 @@ class Daemon:
         assert self._shell is not None
         seen = self._shell.telemetry()
         wire_errors = seen.counters["wire_errors"] + self._control.wire_errors
-        counted = {"wire_errors": wire_errors, "control_drops": self._control.drops}
+        denied = 0 if self._gate is None else self._gate.denied
+        counted = {"wire_errors": wire_errors, "control_drops": self._control.drops, "denied": denied}
         if self._scribe is not None:
             counted |= self._scribe.counters
         gauges = seen.gauges | {"restored": float(self._counts_on)}
@@ -240,9 +262,8 @@ class Daemon:
             return f"tcp://{self._settings.advertise}:{bound.rpartition(':')[2]}"
         return bound
 
-    def _unreachable(self) -> None:
-        what = f"no broker answers at {self._settings.broker}; is it running?"
-        self._fail(StartError(what, exits.UNREACHABLE))
+    def _unreachable(self, why: str) -> None:
+        self._fail(StartError(why, exits.UNREACHABLE))
 
     def _fail(self, error: StartError) -> None:
         say(f"neurond: {error}")
@@ -289,7 +310,7 @@ def serve(settings: Settings) -> int:
 
     try:
         return run(main())
-    except (StartError, address.AddressError) as error:
+    except (StartError, address.AddressError, KeysError) as error:
         say(f"neurond: {error}")
         return error.exit_code
 
@@ -303,6 +324,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--bind")
     parser.add_argument("--advertise")
     parser.add_argument("--data-dir")
+    parser.add_argument("--keys")
+    parser.add_argument("--insecure", action="store_true")
     parser.add_argument("--tethered", action="store_true")
     options = vars(parser.parse_args(arguments))
     del options["role"]

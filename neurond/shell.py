@@ -14,6 +14,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -21,17 +22,18 @@ from typing import Any
 
 import zmq
 
+from neurond.guard import Guard
 from neurond.machine import Action, Answer, Frame, Idle, Machine, Peers, Request, Send, Start, Tell, Tick
-from topology import wire
+from topology import sockets, wire
 from topology.address import Lock, bind_lock
-from topology.names import Connection
+from topology.gate import Gate
+from topology.keys import Keyring, KeysError
+from topology.plan import senders
 
 BUDGET = 64  # frames handled before the loop gets its turn
 TAKE = 128  # frames taken out of the socket beforehand, so that errors can overtake spikes
 OUTBOX = 4096  # frames that wait for a slow peer before the oldest is dropped
-MAX_FRAME = 80 << 20  # bytes; a longer one is cut off by the socket itself
 RETRY_S = 0.005
-LINGER_MS = 200
 
 _POLLIN = int(zmq.POLLIN)
 _IDLE = Idle()
@@ -42,16 +44,11 @@ _URGENT = frozenset({wire.NOTIFICATIONS, wire.CLOSES, wire.CONFIRMS, wire.TARGET
 class Inbox:
     """The bound PULL socket of a process, with the lock that keeps a second process away from its ipc file."""
 
-    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], endpoint: str) -> None:
+    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], endpoint: str, gate: Gate | None = None) -> None:
         self._lock: Lock = bind_lock(endpoint)
-        # PULL: HWM 1000 a peer, linger 0 (nothing to send), loss is the sender's to count.
-        self.socket = context.socket(zmq.PULL)
-        self.socket.setsockopt(zmq.LINGER, 0)
-        self.socket.setsockopt(zmq.MAXMSGSIZE, MAX_FRAME)
         try:
-            self.socket.bind(endpoint)
+            self.socket = sockets.bind(context, sockets.INBOX, endpoint, gate)
         except zmq.ZMQError:
-            self.socket.close()
             self._lock.release()
             raise
         self.endpoint = self.socket.getsockopt_string(zmq.LAST_ENDPOINT)
@@ -68,13 +65,23 @@ class Inbox:
 class Outbox:
     """The PUSH socket to one incarnation of a peer, and the frames that it would not take at once."""
 
-    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], endpoint: str, incarnation: int) -> None:
-        self.peer = (endpoint, incarnation)
+    def __init__(
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        endpoint: str,
+        incarnation: int,
+        keys: Keyring | None = None,
+        name: str = "",
+    ) -> None:
+        self._peer = (endpoint, incarnation)
+        self._name, self._key = name, None if keys is None else keys.key_of(name)
         self.waiting: deque[bytes] = deque()
         self.drops = 0
-        # PUSH: HWM 1000, linger 0.2 s, never blocks: what it refuses waits here, bounded, the oldest dropped.
-        self._socket = context.socket(zmq.PUSH)
-        self._connection = Connection(self._socket, endpoint)
+        self._socket, self._connection = sockets.connect(context, sockets.OUTBOX, endpoint, keys, name)
+
+    def leads_to(self, peer: tuple[str, int], keys: Keyring | None) -> bool:
+        """Whether it goes to that endpoint and incarnation, and to the holder of the key that the peer has now."""
+        return peer == self._peer and (keys is None or keys.key_of(self._name) == self._key)
 
     def put(self, frame: bytes) -> bool:
         """Send a frame, or keep it to be sent later; true if it went at once."""
@@ -100,7 +107,7 @@ class Outbox:
             self.waiting.popleft()
         return True
 
-    def close(self, linger_ms: int = LINGER_MS) -> None:
+    def close(self, linger_ms: int = sockets.OUTBOX.linger_ms) -> None:
         """Close the socket; what waits here is lost, and what the socket has taken leaves within `linger_ms`."""
         self._connection.close()
         self._socket.close(linger_ms)
@@ -114,6 +121,7 @@ class Shell:
         inbox: where frames come in; stays the caller's to close.
         machine: decides.
         tell: called with events and replies for the broker.
+        keys: of this process, where it has some.
 
     """
 
@@ -123,13 +131,17 @@ class Shell:
         inbox: Inbox,
         machine: Machine,
         tell: Callable[[wire.Event | wire.Reply], None],
+        keys: Keyring | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._context = context
         self._inbox = inbox.socket
+        self._keys = keys
         # pyzmq's own wrappers cost more than the calls: an enum for every look, a method for every frame.
         self._events: Callable[[], Any] = partial(zmq.backend.Socket.get, self._inbox, zmq.EVENTS)
-        self._recv = partial(zmq.backend.Socket.recv, self._inbox, zmq.NOBLOCK)
+        self._recv: Callable[[], bytes | None] = partial(zmq.backend.Socket.recv, self._inbox, zmq.NOBLOCK)
+        if keys is not None and inbox.endpoint.startswith("tcp://"):
+            self._recv = partial(self._admitted, Guard(keys.owner, senders(machine.plan)))
         self._machine = machine
         self._tell = tell
         self._outboxes: dict[str, Outbox] = {}
@@ -141,20 +153,25 @@ class Shell:
         self._garbage = 0
         self._lost_with_peers = 0
         self._homeless = 0
+        self._impostors = 0
+        self._roster = wire.Roster({}, complete=False)
 
     def meet(self, roster: wire.Roster) -> None:
         """Connect to peers, anew where one has moved; the first complete roster starts the machine.
 
         Nothing is taken out of the inbox before: what follows from it could have nowhere to go.
         """
+        self._roster = roster
         for name, peer in roster.peers.items():
             known = self._outboxes.get(name)
-            if name == self._machine.name or (known is not None and known.peer == peer):
+            if name == self._machine.name or (known is not None and known.leads_to(peer, self._keys)):
                 continue
             if known is not None:  # what is on its way to an incarnation that is gone would only keep the next busy
                 self._lost_with_peers += known.drops + len(known.waiting)
                 known.close(linger_ms=0)
-            self._outboxes[name] = Outbox(self._context, *peer)
+                del self._outboxes[name]
+            with suppress(KeysError):  # its key is revoked, or not in our list yet
+                self._outboxes[name] = Outbox(self._context, *peer, self._keys, name)
         incarnations = {name: incarnation for name, (_, incarnation) in roster.peers.items()}
         peers = Peers(incarnations, roster.complete, roster.changes)
         self.perform(self._machine.handle(peers, time.monotonic()))
@@ -163,6 +180,10 @@ class Shell:
             self._loop.add_reader(self._inbox.FD, self._pump)
             self._schedule()  # what came in before the descriptor was watched gives no edge
             self.perform(self._machine.handle(Start(), time.monotonic()))
+
+    def rekeyed(self) -> None:
+        """The keys have changed: connect anew to those peers whose key has."""
+        self.meet(self._roster)
 
     def perform(self, actions: Iterable[Action]) -> None:
         """Do what a machine wants done, in order."""
@@ -194,6 +215,7 @@ class Shell:
         drops = sum(o.drops for o in self._outboxes.values()) + self._lost_with_peers + self._homeless
         counters = seen.counters | {
             "drops": drops,
+            "impostors": self._impostors,
             "wire_errors": seen.counters["wire_errors"] + self._garbage,
         }
         gauges = seen.gauges | {
@@ -225,31 +247,50 @@ class Shell:
             return
         machine, urgent, forward = self._machine, self._urgent, self._forward
         for _ in range(BUDGET):
-            self._take()
+            more = self._take()
             if urgent:
                 frame = Frame(urgent.popleft())
             elif forward:
                 data = forward.popleft()
                 frame = Frame(data, more=bool(forward))
+            elif more:
+                break  # nothing of use so far: whoever floods us does not hold up the loop
             else:
                 self.perform(machine.handle(_IDLE, time.monotonic()))
                 return
             self.perform(machine.handle(frame, time.monotonic()))
         self._schedule()
 
-    def _take(self) -> None:
-        """Move frames out of the socket until it is empty or enough of them wait here."""
+    def _take(self) -> bool:
+        """Move frames out of the socket until it is empty or enough of them wait here; whether there may be more."""
         events, urgent, forward = self._events, self._urgent, self._forward
-        # Asking first is cheaper than an exception for every time that there is nothing.
-        while len(urgent) + len(forward) < TAKE and events() & _POLLIN:
-            data = self._recv()
-            kind = wire.kind_of(data)
-            if kind in _URGENT:
-                urgent.append(data)
-            elif kind == wire.SPIKES:
-                forward.append(data)
-            else:
-                self._garbage += 1
+        try:
+            for _ in range(TAKE - len(urgent) - len(forward)):
+                # Asking first is cheaper than an exception for every time that there is nothing.
+                if not events() & _POLLIN:
+                    return False
+                data = self._recv()
+                if data is None:
+                    continue
+                kind = wire.kind_of(data)
+                if kind in _URGENT:
+                    urgent.append(data)
+                elif kind == wire.SPIKES:
+                    forward.append(data)
+                else:
+                    self._garbage += 1
+        except zmq.Again:  # there was something, but it was a heartbeat
+            return False
+        return True
+
+    def _admitted(self, guard: Guard) -> bytes | None:
+        """The next frame; None, and counted, if it is not from the process at the other end of its link."""
+        frame: zmq.Frame = zmq.backend.Socket.recv(self._inbox, zmq.NOBLOCK, False)
+        data = frame.bytes
+        if guard.admits(str(frame.get("User-Id")), data):
+            return data
+        self._impostors += 1
+        return None
 
     def _flush(self) -> None:
         self._flushing = None

@@ -41,6 +41,7 @@ _SHAPE = {  # kind: has a block, rows of bits, flags it may carry
 }
 _MAGIC = b"nd" + bytes([VERSION])
 _PEEK = struct.Struct("<3sB")
+_LINK, _LINK_AT = struct.Struct("<H"), 6
 _HEAD = struct.Struct("<3sBBBHHHHHQq")
 _BLOCK_HEAD = struct.Struct("<BBBBIIf")
 _BOTH = struct.Struct(_HEAD.format + _BLOCK_HEAD.format[1:])
@@ -73,6 +74,15 @@ def kind_of(frame: Buffer) -> int:
     except struct.error:
         return -1
     return kind if magic == _MAGIC and kind in _SHAPE else -1
+
+
+def link_of(frame: Buffer) -> int:
+    """The number of the link that a frame says it is of, or -1 where it ends before."""
+    try:
+        link: int = _LINK.unpack_from(frame, _LINK_AT)[0]
+    except struct.error:
+        return -1
+    return link
 
 
 def build(

@@ -16,6 +16,9 @@ PLAN_VERSION = 1
 SOURCE = "source"
 """Name of the process that feeds stimuli, and of the links' first `pre`."""
 
+BROKER, MONITOR = "broker", "monitor"
+"""Names of the process that hands out the plan, and of those who watch and command: beside the plan's own."""
+
 
 @dataclass(frozen=True, slots=True)
 class NotifyPlan:
@@ -183,6 +186,15 @@ class Plan:
             if g.name == name:
                 return g
         raise KeyError(name)
+
+
+def senders(plan: GroupPlan | SourcePlan) -> dict[int, str]:
+    """Number of each link of a process -> the process at its other end, who alone sends frames of that link here."""
+    ends = {link.index: link.post for link in plan.links_out}
+    if isinstance(plan, SourcePlan):
+        return ends | {plan.confirms: plan.readout}
+    ends |= {link.index: link.pre for link in plan.links_in}
+    return ends if plan.loss is None else ends | {plan.loss.confirms: SOURCE}
 
 
 def to_dict(plan: Plan | GroupPlan | SourcePlan) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from topology.frames import SPIKES as SPIKES
 from topology.frames import TARGETS as TARGETS
 from topology.frames import VERSION as VERSION
 from topology.frames import kind_of as kind_of
+from topology.frames import link_of as link_of
 
 Ids = NDArray[np.int64]
 Values = NDArray[np.float32]

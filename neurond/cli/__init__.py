@@ -8,6 +8,7 @@
     topologies.py  check, expand, graph, schema, init
     trained.py     eval, predict
     datasets.py    data list, fetch, show
+    keys.py        keys init, show, revoke
     doctor.py      doctor
     shell.py       completion
     daemons.py     broker, source, group: handed to their light entry points before typer is imported

@@ -27,6 +27,7 @@ RUNS, DATA = "/runs", "/data"  # run folders and data sets in the containers
 INBOX_PORT = 5600  # each container has an address of its own, so the port may be the same
 DATA_SETS = "${NEUROND_DATA:-./data}"  # the host's folder of mnist/ and fashion-mnist/
 BASE, IMAGE = "${NEUROND_BASE:-python:3.11-slim}", "${NEUROND_IMAGE:-neurond}"  # what is built, and from what
+WITHOUT_KEYS = {"NEUROND_INSECURE": DoubleQuotedScalarString("1")}  # nobody else is on the network of a stack
 
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*")
 _WORDS = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
@@ -139,7 +140,12 @@ def _broker(stack: Stack) -> dict[str, Any]:
     return {
         "command": _flow(*command),
         "restart": DoubleQuotedScalarString("no"),  # what it exits with is how the run ended
-        "environment": {"NEUROND_TOPOLOGY": _text(stack.named), "NEUROND_BIND": listen, **_data_dir(stack)},
+        "environment": {
+            "NEUROND_TOPOLOGY": _text(stack.named),
+            "NEUROND_BIND": listen,
+            **WITHOUT_KEYS,
+            **_data_dir(stack),
+        },
         "volumes": _volumes(stack, stack.files),
         "healthcheck": _health(interval="2s"),
     }
@@ -159,6 +165,7 @@ def _member(name: str) -> dict[str, Any]:
             "NEUROND_BROKER": f"tcp://broker:{DEFAULT_PORT}",
             "NEUROND_BIND": f"tcp://0.0.0.0:{INBOX_PORT}",
             "NEUROND_ADVERTISE": _text(name),
+            **WITHOUT_KEYS,
         },
         "volumes": ["runs:" + RUNS],
         "healthcheck": _health(name, interval="10s"),

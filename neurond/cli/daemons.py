@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from neurond.cli.output import out, out_json
 from neurond.errors import WrongUse
 from topology import address, exits
+from topology.plan import BROKER
 
 if TYPE_CHECKING:
     import typer
@@ -30,6 +31,8 @@ BIND_HELP = "endpoint of this process' inbox, such as tcp://0.0.0.0:5600 (NEURON
 ADVERTISE_HELP = "host under which peers reach the inbox, where it is not the bound one (NEUROND_ADVERTISE)"
 NAMED_HELP = "a process that must be alive (NEUROND_NAME)"
 DATA_HELP = "where mnist and fashion-mnist lie (NEUROND_DATA)"
+KEYS_HELP = "folder of the keys, which tcp needs; ./keys if not given (NEUROND_KEYS)"
+INSECURE_HELP = "tcp without keys, on a network where everybody is trusted (NEUROND_INSECURE=1)"
 STATUS_S = 3.0  # for the broker to answer
 
 
@@ -44,6 +47,12 @@ class _Parser(argparse.ArgumentParser):
         """A flag whose value comes from the environment where it is not given; empty counts as not given."""
         fallback = keywords.pop("default", None)
         self.add_argument(flag, default=os.environ.get(variable) or fallback, **keywords)
+
+    def keys(self) -> None:
+        """The flags of whatever speaks tcp."""
+        self.setting("--keys", "NEUROND_KEYS", metavar="DIR", help=KEYS_HELP)
+        said = os.environ.get("NEUROND_INSECURE", "") not in ("", "0")
+        self.add_argument("--insecure", action="store_true", default=said, help=INSECURE_HELP)
 
     def positional(self, name: str, variable: str, **keywords: Any) -> None:
         """An argument that may come from the environment instead."""
@@ -83,6 +92,7 @@ def broker(arguments: Sequence[str]) -> int:
     parser.setting("--data-dir", "NEUROND_DATA", metavar="DIR", help=DATA_HELP)
     parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE", help=SET_HELP)
     parser.setting("--resume", "NEUROND_RESUME", metavar="RUN", help=RESUME_HELP)
+    parser.keys()
     options = parser.parse_args(arguments)
     if options.file is None and options.resume is None:
         parser.error("the following arguments are required: file, or --resume RUN")
@@ -93,14 +103,15 @@ def _inbox(parser: _Parser) -> None:
     parser.setting("--broker", "NEUROND_BROKER", default=address.DEFAULT, metavar="ADDRESS", help=BROKER_HELP)
     parser.setting("--bind", "NEUROND_BIND", metavar="ENDPOINT", help=BIND_HELP)
     parser.setting("--advertise", "NEUROND_ADVERTISE", metavar="HOST", help=ADVERTISE_HELP)
+    parser.keys()
 
 
 def _serve(name: str, options: argparse.Namespace) -> int:
     address.control(options.broker)  # raises what `main` explains if it is no address
     from neurond.daemon import Settings, serve
 
-    data_dir = getattr(options, "data_dir", None)
-    return serve(Settings(name, options.broker, options.bind, options.advertise, data_dir))
+    o, data_dir = options, getattr(options, "data_dir", None)
+    return serve(Settings(name, o.broker, o.bind, o.advertise, data_dir, o.keys, o.insecure))
 
 
 def _conduct(options: argparse.Namespace) -> int:
@@ -109,15 +120,18 @@ def _conduct(options: argparse.Namespace) -> int:
     from neurond import launch, runs
     from neurond.api import topology_of
     from neurond.cli.witness import Witness
+    from topology.keys import of_process
 
+    address.control(options.address)  # refused before its keys are looked for
+    keys = of_process(BROKER, [options.address], options.keys, options.insecure)
     wanted = topology_of(options.file, options.overrides, options.resume)
     transport: launch.Transport = "ipc" if address.folder(options.address) else "tcp"
-    with bound(options.address) as sockets:  # first: a broker that cannot serve makes no run folder
+    with bound(options.address, keys) as sockets:  # first: a broker that cannot serve makes no run folder
         run, topology = launch.prepare(wanted, options.run, options.resume, options.data_dir, transport)
         with runs.held(run.path):
             runs.write_plan(run.path, run.plan)
             launch.write_origin(run, topology)
-            with Witness(run, options.address) as witness:
+            with Witness(run, options.address, keys) as witness:
                 status = serve(run.plan, sockets, run.path.absolute(), resume=options.resume is not None)
             return witness.conclude(status)
 
@@ -127,6 +141,7 @@ def status(arguments: Sequence[str]) -> int:
     parser = _parser("status", status.__doc__ or "", "neurond status --broker tcp://127.0.0.1:5570")
     parser.add_argument("name", nargs="?", default=os.environ.get("NEUROND_NAME") or None, help=NAMED_HELP)
     parser.setting("--broker", "NEUROND_BROKER", default=address.DEFAULT, metavar="ADDRESS", help=BROKER_HELP)
+    parser.keys()
     parser.add_argument("--json", action="store_true", help="all that the broker tells, as one JSON object")
     options = parser.parse_args(arguments)
     address.control(options.broker)  # raises what `main` explains if it is no address
@@ -137,10 +152,13 @@ def _ask(options: argparse.Namespace) -> int:
     import asyncio
 
     from monitor.client import Client
+    from topology.keys import of_client
 
     async def asked() -> dict[str, Any]:
-        async with Client(options.broker) as client:
+        async with Client(options.broker, keys) as client:
             return (await client.command("status", timeout_s=STATUS_S)).data
+
+    keys = of_client(options.broker, options.keys, options.insecure)
 
     told = asyncio.run(asked())
     processes: dict[str, dict[str, Any]] = told["processes"]
@@ -152,7 +170,8 @@ def _ask(options: argparse.Namespace) -> int:
     else:
         missing = f"; not there: {', '.join(dead)}" if dead else ""
         alive = f"{len(processes) - len(dead)} of {len(processes)} processes"
-        out(f"{told['run']} is {told['state']}, {alive}, checkpoint {told['generation']}{missing}")
+        kept_out = "".join(f", {told[key]} {key}" for key in ("denied", "impostors") if told[key])
+        out(f"{told['run']} is {told['state']}, {alive}, checkpoint {told['generation']}{missing}{kept_out}")
     return exits.LOST if options.name in dead else exits.OK
 
 

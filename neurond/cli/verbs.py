@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from neurond.cli import compose, daemons, datasets, doctor, run, shell, topologies, trained
+from neurond.cli import compose, daemons, datasets, doctor, keys, run, shell, topologies, trained
 from neurond.cli.output import out
 from neurond.cli.shell import COMPLETE_VARIABLE
 
@@ -67,6 +67,9 @@ def verbs() -> typer.Typer:
             top.command(name, epilog=f"Example: {EXAMPLES[name]}", rich_help_panel=panel)(verb)
     top.add_typer(
         datasets.app, name="data", help="List, fetch and look at data sets.", rich_help_panel="This machine"
+    )
+    top.add_typer(
+        keys.app, name="keys", help="Make, show and revoke the keys of processes.", rich_help_panel="This machine"
     )
     daemons.add(top, "Processes, one by one (containers start these)")
     return top

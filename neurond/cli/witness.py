@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from monitor.client import Client
     from monitor.progress import PlainProgress
     from monitor.view import View
+    from topology.keys import Keyring
 
 ROW_S = 0.5  # between rows of metrics.jsonl
 LAST_WORDS_S = 2.0  # for the broker's last event to come, once it has left
@@ -35,11 +36,12 @@ class Witness:
     Args:
         run: what the broker serves.
         broker: the address that it is bound to.
+        keys: the broker's own, where it has some.
 
     """
 
-    def __init__(self, run: runs.Run, broker: str) -> None:
-        self._run, self._address = run, from_here(broker)
+    def __init__(self, run: runs.Run, broker: str, keys: Keyring | None = None) -> None:
+        self._run, self._address, self._keys = run, from_here(broker), keys
         self._ended: dict[str, Any] | None = None
         self._trouble: Exception | None = None
         self._left = threading.Event()
@@ -101,7 +103,7 @@ class Witness:
     async def _watch(self, progress: PlainProgress, metrics: runs.Metrics) -> None:
         from monitor.client import Client
 
-        async with Client(self._address) as client:
+        async with Client(self._address, self._keys) as client:
             hearing = asyncio.create_task(self._hear(client, progress, metrics))
             leaving = asyncio.create_task(self._until_left())
             done, others = await asyncio.wait((hearing, leaving), return_when=asyncio.FIRST_COMPLETED)

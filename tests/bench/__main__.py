@@ -21,6 +21,7 @@ from pathlib import Path
 from neurond import NeurondError
 from neurond.data import DataError
 from neurond.environment import environment
+from tests.bench.curve import curve
 from tests.bench.journalling import journalling
 from tests.bench.learning import digits, exact, mnist
 from tests.bench.processes import idle, memory, start
@@ -32,6 +33,7 @@ MEASUREMENTS: dict[str, Callable[[Settings], list[Row]]] = {
     "mnist": mnist,
     "throughput": throughput,
     "journal": journalling,
+    "curve": curve,
     "exact": exact,
     "start": start,
     "idle": idle,

@@ -28,10 +28,10 @@ async def test_address_in_use(run_dir: Path, scratch: Path, kind: str) -> None:
     """A second broker at one address says so in one line and leaves with 1; the first works on."""
     folder = address.make_folder()
     at = address.of_folder(folder) if kind == "ipc" else f"tcp://127.0.0.1:{free_ports()}"
-    with broker(run_dir, at) as first:
+    with broker(run_dir, at, "--insecure") as first:
         async with Client(at) as client:
             assert (await client.command("status", timeout_s=DEADLINE_S)).ok
-            with broker(run_dir, at) as second:
+            with broker(run_dir, at, "--insecure") as second:
                 assert await second.code() == 1
                 (line,) = second.words().splitlines()
                 assert line.startswith(f"broker: address in use: {address.control(at)}")

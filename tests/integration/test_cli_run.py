@@ -273,7 +273,7 @@ def test_a_broker_whose_port_is_taken(tmp_path: Path) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         at = f"tcp://127.0.0.1:{taken.getsockname()[1]}"
-        done = neurond(tmp_path, "broker", "xor", "--address", at)
+        done = neurond(tmp_path, "broker", "xor", "--address", at, "--insecure")
     assert done.returncode == 1
     assert done.stderr.splitlines() == [f"neurond: address in use: {at}"]
     assert list(tmp_path.iterdir()) == []
@@ -282,7 +282,7 @@ def test_a_broker_whose_port_is_taken(tmp_path: Path) -> None:
 @pytest.mark.parametrize("host", ["nohost.invalid", "192.0.2.1"])  # RFC 2606 and RFC 5737: nobody has them
 def test_a_broker_at_an_address_of_no_machine(tmp_path: Path, host: str) -> None:
     """An address that is not this machine's is one line with one that is, and 2; no run folder is made."""
-    done = neurond(tmp_path, "broker", "xor", "--address", f"tcp://{host}:6700")
+    done = neurond(tmp_path, "broker", "xor", "--address", f"tcp://{host}:6700", "--insecure")
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert line.startswith(f"neurond: cannot bind tcp://{host}:6700: this machine has no such address; ")
@@ -291,11 +291,12 @@ def test_a_broker_at_an_address_of_no_machine(tmp_path: Path, host: str) -> None
 
 
 def test_processes_one_by_one(tmp_path: Path) -> None:
-    """The broker, the source and each group started by hand over tcp, by NEUROND_* alone, make a whole run.
+    """The broker, the source and each group started by hand over tcp with keys, by NEUROND_* alone, make a whole run.
 
     Its folder is that of `neurond run`, but for the logs, and the broker says the result.
     """
     (tmp_path / "short.yaml").write_text(neurond(tmp_path, "expand", "digits", "--set", "source.epochs=1").stdout)
+    assert neurond(tmp_path, "keys", "init", "short.yaml").returncode == 0
     where = {"NEUROND_BROKER": f"tcp://127.0.0.1:{free_port()}"}
     variables = {
         "broker": {"NEUROND_BIND": where["NEUROND_BROKER"], "NEUROND_TOPOLOGY": "short.yaml", "NEUROND_RUN": "run"},

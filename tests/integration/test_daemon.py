@@ -43,7 +43,7 @@ def test_what_is_no_address(tmp_path: Path, start: str, broker: str) -> None:
 
 def test_an_inbox_that_is_no_endpoint(tmp_path: Path) -> None:
     """So is an inbox that cannot be bound because it is none."""
-    command = [*NEUROND, "group", "h1", "--bind", "udp6://nowhere"]
+    command = [*NEUROND, "group", "h1", "--bind", "udp6://nowhere", "--insecure"]
     done = subprocess.run(
         command, cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=DEADLINE_S, check=False
     )

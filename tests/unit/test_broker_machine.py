@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from broker.machine import PROBE_S, STALLED_S, TICK_S, Broadcast, BrokerMachine, Order, Remember, Send
+from broker.rights import BURST
 from broker.words import SAVE_S
 from neurond import data
 from topology import feed, wire
@@ -163,3 +164,45 @@ def test_it_rests_when_it_is_over(machine: BrokerMachine) -> None:
         machine.tick(now)
         assert machine.next_tick(now) > now
     assert lost(machine.tick(60.0)) == []
+
+
+def told(orders: list[Order]) -> list[wire.ControlMessage]:
+    """What these orders send to single peers."""
+    return [order.message for order in orders if isinstance(order, Send)]
+
+
+def test_a_key_speaks_for_its_name_alone(machine: BrokerMachine) -> None:
+    """What a key may not say changes nothing, is counted, and answered in one line; telemetry is not answered."""
+    hello = wire.pack(wire.Hello("hidden", "group", 9, "tcp://x:1"))
+    refused = [wire.Refused("the key of 'out' is not that of 'hidden'")]
+    assert told(machine.control(b"r", hello, 1.0, "out")) == refused
+    assert told(machine.control(b"hidden", wire.pack(wire.Beat(2)), 1.0, "out")) == refused
+    stop = machine.control(b"c", wire.pack(wire.Command("1", "stop")), 1.0, "hidden")
+    assert told(stop) == [wire.Reply("1", False, error="the key of 'hidden' may not stop")]
+    report = wire.pack(wire.Telemetry("hidden", "group", 1, 1, {}, {}, {}))
+    assert machine.telemetry(report, "out") == []
+    assert machine.telemetry(report, None) == []
+    assert machine.impostors == 5
+    assert machine.registry.member("hidden").pid == 2
+    assert machine.telemetry(report, "hidden") != []
+    (reply,) = told(machine.control(b"c", wire.pack(wire.Command("2", "status")), 1.0, "hidden"))
+    assert reply.data["impostors"] == 5
+    assert reply.data["state"] == "running"
+
+
+def test_a_revoked_key_is_told_so(machine: BrokerMachine) -> None:
+    """What comes on a connection whose key has been revoked counts for nothing, a beat included."""
+    machine.control(b"hidden", wire.pack(wire.Beat(2)), 2.0, "hidden")
+    assert told(machine.control(b"hidden", wire.pack(wire.Beat(3)), 4.0, None)) == [
+        wire.Refused("a key that is revoked")
+    ]
+    assert "hidden" in lost(machine.tick(5.0))
+
+
+def test_whoever_asks_too_often_waits(machine: BrokerMachine) -> None:
+    """Beyond so many commands at once a peer is not answered, and it is counted; another one is."""
+    status = [wire.pack(wire.Command(str(n), "status")) for n in range(1000)]
+    answered = sum(len(told(machine.control(b"c", command, 1.0))) for command in status)
+    assert answered == BURST
+    assert machine.drops["asked too often"] == 1000 - BURST
+    assert told(machine.control(b"d", wire.pack(wire.Command("other", "status")), 1.0))

@@ -1,0 +1,65 @@
+"""Those who have no key, or too much to say, while a network trains: it comes to its end, and they are counted."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from neurond import data
+from tests.hammer import hammering
+from tests.integration.test_broker_process import free_ports
+from tests.keyed import ENDLESS, Intruder, network, pair_of
+from tests.waiting import comes
+from topology import address, sockets, wire
+from topology.keys import Keyring
+
+EPOCHS = 20
+HELLOS = 20_000
+
+
+@pytest.mark.timeout(180)
+async def test_strangers_hammer_at_every_door(tmp_path: Path) -> None:
+    """Three strangers that connect without end cost a run no stimulus and no process; each process counts its own."""
+    with network(tmp_path, free_ports(), f"source.epochs={EPOCHS}", topology="digits") as whole:
+        status = await whole.runs()
+        keys = Keyring(whole.keys, "monitor")
+        doors = {process["endpoint"]: keys.key_of(name) for name, process in status["processes"].items()}
+        for door in (address.control, address.telemetry_in, address.telemetry_out):
+            doors[door(whole.at)] = keys.key_of("broker")
+        with hammering({at: key for at, key in doors.items() if key is not None}):
+            said = whole.left(within_s=120)
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert summary["why"] == "finished"
+    assert summary["stimuli"] == EPOCHS * data.describe("digits").train
+    assert summary["denied"] >= 4 * len(status["processes"])
+    assert summary["impostors"] == summary["gaps"] == summary["wire_errors"] == 0
+    assert all("connections denied so far" in words for words in said.values())
+    assert summary["test_accuracy"] > 0.9
+
+
+async def test_a_flood_of_hellos_from_one_key(tmp_path: Path) -> None:
+    """A process that says hello without end is answered so often and no more; the beats of the others are heard."""
+    with network(tmp_path, free_ports(), ENDLESS) as whole:
+        await whole.runs()
+        broker = Keyring(whole.keys, "broker").public
+        hello = wire.pack(wire.Hello("source", "source", 1, "tcp://127.0.0.1:1"))
+        with Intruder(sockets.CONTROL_LINE, address.control(whole.at), broker, pair_of(whole.keys, "out")) as out:
+            for _ in range(HELLOS):
+                out.socket.send(hello)  # waits where the broker takes no more for the moment
+
+            async def counted() -> bool:
+                return bool((await whole.status())["impostors"] >= HELLOS)
+
+            await comes(counted, "all of them are counted")
+            status = await whole.status()
+            answers = 0
+            while out.socket.poll(0):
+                out.socket.recv()
+                answers += 1
+            assert 0 < answers < HELLOS / 10
+        assert status["state"] == "running"
+        assert all(process["alive"] for process in status["processes"].values())
+        assert await whole.counter("hidden", "gaps") == 0
+        await whole.stopped()
