@@ -70,6 +70,7 @@ class Control:
         self._monitor_fd = int(self._monitor.getsockopt(zmq.FD))
         self._loop.add_reader(self._dealer_fd, self._drain)
         self._loop.add_reader(self._monitor_fd, self._connection_lost)
+        self._monitor.getsockopt(zmq.EVENTS)  # a descriptor gives no edge before its socket was looked at once
         self._ask(FIRST_RETRY_S, self._loop.time() + patience_s)
 
     def welcomed(self, incarnation: int) -> None:
