@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from neurond.cli import compose, daemons, datasets, doctor, monitor, run, shell, topologies, trained
+from neurond.cli import compose, daemons, datasets, doctor, metrics, monitor, run, shell, topologies, trained
 from neurond.cli.output import out
 from neurond.cli.shell import COMPLETE_VARIABLE
 
@@ -24,6 +24,7 @@ EXAMPLES = {
     "eval": "neurond eval runs/20250131-120000-digits",
     "predict": "neurond predict runs/20250131-120000-digits inputs.csv > classes.csv",
     "monitor": "neurond monitor --broker tcp://10.0.0.2:5570",
+    "metrics": "neurond metrics --broker tcp://10.0.0.2:5570 --listen 127.0.0.1:9464",
     "doctor": "neurond doctor",
     "completion": 'eval "$(neurond completion bash)"',
 }
@@ -59,7 +60,7 @@ def verbs() -> typer.Typer:
     t = topologies
     panels = (
         ("Train and use", (run.run, trained.eval_, trained.predict)),
-        ("Watch", (monitor.monitor,)),
+        ("Watch", (monitor.monitor, metrics.metrics)),
         ("Topologies", (t.init, t.zoo, t.check, t.expand, t.graph, t.schema, compose.compose)),
         ("This machine", (doctor.doctor, shell.completion)),
     )
