@@ -59,6 +59,9 @@ COUNTERS = {
     "control_drops": Kind("control_drops", "Messages to the broker that it did not take, dropped."),
     "wire_errors": Kind("wire_errors", "Frames and messages that were none of ours, dropped."),
     "nonfinite": Kind("nonfinite", "Times that a number was not finite."),
+    "journal_bytes": Kind("journal_bytes", "Bytes written to the journal of the process."),
+    "journal_skipped": Kind("journal_skipped", "Intervals that the journal left out, for the disk was slower."),
+    "journal_failed": Kind("journal_failed", "Times that the journal could not be written."),
 }
 SUMMED = ("staleness_sum", "staleness_count")  # one summary, not two counters
 
@@ -91,6 +94,8 @@ LINKS = {
     "duplicates": Kind("link_duplicates", "Frames that came twice at this end of a link, dropped."),
     "fenced": Kind("link_fenced", "Frames of an incarnation that is over, dropped at this end of a link."),
 }
+
+PAIR = ("to", "seq", "from", "expected")  # of a link: which incarnations it joins at present, and their own numbers
 
 OWN = {  # what no telemetry holds under one name: metric -> its labels and meaning
     "broker_up": ((), "1 if the broker has answered lately."),
@@ -153,8 +158,8 @@ def _process(families: _Families, process: Process) -> None:
         if key not in LEFT_OUT:
             families.gauge(GAUGES, key, value, *labels)
     for link, counts in process.link_counts().items():
-        for key, count in counts.items():
-            families.counter(LINKS, key, count, LINK, *labels, link)
+        for key in sorted(counts.keys() - {*PAIR}):
+            families.counter(LINKS, key, counts[key], LINK, *labels, link)
 
 
 class _Families:

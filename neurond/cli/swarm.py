@@ -21,9 +21,9 @@ COMMENTS = {
 No way in from outside, and none out; encrypted between the machines. A container may join it:
 docker run --rm -it --network STACK_neurond IMAGE monitor --broker tcp://broker:5570""",
     "volumes": """\
-The run folders, of which a process reads and writes its part of each checkpoint. As it stands every machine has its
-own: training goes well, but a process away from the broker that is started again finds no checkpoint there, nor do
-eval, predict and --resume find all parts. So share the volume between the machines:
+The run folders, where each process keeps its journal and its part of each checkpoint. As it stands every machine has
+its own: a process that is started again on another machine starts from the beginning (so give it a place), and eval,
+predict and --resume do not find all parts. So share the volume between the machines where you can:
 runs: {driver_opts: {type: nfs, o: 'addr=SERVER,rw', device: ':/FOLDER'}}""",
     "configs": "The topology, handed to the broker wherever that runs.",
 }
