@@ -22,7 +22,7 @@ class ByHand:
     """The processes of digits, and the broker, in `folder`.
 
     Args:
-        folder: where the commands run; the run folder is `run` in it.
+        folder: where the commands run.
         overrides: for the broker, as `--set` takes them.
 
     """
@@ -33,9 +33,9 @@ class ByHand:
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self._overrides = [part for override in overrides for part in ("--set", override)]
 
-    def start_broker(self) -> None:
-        """The broker as a user starts it."""
-        verb = ("broker", "digits", "--address", self.address, "--run", "run", *self._overrides)
+    def start_broker(self, run: str = "run") -> None:
+        """The broker as a user starts it, with a run folder of this name."""
+        verb = ("broker", "digits", "--address", self.address, "--run", run, *self._overrides)
         self._start("broker", [*NEUROND, *verb])
 
     def start_broker_again(self) -> None:
@@ -44,11 +44,12 @@ class ByHand:
         self._start("broker", [sys.executable, "-m", "broker", *options])
 
     def start_processes(self) -> None:
-        """The source and the groups; returns when the network trains."""
+        """The source and the groups; returns when the network trains, or has trained already."""
+        before = self._said("broker: running\n")
         for name in DIGITS:
             verb = [name] if name == "source" else ["group", name]
             self._start(name, [*NEUROND, *verb, "--broker", self.address])
-        until(lambda: self.status().get("state") == "running", "the network is complete")
+        until(lambda: self._said("broker: running\n") > before, "the network is complete")
 
     def kill(self, name: str) -> None:
         """SIGKILL to one process; returns when it is gone."""
@@ -70,6 +71,10 @@ class ByHand:
             process.terminate()
         self.wait()
         address.remove_folder(Path(self.address.removeprefix("ipc://")))
+
+    def _said(self, line: str) -> int:
+        """How often the brokers have said this."""
+        return (self.folder / "broker.log").read_text().count(line)
 
     def _start(self, name: str, command: Sequence[str]) -> None:
         with (self.folder / f"{name}.log").open("ab") as log:

@@ -80,6 +80,20 @@ def test_a_run_from_before_its_broker_to_after_its_end(tmp_path: Path) -> None:
         assert serving.process.wait(DEADLINE_S) == 0
 
 
+def test_the_next_run(tmp_path: Path) -> None:
+    """A run that begins at the same address when the first has ended is followed from its beginning."""
+    with by_hand(tmp_path, "source.epochs=2") as network, exporter(tmp_path, network.address) as serving:
+        for run in ("first", "second"):
+            network.start_broker(run)
+            network.start_processes()
+            network.wait()
+            stimuli = json.loads((tmp_path / run / "summary.json").read_text())["stimuli"]
+            until(lambda n=stimuli: of(serving.samples(), "neurond_confirmed_total") == n, "the last figures")
+            until(lambda: not serving.samples()["neurond_broker_up"], "the broker has left")
+            found = {label for name in serving.samples() for label in re.findall(r'run="(\w+)"', name)}
+            assert found == {run}
+
+
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
 def test_promtool_finds_no_fault(tmp_path: Path) -> None:
     """Prometheus' own tool has nothing to say about names, types, units and words, nor about our configuration."""
