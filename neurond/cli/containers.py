@@ -167,15 +167,19 @@ def _composed(stack: Stack, every: CommentedMap, service: Service) -> CommentedM
     body["healthcheck"] = _health(interval="2s") if broker else _health(service.name, interval="10s")
     if not broker:
         body["depends_on"] = {"broker": one_line({"condition": "service_healthy"})}
+    deploy = deployment(service)  # compose heeds the limits of it
+    return merging(every, {**body, "deploy": deploy} if deploy else body)
+
+
+def deployment(service: Service) -> dict[str, Any]:
+    """Where a service is to run and what it may take, as its `deploy` section says it; empty for no matter."""
+    made: dict[str, Any] = {}
+    if service.host:
+        made["placement"] = {"constraints": words(f"node.hostname == {service.host}")}
     if service.limits:
-        body["deploy"] = {"resources": resources(service)}
-    return merging(every, body)
-
-
-def resources(service: Service) -> dict[str, Any]:
-    """The limits of a service, as its `deploy` section takes them."""
-    found = {key: quoted(f"{value:g}") if key == "cpus" else value for key, value in service.limits.items()}
-    return {"limits": one_line(found)}
+        limits = {key: quoted(f"{value:g}") if key == "cpus" else value for key, value in service.limits.items()}
+        made["resources"] = {"limits": one_line(limits)}
+    return made
 
 
 def _health(*names: str, interval: str) -> dict[str, Any]:

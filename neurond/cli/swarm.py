@@ -11,7 +11,7 @@ from typing import Any
 from ruamel.yaml.comments import CommentedMap
 
 from neurond.cli.composefile import apart, block, explained, merging, one_line, quoted, text, words
-from neurond.cli.containers import IMAGE, RUNS, Service, Stack, resources, services
+from neurond.cli.containers import IMAGE, RUNS, Service, Stack, deployment, services
 
 VERSION = "3.8"  # of the format: `docker stack deploy` before 25 takes a file without one for the oldest
 CONFIG = "topology"
@@ -73,8 +73,4 @@ def _deployed(stack: Stack, every: CommentedMap, service: Service) -> CommentedM
     again = {"condition": "none"} if broker else {"condition": "on-failure", "delay": "1s"}
     # Names lead to the containers themselves: a virtual address would forget a link that is idle for a while.
     deploy: dict[str, Any] = {"replicas": 1, "endpoint_mode": "dnsrr", "restart_policy": one_line(again)}
-    if service.host:
-        deploy["placement"] = {"constraints": words(f"node.hostname == {service.host}")}
-    if service.limits:
-        deploy["resources"] = resources(service)
-    return merging(every, {**body, "deploy": deploy})
+    return merging(every, {**body, "deploy": {**deploy, **deployment(service)}})

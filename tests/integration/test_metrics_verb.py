@@ -19,7 +19,7 @@ import pytest
 
 from tests.byhand import ENDLESS, by_hand
 from tests.command import DEADLINE_S, NEUROND, environment, neurond
-from tests.unit.test_metrics import DEPLOY, queried
+from tests.dashboard import DEPLOY, queried
 from tests.waiting import until
 
 
@@ -165,3 +165,11 @@ def test_a_port_in_use(tmp_path: Path) -> None:
         )
     told = neurond(tmp_path, "metrics", "--listen", "everywhere")
     assert (told.returncode, told.stderr) == (2, "neurond: 'everywhere' is no HOST:PORT, such as 127.0.0.1:9464\n")
+
+
+def test_without_the_extra(tmp_path: Path) -> None:
+    """Where prometheus-client is not installed, one line says how to get it, and the verb leaves with 1."""
+    (tmp_path / "prometheus_client.py").write_text("raise ImportError('hidden by a test')\n")
+    told = neurond(tmp_path, "metrics")
+    said = "neurond: prometheus-client is not installed: pip install 'neurond[metrics]'\n"
+    assert (told.returncode, told.stderr) == (1, said)

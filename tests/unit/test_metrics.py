@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -15,10 +14,10 @@ from monitor import metrics as served
 from monitor.metrics import metrics
 from monitor.view import View
 from neurond.cli.metrics import LISTEN
+from tests.dashboard import DEPLOY, dashboard, queried
 from topology.wire import Event, Telemetry
 
 ROOT = Path(__file__).parents[2]
-DEPLOY = ROOT / "monitor" / "deploy"
 STATUS = {"run": "digits", "state": "running", "generation": 3, "wire_errors": 0, "drops": {"full peer": 2}}
 
 
@@ -125,19 +124,6 @@ def test_every_counter_of_the_processes_has_its_words() -> None:
 
 
 # --- what is deployed beside it -----------------------------------------------------------------------
-
-
-def dashboard() -> dict[str, Any]:
-    """The dashboard as Grafana reads it."""
-    found: dict[str, Any] = json.loads((DEPLOY / "grafana" / "dashboards" / "neurond.json").read_text("utf-8"))
-    return found
-
-
-def queried() -> set[str]:
-    """Every metric that the dashboard asks for."""
-    asked = [target["expr"] for panel in dashboard()["panels"] for target in panel["targets"]]
-    asked += [variable["definition"] for variable in dashboard()["templating"]["list"]]
-    return {name for query in asked for name in re.findall(r"neurond_\w+", query)}
 
 
 def test_every_query_of_the_dashboard_is_served() -> None:
