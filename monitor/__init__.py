@@ -5,8 +5,10 @@
     figures.py     numbers as a person reads them
     render.py      a view -> the live display and plain lines, still pure
     comparison.py  a summary -> the table against the dense equivalent, still pure
+    metrics.py     a view -> the metrics of Prometheus, still pure; deploy/ has the configuration to look at them
     picture.py     what a display showed, as an SVG
     client.py      subscribes to a broker and commands it
+    follow.py      a run that goes on elsewhere: waits for its broker, and again when that is started anew
     progress.py    shows a run while it goes on: live on a terminal, plain lines elsewhere
 
 `View` needs no terminal library, so nothing is imported here.

@@ -71,6 +71,9 @@ class Process:
     before: dict[str, int] = field(default_factory=dict)  # counted by incarnations that are gone
     restarts: int = 0  # processes that have taken the place of the one before
     gauges: dict[str, float] = field(default_factory=dict)
+    links: dict[str, dict[str, int]] = field(default_factory=dict)  # as `counters`, for each end of a link
+    links_before: dict[str, dict[str, int]] = field(default_factory=dict)
+    cpu_before_s: float = 0.0
     marks: deque[Mark] = field(default_factory=deque)
 
     def hear(self, t: Telemetry, now: float) -> bool:
@@ -82,11 +85,13 @@ class Process:
             taken_up = t.counters if self.counters and t.gauges.get("restored") else {}
             for key, n in self.counters.items():
                 self.before[key] = self.before.get(key, 0) + max(0, n - taken_up.get(key, 0))
+            self.links_before = self.link_counts()
+            self.cpu_before_s = self.cpu_s()
             self.marks.clear()
             self.state = "running"
             self.begin(t.incarnation)
         self.role, self.incarnation, self.seq, self.heard = t.role, t.incarnation, t.seq, now
-        self.counters = dict(t.counters)
+        self.counters, self.links = dict(t.counters), t.links
         self.gauges = {k: float(v) for k, v in t.gauges.items() if math.isfinite(v)}
         self.marks.append((now, self.counters, self.gauges.get("cpu_s")))
         while len(self.marks) > 2 and now - self.marks[0][0] > RATE_WINDOW_S:
@@ -106,6 +111,19 @@ class Process:
         if key not in self.counters and key not in self.before:
             return None
         return self.counters.get(key, 0) + self.before.get(key, 0)
+
+    def link_counts(self) -> dict[str, dict[str, int]]:
+        """The counters of its ends of links, over all incarnations."""
+        counts = {link: dict(before) for link, before in self.links_before.items()}
+        for link, counters in self.links.items():
+            mine = counts.setdefault(link, {})
+            for key, n in counters.items():
+                mine[key] = mine.get(key, 0) + n
+        return counts
+
+    def cpu_s(self) -> float:
+        """Seconds of CPU, over all incarnations."""
+        return self.cpu_before_s + self.gauges.get("cpu_s", 0.0)
 
     def rate(self, key: str) -> float | None:
         """Counts a second over the last `RATE_WINDOW_S`; None before two reports."""

@@ -147,6 +147,11 @@ class View:
     # --- questions ------------------------------------------------------------------------------------
 
     @property
+    def processes(self) -> tuple[Process, ...]:
+        """What is known of each process, in the order of the plan."""
+        return tuple(self._processes.values())
+
+    @property
     def source(self) -> Process | None:
         """The process that said it is the source."""
         return next((p for p in self._processes.values() if p.role == "source"), None)

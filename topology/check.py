@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from topology.errors import Marks, Problem, guess, guessed, quote
-from topology.graph import Graph
+from topology.graph import Graph, shard_names
 from topology.plan import SOURCE
 
 if TYPE_CHECKING:
@@ -62,12 +62,22 @@ def check_structure(data: Mapping[str, Any], marks: Marks) -> list[Problem]:
         problems += _left_out(graph, reads if isinstance(reads, str) else None, marks)
     problems += _memories(groups, _mapping(data.get("source")).get("window", 128), marks)
     problems += _limits(groups, pairs, marks)
+    problems += _strangers(data, groups, marks)
     return problems
 
 
 def remarks(topology: Topology) -> list[Problem]:
     """What is allowed, and yet not likely to be meant."""
-    return [*_bounded_readout(topology), *_cools_for_nothing(topology)]
+    return [*_bounded_readout(topology), *_cools_for_nothing(topology), *_for_containers(topology)]
+
+
+def _for_containers(topology: Topology) -> Iterator[Problem]:
+    if topology.place:
+        message = "neurond run starts every process on this machine"
+        yield topology.problem(("place",), message, "`neurond compose --swarm` places them")
+    if topology.limits:
+        message = "neurond run sets its processes no limits"
+        yield topology.problem(("limits",), message, "`neurond compose` does")
 
 
 def _bounded_readout(topology: Topology) -> Iterator[Problem]:
@@ -198,6 +208,17 @@ def _limits(groups: Mapping[str, Any], pairs: list[tuple[str, str]], marks: Mark
     if links > MAX_LINKS:
         message = f"{links:,} links between processes, shards included, are more than {MAX_LINKS:,}"
         yield marks.problem(("links",), message, key=True)
+
+
+def _strangers(data: Mapping[str, Any], groups: Mapping[str, Any], marks: Marks) -> Iterator[Problem]:
+    """Names of processes that are placed or limited, and that are none."""
+    known = [SOURCE, "broker", *groups]
+    count = {group: min(1000, _count(body, "shards")) for group, body in groups.items()}
+    shards = {name for group in groups for name in shard_names(group, count[group])}
+    for key in ("place", "limits"):
+        for name in _mapping(data.get(key)):
+            if name not in known and name not in shards:
+                yield marks.problem((key, name), f"unknown process {quote(name)}", guess(name, known), key=True)
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

@@ -177,7 +177,7 @@ def _override(data: dict[str, Any], marks: Marks, override: str, env: Mapping[st
     for depth, key in enumerate(path):
         section = section_at(path[:depth])
         known: Iterable[str] = section.model_fields if section else here
-        if key not in known:
+        if key not in known and path[:depth] not in (("place",), ("limits",)):  # whose names `check` knows
             kind = path[0][:-1] if depth == 1 and path[0] in ("groups", "links") else "key"
             return wrong(f"unknown {kind} {quote(key)}", guess(key, known))
         if depth == len(path) - 1:

@@ -10,12 +10,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from topology.load import zoo
+from topology.section import LEAST_MEMORY_MB
 from topology.write import json_schema
 
 Schema = dict[str, Any]
 
 _SECTIONS = (  # heading, definition in the schema, keys that stand in a section of their own
-    ("The file", None, ("source", "groups", "loss", "links", "defaults")),
+    ("The file", None, ("source", "groups", "loss", "links", "limits", "defaults")),
     ("source", "Source", ()),
     ("groups.NAME", "Group", ("optimizer", "update")),
     ("groups.NAME.optimizer", "Optimizer", ()),
@@ -24,6 +25,7 @@ _SECTIONS = (  # heading, definition in the schema, keys that stand in a section
     ("loss.notify", "LossNotify", ()),
     ("links.'PRE -> POST'", "Link", ("notify",)),
     ("links.'PRE -> POST'.notify", "Notify", ()),
+    ("limits.NAME", "Limits", ()),
     ("defaults", "Defaults", ("group", "link")),
 )
 
@@ -102,9 +104,11 @@ def _values(value: Schema) -> str:
         return f"`{given['const']}`"
     if "enum" in given:
         return ", ".join(f"`{word}`" for word in given["enum"])
-    kind = {"integer": "whole number", "number": "number", "string": "text"}[given["type"]]
+    kind = {"integer": "whole number", "number": "number", "string": "text", "object": "mapping"}[given["type"]]
     if kind == "text" and "(ms|s|m|h)" in given.get("pattern", ""):
         return "duration, `off`" if "off" in given["pattern"] else "duration"
+    if kind == "text" and given.get("pattern", "").endswith("(m|g)$"):
+        return f"from {LEAST_MEMORY_MB}m"
     bounds = (("minimum", "from"), ("exclusiveMinimum", "above"), ("maximum", "to"), ("exclusiveMaximum", "below"))
     return " ".join((kind, *(f"{word} {_number(given[bound])}" for bound, word in bounds if bound in given)))
 

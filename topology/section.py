@@ -28,11 +28,17 @@ from topology.plan import SOURCE
 RESERVED = (SOURCE, "loss", "broker", "monitor")
 """Names of processes and places that no group may take."""
 
+LEAST_MEMORY_MB = 64
+"""Mebibytes without which a container is killed before it has loaded its plan."""
+
 NEEDS = "needs"
 """Type of the error that a key is missing which another one asks for."""
 
 _NAME = r"^[A-Za-z][A-Za-z0-9_-]{0,31}$"
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*(ms|s|m|h)")
+_HOST = r"[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?"
+_MEMORY = re.compile(r"([0-9]{1,7})(m|g)")
+_MEBIBYTES = {"m": 1, "g": 1024}
 _SECONDS = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -68,6 +74,21 @@ def _interval(value: Any) -> Any:
     return value if value == "off" else _checked_duration(value, ", or off")
 
 
+def _host(value: Any) -> Any:
+    if isinstance(value, str) and not re.fullmatch(_HOST, value):
+        fail(f"{quote(value)} is no name of a host", "write it as `docker node ls` or `hostname` does")
+    return value
+
+
+def _memory(value: Any) -> Any:
+    match = _MEMORY.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        fail(f"expected an amount of memory, got {quote(value)}", "write 256m or 2g")
+    if int(match[1]) * _MEBIBYTES[match[2]] < LEAST_MEMORY_MB:
+        fail(f"{value} is not enough to start in", f"a process needs {LEAST_MEMORY_MB}m at least")
+    return value
+
+
 def is_name(text: str) -> bool:
     """Whether `text` may name a group or a topology."""
     return re.fullmatch(_NAME, text) is not None and not text.endswith("\n")
@@ -96,6 +117,10 @@ Interval = Annotated[
     str,
     BeforeValidator(_interval),
     WithJsonSchema({"type": "string", "pattern": r"^(off|[0-9]+(\.[0-9]+)?\s*(ms|s|m|h))$"}),
+]
+Host = Annotated[str, BeforeValidator(_host), WithJsonSchema({"type": "string", "pattern": f"^{_HOST}$"})]
+Memory = Annotated[
+    str, BeforeValidator(_memory), WithJsonSchema({"type": "string", "pattern": f"^{_MEMORY.pattern}$"})
 ]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 Stimuli = Annotated[int, Field(ge=0, le=1_000_000_000)]

@@ -18,7 +18,9 @@ from topology.section import (
     Count,
     Duration,
     GroupName,
+    Host,
     Interval,
+    Memory,
     Name,
     Section,
     Share,
@@ -247,6 +249,15 @@ class Loss(Section):
     """The loss' gradient passes this rule before anything else happens."""
 
 
+class Limits(Section):
+    """What a process may take of its machine at most, where it runs as a container."""
+
+    cpus: Annotated[float, Field(gt=0, le=1024)] | None = None
+    """Cores; 0.5 is half of one."""
+    memory: Memory | None = None
+    """Memory, such as 256m or 2g. A process that takes more is killed."""
+
+
 class Topology(Section):
     """A whole network: every default merged in, every value checked."""
 
@@ -263,6 +274,11 @@ class Topology(Section):
     loss: Loss
     links: Annotated[dict[str, Link], Field(min_length=1)]
     """`pre -> post`: body; the body may be empty."""
+    place: dict[str, Host] = Field(default_factory=dict)
+    """`NAME: HOST`, for `neurond compose --swarm`: which machine runs it; without it, any that has room. NAME is a
+    group, a shard such as h2.0 (which wins over its group), `source` or `broker`."""
+    limits: dict[str, Limits] = Field(default_factory=dict)
+    """`NAME: limits`, for containers. NAME as in `place`."""
 
     _marks: Marks | None = PrivateAttr(None)
 
@@ -285,8 +301,11 @@ class Topology(Section):
     def written(self) -> dict[str, Any]:
         """The whole topology as plain maps, in the order people write them."""
         plain = super().written()
-        for key in ("groups", "links"):
+        for key in ("groups", "links", "limits"):
             plain[key] = {name: body.written() for name, body in plain[key].items()}
+        for key in ("place", "limits"):
+            if not plain[key]:
+                del plain[key]
         for name, body in plain["groups"].items():
             first = {"size": body.pop("size"), "neuron": body.pop("neuron"), "shards": body.pop("shards")}
             plain["groups"][name] = first | body

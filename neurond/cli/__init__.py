@@ -11,7 +11,11 @@
     keys.py        keys init, show, revoke
     doctor.py      doctor
     shell.py       completion
+    monitor.py     monitor            metrics.py  metrics
+    compose.py     compose: containers.py for one machine, watchers.py what looks at them, swarm.py for several;
+                   composefile.py is how they are written
     daemons.py     broker, source, group: handed to their light entry points before typer is imported
+    witness.py     what the verb broker writes of its own run
 
 Nothing heavy is imported before a verb needs it, so that `--help` is quick and `run` starts processes early.
 """

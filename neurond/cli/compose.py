@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,13 +15,21 @@ from neurond.errors import WrongUse
 
 if TYPE_CHECKING:
     from neurond.cli.containers import Place
+    from topology.spec import Topology
 
 EMBEDDED = ("digits", "xor")
 SIGNED = "written by `neurond compose`"
 HEAD = (
     f"The network {{name}} as containers, {SIGNED}: change the topology, not this file.",
     "`docker-compose up` trains it to its end, prints the result and exits.",
+    "`docker-compose run --rm monitor` shows it live; with `--profile metrics` Grafana does, at 127.0.0.1:3000.",
 )
+HEAD_SWARM = (
+    f"The network {{name}} as a stack of a swarm, {SIGNED}: change the topology, not this file.",
+    "`docker stack deploy --compose-file FILE STACK` trains it to its end, `docker service logs STACK_broker` has",
+    "the result, and `docker stack rm STACK` removes it. Each machine needs the image.",
+)
+DATA_THERE = "Broker and source read the data at the path below: it must be there on the machines that they run on."
 
 
 def compose(
@@ -32,11 +41,16 @@ def compose(
     image: Annotated[
         str | None, typer.Option(metavar="NAME", help="Use this image; else it is built from the file's own folder.")
     ] = None,
+    swarm: Annotated[
+        bool, typer.Option("--swarm", help="For several machines: a stack file for `docker stack deploy`.")
+    ] = False,
     set_: Set = None,
 ) -> None:
     """Write the docker-compose.yml that runs a topology as containers."""
     from neurond import launch
     from neurond.cli import containers
+    from neurond.cli.composefile import written
+    from neurond.cli.swarm import swarm_file
     from topology.files import write_whole
     from topology.load import load, zoo
 
@@ -48,21 +62,50 @@ def compose(
         launch.planned(topology, None)
     _check_names(containers.processes(topology))
     folder = Path.cwd() if output is None else output.absolute().parent
-    named, files = file, []
-    if file not in zoo():
-        named = f"{containers.HOME}/{Path(file).name}"
-        files.append(_place(file, named, folder))
-    if path:
-        files.append(_place(path, containers.in_container(path), folder))
-    stack = containers.Stack(topology, named, files, fetched, overrides, image)
-    text = containers.compose(stack, [line.format(name=topology.name) for line in HEAD])
+    ready = file in zoo()
+    named = file if ready else f"{containers.HOME}/{Path(file).name}"
+    stack = containers.Stack(
+        topology,
+        named,
+        None if ready else _place(file, named, folder),
+        _place(path, containers.in_container(path), folder) if path else None,
+        fetched,
+        overrides,
+        image,
+        **({} if image is None else {"deploy": str(_deploy())}),
+    )
+    if swarm:
+        digest = "" if ready else hashlib.sha256(Path(file).read_bytes()).hexdigest()[:12]
+        head = [*HEAD_SWARM, *([DATA_THERE] if path or fetched else [])]
+        document = swarm_file(stack, digest)
+    else:
+        _say_one_machine(topology)
+        head = [*HEAD]
+        document = containers.compose_file(stack)
+    text = written(document, [line.format(name=topology.name) for line in head])
     if output is None:
         out(text)
         return
     _check_ours(output)
     write_whole(output, text.encode())
     say(f"wrote {output}")
-    suggest(f"docker-compose --file {output} up")
+    if swarm:
+        suggest(f"docker stack deploy --compose-file {output} {topology.name}")
+    else:
+        suggest(f"docker-compose --file {output} up")
+
+
+def _deploy() -> Path:
+    """The configuration of Prometheus and Grafana as it is installed."""
+    from importlib.resources import files
+
+    return Path(str(files("monitor"))) / "deploy"
+
+
+def _say_one_machine(topology: Topology) -> None:
+    if topology.place:
+        message = "docker-compose starts every process on one machine"
+        say(f"warning: {topology.problem(('place',), message, '--swarm places them')}")
 
 
 def _check_ours(output: Path) -> None:
@@ -73,11 +116,15 @@ def _check_ours(output: Path) -> None:
 
 def _check_names(processes: list[str]) -> None:
     """Containers find each other by name, and names of hosts know no capitals."""
+    from neurond.cli.watchers import NAMES
+
     seen: dict[str, str] = {}
     for name in processes:
         other = seen.setdefault(name.lower(), name)
         if other != name:
             raise WrongUse(f"groups {other!r} and {name!r} would be one host: rename one of them")
+        if name.lower() in NAMES:
+            raise WrongUse(f"group {name!r} has the name of a container that watches: rename it")
 
 
 def _place(path: str, there: str, folder: Path) -> Place:

@@ -1,21 +1,19 @@
-"""A topology as a compose file: the broker, the source and each group process as a service on a private network.
+"""A topology as containers: the broker, the source and each group process as a service, whatever runs them.
 
-The file is read by docker-compose 1.27 and newer and by the plugin `docker compose`.
+`compose_file` writes these for docker-compose 1.28 and newer and the plugin `docker compose`; `swarm.py` for a swarm.
 """
 
 from __future__ import annotations
 
-import io
 import posixpath
-import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.scalarstring import DoubleQuotedScalarString
+from ruamel.yaml.comments import CommentedMap
 
+from neurond.cli.composefile import apart, block, explained, merging, one_line, quoted, text, words
+from neurond.cli.watchers import BROKER_ADDRESS, NETWORKS, VOLUMES, WITHOUT_KEYS, watchers
 from topology.address import DEFAULT_PORT
 from topology.graph import shard_names
 
@@ -27,10 +25,6 @@ RUNS, DATA = "/runs", "/data"  # run folders and data sets in the containers
 INBOX_PORT = 5600  # each container has an address of its own, so the port may be the same
 DATA_SETS = "${NEUROND_DATA:-./data}"  # the host's folder of mnist/ and fashion-mnist/
 BASE, IMAGE = "${NEUROND_BASE:-python:3.11-slim}", "${NEUROND_IMAGE:-neurond}"  # what is built, and from what
-WITHOUT_KEYS = {"NEUROND_INSECURE": DoubleQuotedScalarString("1")}  # nobody else is on the network of a stack
-
-_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*")
-_WORDS = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,49 +37,45 @@ class Place:
     @property
     def mount(self) -> dict[str, Any]:
         """It, as a read-only volume. The long form: a path may hold a colon."""
-        return {"type": "bind", "source": self.here, "target": self.there, "read_only": True}
+        return {"type": "bind", "source": text(self.here), "target": text(self.there), "read_only": True}
 
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """What a compose file is made from.
+    """What the containers of a network are made from.
 
     Args:
         topology: the network, checked.
         named: what the broker is to load: a name of the zoo, or a file in the container.
-        files: of the host, that broker and source read.
+        file: of the topology, on the host, if it is none of the zoo.
+        data: a file of the host that broker and source read.
         data_sets: mount the folder of data sets that have a name.
         overrides: `KEY=VALUE`, for the broker.
         image: a ready image; None builds one from the folder of the compose file.
+        deploy: folder of the configuration of Prometheus and Grafana, as the compose file names it.
 
     """
 
     topology: Topology
     named: str
-    files: Sequence[Place] = ()
+    file: Place | None = None
+    data: Place | None = None
     data_sets: bool = False
     overrides: Sequence[str] = ()
     image: str | None = None
+    deploy: str = "./monitor/deploy"
 
 
-class _Merge(str):
-    """The key that merges another map: plain text of that spelling would be quoted."""
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One process as a container."""
 
-
-def _merge(representer: Any, key: _Merge) -> Any:
-    return representer.represent_scalar("tag:yaml.org,2002:merge", str(key))
-
-
-def compose(stack: Stack, head: Iterable[str]) -> str:
-    """The compose file as text, below the lines of `head` as comments."""
-    yaml = YAML(typ="rt", pure=True)
-    yaml.width = 1 << 16
-    yaml.indent(mapping=2, sequence=4, offset=2)
-    yaml.representer.add_representer(_Merge, _merge)
-    text = io.StringIO()
-    text.writelines(f"# {line}".rstrip() + "\n" for line in head)
-    yaml.dump(_document(stack), text)
-    return text.getvalue()
+    name: str
+    command: tuple[str, ...]
+    environment: Mapping[str, Any]
+    mounts: Sequence[Mapping[str, Any]] = ()
+    limits: Mapping[str, Any] = field(default_factory=dict)  # cpus, memory
+    host: str = ""  # where it is to run; empty for anywhere
 
 
 def processes(topology: Topology) -> list[str]:
@@ -93,125 +83,108 @@ def processes(topology: Topology) -> list[str]:
     return [name for group, body in topology.groups.items() for name in shard_names(group, body.shards)]
 
 
-def _document(stack: Stack) -> CommentedMap:
-    every = _every(stack)
-    every.yaml_set_anchor("process", always_dump=True)
-    services = CommentedMap({"broker": _service(every, _broker(stack)), "source": _service(every, _source(stack))})
+def services(stack: Stack) -> Iterator[Service]:
+    """Every process of a network, the broker first."""
+    data = [stack.data.mount] if stack.data else []
+    data += [{**Place("", DATA).mount, "source": DATA_SETS}] if stack.data_sets else []
+    data_dir = {"NEUROND_DATA": DATA} if stack.data_sets else {}
+    broker = {"NEUROND_TOPOLOGY": text(stack.named), "NEUROND_BIND": f"tcp://0.0.0.0:{DEFAULT_PORT}"}
+    overrides = (part for override in stack.overrides for part in ("--set", override))
+    yield _service(stack, "broker", ("broker", *overrides), broker | data_dir, data)
+    yield _service(stack, "source", ("source",), _member("source") | data_dir, data)
     for name in processes(stack.topology):
-        services[_text(name)] = _service(every, {"command": _flow("group", name), **_member(name)})
-    document = CommentedMap({"x-process": every, "services": services})
-    document["networks"] = CommentedMap({"neurond": _one_line({"internal": True})})
-    document["volumes"] = CommentedMap({"runs": CommentedMap()})
-    for key, words in (
-        ("services", "The broker hands out the plan, watches the others, and prints the result."),
-        ("networks", "No way in from outside, and none out."),
-        ("volumes", "The run folders, one a run: docker-compose run --rm broker eval /runs/..."),
-    ):
-        document.yaml_set_comment_before_after_key(key, before="\n" + words)
-    for name in list(services)[1:]:
-        services.yaml_set_comment_before_after_key(name, before="\n")
-    return document
+        yield _service(stack, name, ("group", name), _member(name), [])
 
 
-def _every(stack: Stack) -> CommentedMap:
-    """What all services have in common."""
-    image = DoubleQuotedScalarString(IMAGE) if stack.image is None else _text(stack.image)
-    made = CommentedMap({"image": image})
+def _member(name: str) -> dict[str, Any]:
+    """What the source and the groups have in common: they find the broker and are found by name."""
+    return {
+        "NEUROND_BROKER": BROKER_ADDRESS,
+        "NEUROND_BIND": f"tcp://0.0.0.0:{INBOX_PORT}",
+        "NEUROND_ADVERTISE": text(name),
+    }
+
+
+def _service(
+    stack: Stack, name: str, command: tuple[str, ...], environment: dict[str, Any], mounts: list[dict[str, Any]]
+) -> Service:
+    """A process with what all of them have: what the topology allows it. Secrets of its own would be added here."""
+    whole = name.partition(".")[0]
+    limits = stack.topology.limits.get(name) or stack.topology.limits.get(whole)
+    host = stack.topology.place.get(name) or stack.topology.place.get(whole, "")
+    return Service(name, command, environment | WITHOUT_KEYS, mounts, limits.written() if limits else {}, host)
+
+
+# --- for docker-compose -------------------------------------------------------------------------------
+
+
+def compose_file(stack: Stack) -> CommentedMap:
+    """The network as a compose file."""
+    every = hardened(stack)
+    every.yaml_set_anchor("process", always_dump=True)
+    made = CommentedMap((text(service.name), _composed(stack, every, service)) for service in services(stack))
+    made.update((name, merging(every, body) if ours else body) for name, body, ours in watchers(stack.deploy))
+    document = CommentedMap({"x-process": every, "services": apart(made)})
+    document["networks"] = block({"neurond": one_line({"internal": True}), **NETWORKS})
+    document["volumes"] = block({"runs": {}, **VOLUMES})
+    comments = {
+        "services": "The broker hands out the plan, watches the others, and prints the result.",
+        "networks": "No way into the network's own from outside, and none out; `watch` is for the profile metrics.",
+        "volumes": "The run folders, one a run: docker-compose run --rm broker eval /runs/...",
+    }
+    return explained(document, comments)
+
+
+def hardened(stack: Stack) -> CommentedMap:
+    """What all our services have in common."""
+    made = CommentedMap({"image": quoted(IMAGE) if stack.image is None else text(stack.image)})
     if stack.image is None:
-        made["build"] = CommentedMap({"context": ".", "args": CommentedMap({"BASE": DoubleQuotedScalarString(BASE)})})
+        made["build"] = block({"context": ".", "args": {"BASE": quoted(BASE)}})
     made.update(
         {
             "init": True,
-            "restart": "on-failure:3",
+            "restart": "on-failure",
             "stop_grace_period": "5s",
             "read_only": True,
-            "tmpfs": _flow("/tmp"),
-            "cap_drop": _flow("ALL"),
-            "security_opt": _flow("no-new-privileges:true"),
-            "networks": _flow("neurond"),
+            "tmpfs": words("/tmp"),
+            "cap_drop": words("ALL"),
+            "security_opt": words("no-new-privileges:true"),
+            "networks": words("neurond"),
         }
     )
     return made
 
 
-def _broker(stack: Stack) -> dict[str, Any]:
-    command = ["broker", *(part for override in stack.overrides for part in ("--set", override))]
-    listen = f"tcp://0.0.0.0:{DEFAULT_PORT}"
-    return {
-        "command": _flow(*command),
-        "restart": DoubleQuotedScalarString("no"),  # what it exits with is how the run ended
-        "environment": {
-            "NEUROND_TOPOLOGY": _text(stack.named),
-            "NEUROND_BIND": listen,
-            **WITHOUT_KEYS,
-            **_data_dir(stack),
-        },
-        "volumes": _volumes(stack, stack.files),
-        "healthcheck": _health(interval="2s"),
-    }
+def _composed(stack: Stack, every: CommentedMap, service: Service) -> CommentedMap:
+    broker = service.name == "broker"
+    body: dict[str, Any] = {"command": words(*service.command)}
+    if broker:
+        body["restart"] = quoted("no")  # what it exits with is how the run ended
+    body["environment"] = dict(service.environment)
+    mounts = [stack.file.mount] if broker and stack.file else []
+    body["volumes"] = ["runs:" + RUNS, *(block(mount) for mount in (*mounts, *service.mounts))]
+    # The broker's answer lets the others start, so it is asked for often.
+    body["healthcheck"] = _health(interval="2s") if broker else _health(service.name, interval="10s")
+    if not broker:
+        body["depends_on"] = {"broker": one_line({"condition": "service_healthy"})}
+    deploy = deployment(service)  # compose heeds the limits of it
+    return merging(every, {**body, "deploy": deploy} if deploy else body)
 
 
-def _source(stack: Stack) -> dict[str, Any]:
-    member = _member("source")
-    member["environment"] |= _data_dir(stack)
-    data = [place for place in stack.files if place.there != stack.named]
-    return {"command": _flow("source"), **member, "volumes": _volumes(stack, data)}
-
-
-def _member(name: str) -> dict[str, Any]:
-    """What the source and the groups have in common: found by name, and alive if the broker says so."""
-    return {
-        "environment": {
-            "NEUROND_BROKER": f"tcp://broker:{DEFAULT_PORT}",
-            "NEUROND_BIND": f"tcp://0.0.0.0:{INBOX_PORT}",
-            "NEUROND_ADVERTISE": _text(name),
-            **WITHOUT_KEYS,
-        },
-        "volumes": ["runs:" + RUNS],
-        "healthcheck": _health(name, interval="10s"),
-        "depends_on": {"broker": _one_line({"condition": "service_healthy"})},
-    }
+def deployment(service: Service) -> dict[str, Any]:
+    """Where a service is to run and what it may take, as its `deploy` section says it; empty for no matter."""
+    made: dict[str, Any] = {}
+    if service.host:
+        made["placement"] = {"constraints": words(f"node.hostname == {service.host}")}
+    if service.limits:
+        limits = {key: quoted(f"{value:g}") if key == "cpus" else value for key, value in service.limits.items()}
+        made["resources"] = {"limits": one_line(limits)}
+    return made
 
 
 def _health(*names: str, interval: str) -> dict[str, Any]:
-    test = _flow("CMD", "neurond", "status", *names)
+    test = words("CMD", "neurond", "status", *names)
     return {"test": test, "interval": interval, "timeout": "5s", "retries": 3, "start_period": "30s"}
-
-
-def _data_dir(stack: Stack) -> dict[str, str]:
-    return {"NEUROND_DATA": DATA} if stack.data_sets else {}
-
-
-def _volumes(stack: Stack, files: Iterable[Place]) -> list[Any]:
-    mounts = [{key: _text(value) for key, value in place.mount.items()} for place in files]
-    if stack.data_sets:
-        mounts.append(Place(DATA_SETS, DATA).mount)
-    return ["runs:" + RUNS, *mounts]
-
-
-def _service(every: CommentedMap, body: Mapping[str, Any]) -> CommentedMap:
-    blocks = {key: CommentedMap(value) if type(value) is dict else value for key, value in body.items()}
-    return CommentedMap({_Merge("<<"): every, **blocks})
-
-
-def _flow(*items: str) -> CommentedSeq:
-    """A list in one line, all of it in quotes."""
-    found = CommentedSeq(DoubleQuotedScalarString(item.replace("$", "$$")) for item in items)
-    found.fa.set_flow_style()
-    return found
-
-
-def _one_line(body: Mapping[str, Any]) -> CommentedMap:
-    found = CommentedMap(body)
-    found.fa.set_flow_style()
-    return found
-
-
-def _text(value: Any) -> Any:
-    """Text of the user's that compose reads as it stands: it expands variables, and YAML 1.1 has more words."""
-    if not isinstance(value, str) or (_PLAIN.fullmatch(value) and value.lower() not in _WORDS):
-        return value
-    return DoubleQuotedScalarString(value.replace("$", "$$"))
 
 
 def in_container(path: str) -> str:

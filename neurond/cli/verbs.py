@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from neurond.cli import compose, daemons, datasets, doctor, keys, run, shell, topologies, trained
+from neurond.cli import compose, daemons, datasets, doctor, keys, metrics, monitor, run, shell, topologies, trained
 from neurond.cli.output import out
 from neurond.cli.shell import COMPLETE_VARIABLE
 
@@ -23,6 +23,8 @@ EXAMPLES = {
     "compose": "neurond compose topology.yaml --output docker-compose.yml",
     "eval": "neurond eval runs/20250131-120000-digits",
     "predict": "neurond predict runs/20250131-120000-digits inputs.csv > classes.csv",
+    "monitor": "neurond monitor --broker tcp://10.0.0.2:5570",
+    "metrics": "neurond metrics --broker tcp://10.0.0.2:5570 --listen 127.0.0.1:9464",
     "doctor": "neurond doctor",
     "completion": 'eval "$(neurond completion bash)"',
 }
@@ -58,6 +60,7 @@ def verbs() -> typer.Typer:
     t = topologies
     panels = (
         ("Train and use", (run.run, trained.eval_, trained.predict)),
+        ("Watch", (monitor.monitor, metrics.metrics)),
         ("Topologies", (t.init, t.zoo, t.check, t.expand, t.graph, t.schema, compose.compose)),
         ("This machine", (doctor.doctor, shell.completion)),
     )

@@ -34,13 +34,13 @@ class Stack:
         self.folder = folder
         self.project = f"neurond-test-{os.getpid()}-{folder.name.lower()}"
         self.file = folder / "docker-compose.yml"
-        self._command = [*command]
-        self._environment = {**os.environ, **environment}
+        self._compose = [*command]
+        self.environment = {**os.environ, **environment}
 
     def write(self, *arguments: str) -> None:
         """Let `neurond compose` write the file, with the image of the tests."""
         done = neurond(
-            self.folder, "compose", *arguments, "--image", self._environment["NEUROND_IMAGE"], "-o", self.file.name
+            self.folder, "compose", *arguments, "--image", self.environment["NEUROND_IMAGE"], "-o", self.file.name
         )
         assert done.returncode == 0, done.stderr
 
@@ -48,7 +48,11 @@ class Stack:
         self, *arguments: str, check: bool = True, timeout_s: float = RUN_S
     ) -> subprocess.CompletedProcess[str]:
         """A command of compose, run to its end."""
-        return _called([*self._named(), *arguments], check, timeout_s, env=self._environment)
+        return _called(self.command(*arguments), check, timeout_s, env=self.environment)
+
+    def command(self, *arguments: str) -> list[str]:
+        """A command of compose, for whoever runs it."""
+        return [*self._compose, "--project-name", self.project, "--file", str(self.file), *arguments]
 
     def containers(self, *arguments: str) -> dict[str, dict[str, Any]]:
         """The project's containers that `docker ps` lists, as `docker inspect` tells of them, by their services."""
@@ -76,13 +80,42 @@ class Stack:
         self("up", "--detach")
         until(lambda: self.status().get("state") == "running", "the network is complete")
 
+    def kill(self, service: str) -> None:
+        """SIGKILL to the process of a service, from within: `docker kill` would be taken for the user's wish."""
+        self("exec", "-T", service, "sh", "-c", "kill -9 -1", check=False)
+
+    def disconnect(self, service: str) -> None:
+        """Take a service's container off the network: to the others it falls silent, with no word."""
+        docker("network", "disconnect", f"{self.project}_neurond", self.containers()[service]["Id"])
+
+    def connect(self, service: str) -> None:
+        """Put it back, under its name."""
+        network = f"{self.project}_neurond"
+        docker("network", "connect", "--alias", service, network, self.containers()[service]["Id"])
+
+    def restarts(self, service: str) -> int:
+        """How often the engine has started a service's container again."""
+        return int(self.containers("--all")[service]["RestartCount"])
+
+    def alive(self) -> dict[str, tuple[bool, int]]:
+        """Whether each process is alive, and its incarnation, as the broker knows it."""
+        known = self.status().get("processes", {})
+        return {name: (one["alive"], one["incarnation"]) for name, one in known.items()}
+
+    def trained(self) -> int:
+        """Stimuli that the source has had confirmed; 0 while it is not known."""
+        return int(self.status().get("processes", {}).get("source", {}).get("progress", 0))
+
+    def train(self, more: int) -> None:
+        """Wait until the network has trained so many stimuli more."""
+        goal = self.trained() + more
+        until(lambda: self.trained() > goal, f"{more:,} stimuli more")
+
     def remove(self) -> None:
         """Remove containers, networks and volumes; images stay."""
         if self.file.exists():
-            self("down", "--volumes", "--remove-orphans", "--timeout", "1", check=False)
-
-    def _named(self) -> list[str]:
-        return [*self._command, "--project-name", self.project, "--file", str(self.file)]
+            profiles = ("--profile", "monitor", "--profile", "metrics")  # else their containers would stay
+            self(*profiles, "down", "--volumes", "--remove-orphans", "--timeout", "1", check=False)
 
 
 def _called(command: list[str], check: bool, timeout_s: float, **more: Any) -> subprocess.CompletedProcess[str]:

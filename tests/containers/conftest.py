@@ -19,7 +19,8 @@ import pytest
 from tests.containers.compose import Stack, docker
 
 REPO = Path(__file__).resolve().parents[2]
-BASE, IMAGE = "neurond-tests/base", "neurond-tests/neurond"
+BASE = "neurond-tests/base"
+IMAGE = os.environ.get("NEUROND_TEST_IMAGE", "neurond-tests/neurond")  # another name where others use the engine too
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 MAKE_S = 300.0  # to make the base, or the image
 OFFLINE = re.compile("name resolution|establish a new connection|No matching distribution|timed out", re.IGNORECASE)

@@ -105,13 +105,10 @@ def test_a_pause_does_not_end_the_run(stack: Stack) -> None:
     paused = stack.containers()["h1"]["Id"]
     docker("pause", paused)
     time.sleep(PAUSE_S)  # what is tested: it is gone for so long
-    before = stack.status()["processes"]["source"]["progress"]
     docker("unpause", paused)
-    until(lambda: stack.status()["processes"]["source"]["progress"] > before + MORE, "it trains again")
-    told = stack.status()
-    assert told["state"] == "running"
-    found = {name: (one["alive"], one["incarnation"]) for name, one in told["processes"].items()}
-    assert found == dict.fromkeys(DIGITS - {"broker"}, (True, 1))
+    stack.train(MORE)
+    assert stack.status()["state"] == "running"
+    assert stack.alive() == dict.fromkeys(DIGITS - {"broker"}, (True, 1))
     stack("kill", "-s", "SIGINT", "broker")
     stack.wait()
     assert accuracy(stack("logs", "broker").stdout) >= 0.95
@@ -142,3 +139,32 @@ def test_ended_early_and_saved(stack: Stack) -> None:
     said = stack("logs", "broker").stdout
     (folder,) = re.findall(r"interrupted, saved; go on with --resume (\S+)", said)
     assert "classes" in stack("run", "--rm", "broker", "eval", folder, "--json").stdout
+
+
+def test_a_process_that_dies_is_started_again(stack: Stack) -> None:
+    """The engine starts a group that was killed as often as it takes, until it has its place again."""
+    stack.write("digits", "--set", ENDLESS)
+    stack.start()
+    stack.kill("h1")
+    until(lambda: stack.alive().get("h1") == (True, 2), "it has its place again")
+    assert stack.restarts("h1") >= 1
+    assert stack.containers()["h1"]["State"]["Running"]
+
+
+def test_limits(stack: Stack) -> None:
+    """What the topology allows a process is what its container gets, and little is enough to train."""
+    everybody = (
+        "{broker: {memory: 128m}, source: {memory: 96m, cpus: 0.5}, hidden: {memory: 64m}, out: {memory: 64m}}"
+    )
+    stack.write("xor", "--set", f"limits={everybody}")
+    done = stack("up")
+    assert accuracy(done.stdout) >= 0.95
+    assert set(stack.exits().values()) == {(0, 0)}
+    given = {name: one["HostConfig"] for name, one in stack.containers("--all").items()}
+    assert {name: host["Memory"] >> 20 for name, host in given.items()} == {
+        "broker": 128,
+        "source": 96,
+        "hidden": 64,
+        "out": 64,
+    }
+    assert given["source"]["NanoCpus"] == 5 * 10**8

@@ -86,6 +86,7 @@ def test_any_override_is_a_topology_or_a_topology_error(text: str, override: str
     assert is_told_or_writes_back(text, override)
     assert is_told_or_writes_back(text, f"groups.out.optimizer={override}")
     assert is_told_or_writes_back(text, f"source.data={override}")
+    assert is_told_or_writes_back(text, f"place.out={override}", f"limits.source={override}")
 
 
 @given(st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), min_size=1, max_size=40))

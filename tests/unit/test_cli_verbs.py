@@ -175,6 +175,8 @@ def test_check_says_fine_or_every_problem(neurond) -> None:
             "the threshold follows the learning rate of 'h2', which is constant",
         ),
         (["--set", "loss.notify.cool=0.5"], ""),
+        (["--set", "place.h1=box2"], "neurond run starts every process on this machine"),
+        (["--set", "limits.h1.cpus=2"], "neurond run sets its processes no limits, `neurond compose` does"),
         ([], ""),
     ],
 )

@@ -33,6 +33,32 @@ def lines(text: str, *overrides: str, env: dict[str, str] | None = None) -> list
     return str(caught.value).splitlines()
 
 
+PLACES = """\
+place: {h1: box1, h2.1: -x, h2: box 2, boker: box1}
+limits:
+  out: {cpus: 0, memory: 256}
+  h2.2: {memory: 8m, swap: 1g}
+"""
+
+
+def test_places_and_limits_that_cannot_be_meant() -> None:
+    """A process that there is not, a host that has no such name and a limit that is none are named where they stand."""
+    text = GOOD.replace("neuron: relu}\n  out", "neuron: relu, shards: 2}\n  out") + PLACES
+    assert lines(text) == [
+        "t.yaml:14:25: place.h2.1: '-x' is no name of a host, write it as `docker node ls` or `hostname` does",
+        "t.yaml:14:33: place.h2: 'box 2' is no name of a host, write it as `docker node ls` or `hostname` does",
+        "t.yaml:14:40: place.boker: unknown process 'boker', did you mean 'broker'?",
+        "t.yaml:16:15: limits.out.cpus: must be above 0, got 0",
+        "t.yaml:16:26: limits.out.memory: expected an amount of memory, got 256, write 256m or 2g",
+        "t.yaml:17:3: limits.h2.2: unknown process 'h2.2', did you mean 'h2'?",
+        "t.yaml:17:18: limits.h2.2.memory: 8m is not enough to start in, a process needs 64m at least",
+        "t.yaml:17:22: limits.h2.2.swap: unknown key 'swap', known: cpus, memory",
+    ]
+    assert lines(GOOD, "place.h3=box1") == [
+        "--set place.h3: unknown process 'h3', known: source, broker, h1, h2, out"
+    ]
+
+
 def test_the_good_text_is_good() -> None:
     """What the tests below spoil is fine before."""
     assert loads(GOOD).pairs[-1] == ("h2", "out")

@@ -57,6 +57,20 @@ def test_the_example_of_the_issue_loads_verbatim() -> None:
     assert t.loss.notify.threshold == 0.5
 
 
+def test_places_and_limits() -> None:
+    """Where processes run and what they may take is said by name, in the file or by --set, and written back."""
+    text = EXAMPLE + "place: {h1: box-1.lan, h2.1: box2}\nlimits: {source: {cpus: 0.5, memory: 256m}}\n"
+    t = loads(text, "t.yaml", ["place.broker=box1", "limits.h2={memory: 1g}", "limits.out.cpus=2"])
+    assert t.place == {"h1": "box-1.lan", "h2.1": "box2", "broker": "box1"}
+    assert {name: limits.written() for name, limits in t.limits.items()} == {
+        "source": {"cpus": 0.5, "memory": "256m"},
+        "h2": {"memory": "1g"},
+        "out": {"cpus": 2.0},
+    }
+    assert loads(dump(t)) == t
+    assert "place" not in dump(loads(EXAMPLE))
+
+
 def test_what_is_not_written_has_the_defaults_of_the_plan() -> None:
     """A file that says little gets the documented defaults, the same that plan.py declares."""
     t = loads(SMALL, "little.yaml")

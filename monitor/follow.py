@@ -1,0 +1,85 @@
+"""A run that goes on elsewhere, followed through its broker: the view of it, whenever that has changed.
+
+Nothing here ends a run or ends because of one: a broker that is not there is waited for, one that was started anew is
+followed on, and when the next run begins at the same address, that one is followed with a new view.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from typing import Any
+
+from monitor.client import Client
+from monitor.view import View
+from topology.address import BrokerUnreachable
+
+ASK_EVERY_S = 1.0  # between two questions to the broker how its run stands
+SILENCE_S = 3.0  # without an answer, before a word is said about it
+OVER = ("leaving", "ended")  # states of a run that does not go on
+
+
+class Follower:
+    """What is known of the run at one broker. `changes` keeps it up to date.
+
+    Args:
+        client: connected to the broker; stays the caller's to close.
+        clock: seconds, monotonic.
+        say: takes a line of words, when the broker is waited for and when it is back.
+
+    """
+
+    def __init__(self, client: Client, clock: Callable[[], float], say: Callable[[str], None]) -> None:
+        self.client = client
+        self.view = View(())
+        self.status: dict[str, Any] = {}  # the broker's last answer; empty until there is one
+        self.answers = False  # it has answered lately
+        self._clock = clock
+        self._say = say
+        self._told = False  # that it does not answer
+
+    async def changes(self) -> AsyncGenerator[View]:
+        """The view, each time that something has come, and about once a second all the same; without end."""
+        self.client.subscribe()  # before the first question: what happens meanwhile waits
+        while not self.status:
+            self._answered(await self._ask())
+        yield self.view
+        stream = self.client.stream()
+        hearing = asyncio.ensure_future(anext(stream))
+        asking = asyncio.create_task(self._ask(ASK_EVERY_S))
+        try:
+            while True:
+                done, _ = await asyncio.wait((hearing, asking), return_when=asyncio.FIRST_COMPLETED)
+                if asking in done:
+                    self._answered(asking.result())
+                    asking = asyncio.create_task(self._ask(ASK_EVERY_S))
+                if hearing in done:
+                    self.view.update(hearing.result(), self._clock())
+                    hearing = asyncio.ensure_future(anext(stream))
+                yield self.view
+        finally:
+            for task in (hearing, asking):
+                task.cancel()
+            await asyncio.gather(hearing, asking, return_exceptions=True)
+
+    async def _ask(self, after_s: float = 0.0) -> dict[str, Any] | None:
+        await asyncio.sleep(after_s)
+        try:
+            return (await self.client.command("status", timeout_s=SILENCE_S)).data
+        except BrokerUnreachable:
+            return None
+
+    def _answered(self, status: dict[str, Any] | None) -> None:
+        self.answers = status is not None
+        if status is None:
+            if not self._told:
+                self._say(f"no word from the broker at {self.client.address}; waiting for it")
+            self._told = True
+            return
+        if self._told:
+            self._say(f"the broker at {self.client.address} answers")
+            self._told = False
+        another = status["run_dir"] != self.status.get("run_dir")
+        if another or (self.view.ended and status["state"] not in OVER):  # the same run, resumed, begins a new view
+            self.view = View(tuple(status["processes"]), str(status["run"]), str(status["run_dir"]))
+        self.status = status

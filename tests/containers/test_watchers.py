@@ -1,0 +1,120 @@
+"""What watches a network of containers, each started with its profile: the console, the exporter, Prometheus."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.error import URLError
+from urllib.parse import urlencode
+from urllib.request import urlopen
+
+import pytest
+
+from tests.containers.compose import Stack, docker
+from tests.waiting import DEADLINE_S, until
+
+ENDLESS = "source.epochs=100000"
+STANDIN = "neurond-tests/prometheus"
+DOCKERFILE = """\
+FROM {base}
+COPY prometheus /bin/prometheus
+RUN install --directory --owner nobody /prometheus
+USER nobody
+ENTRYPOINT ["/bin/prometheus"]
+"""
+
+
+def drawn(logged: str) -> str:
+    """What a terminal was sent, without colours and movements."""
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", logged)
+
+
+def test_the_console(stack: Stack) -> None:
+    """The service monitor shows the run live on the terminal of its container, and leaves with 0 at the end."""
+    stack.write("digits", "--set", ENDLESS)
+    stack.start()
+    assert "monitor" not in stack.containers()
+    stack("--profile", "monitor", "up", "--detach", "monitor")
+    watching = stack.containers()["monitor"]["Id"]
+
+    def shown() -> str:
+        return drawn(docker("logs", watching).stdout)
+
+    until(lambda: "stimuli/s" in shown() and re.search(r"h1 +running", shown()), "the live display")
+    stack("kill", "-s", "SIGINT", "broker")
+    assert docker("wait", watching, timeout_s=DEADLINE_S).stdout == "0\n"
+    assert "event-driven" in shown()
+    assert "test accuracy 9" in shown()
+
+
+def test_the_console_for_programs_and_for_a_moment(stack: Stack) -> None:
+    """`run --rm monitor monitor --json` gives rows; leaving it does not stop the run."""
+    stack.write("digits", "--set", ENDLESS)
+    stack.start()
+    command = stack.command("run", "--rm", "-T", "monitor", "monitor", "--json")
+    with subprocess.Popen(command, env=stack.environment, stdout=subprocess.PIPE, text=True) as watching:
+        assert watching.stdout is not None
+        rows = [json.loads(watching.stdout.readline()) for _ in range(3)]
+        watching.send_signal(signal.SIGINT)
+        watching.communicate(timeout=DEADLINE_S)
+    assert rows[0]["stimuli"] < rows[2]["stimuli"]
+    assert set(rows[0]["processes"]) == {"source", "h1", "h2", "out"}
+    stack.train(1000)
+
+
+def test_the_exporter(stack: Stack) -> None:
+    """The service metrics serves the run to its own networks, and to nobody outside."""
+    stack.write("digits", "--set", ENDLESS)
+    stack.start()
+    stack("--profile", "metrics", "up", "--detach", "metrics")
+    code = (
+        "from urllib.request import urlopen; print(urlopen('http://metrics:9464/metrics', timeout=5).read().decode())"
+    )
+
+    def scraped() -> str:
+        return stack("exec", "-T", "metrics", "python", "-c", code, check=False).stdout
+
+    until(lambda: re.search(r"^neurond_confirmed_total\{.*\} [1-9]", scraped(), re.MULTILINE), "figures")
+    assert "neurond_broker_up 1.0" in scraped()
+    assert stack.containers()["metrics"]["HostConfig"]["PortBindings"] == {}
+
+
+@pytest.fixture
+def prometheus(base: str, tmp_path: Path) -> Iterator[str]:
+    """An image with Debian's Prometheus in the place of the official one, which is not to be had everywhere."""
+    program = shutil.which("prometheus")
+    if program is None:
+        pytest.skip("prometheus is not installed")
+    folder = tmp_path / "prometheus"
+    folder.mkdir()
+    shutil.copy(program, folder / "prometheus")
+    (folder / "Dockerfile").write_text(DOCKERFILE.format(base=base))
+    docker("build", "--tag", STANDIN, str(folder), timeout_s=120)
+    yield STANDIN
+    docker("rmi", "--force", STANDIN)
+
+
+def test_prometheus(prometheus: str, stack: Stack) -> None:
+    """The profile metrics brings a Prometheus that scrapes the exporter and answers on this machine alone."""
+    stack.environment["NEUROND_PROMETHEUS"] = prometheus
+    stack.write("digits", "--set", ENDLESS)
+    stack.start()
+    stack("--profile", "metrics", "up", "--detach", "metrics", "prometheus")
+    query = "http://127.0.0.1:9090/api/v1/query?" + urlencode({"query": "sum(rate(neurond_confirmed_total[5s]))"})
+
+    def rate() -> float:
+        try:
+            with urlopen(query, timeout=DEADLINE_S) as answer:
+                result = json.loads(answer.read())["data"]["result"]
+        except (URLError, ConnectionError):
+            return 0.0  # it is not ready yet
+        return float(result[0]["value"][1]) if result else 0.0
+
+    until(lambda: rate() > 0, "stimuli a second, from Prometheus")
+    ports = stack.containers()["prometheus"]["NetworkSettings"]["Ports"]
+    assert ports == {"9090/tcp": [{"HostIp": "127.0.0.1", "HostPort": "9090"}]}
