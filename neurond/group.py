@@ -10,7 +10,6 @@ same, with the loss in the place of its post group.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
@@ -38,12 +37,11 @@ from neurond.machine import (
 from neurond.memory import Flags, Floats, Ids, Memory, Slots, as_slice
 from neurond.neurons import make_neuron
 from neurond.readout import Readout
+from neurond.ready import Ready
 from neurond.rules import Rule, make_rule
 from topology import wire
 from topology.plan import SOURCE, GroupPlan
 
-MOST = 128
-"""Stimuli that are fired in one go at most: a larger product gains nothing, and what comes after it waits longer."""
 BULK_SHARE = 32
 """Closes that nobody awaits leave once for this part of the memory: even in a long chain of groups, each of which
 holds some back, a stimulus is closed well before the memory has come round to it."""
@@ -69,40 +67,6 @@ COUNTERS = (
     "wire_errors",
     "nonfinite",
 )
-
-
-@dataclass(slots=True)
-class Ready:
-    """Stimuli whose inputs are all there and that have not fired yet; all of one presentation and one purpose."""
-
-    presentation: int
-    teach: bool
-    slots: list[Slots]
-    ids: list[Ids]
-    stimuli: int
-
-    def takes(self, message: wire.Spikes | wire.Targets) -> bool:
-        """Whether the stimuli of a message may fire together with these."""
-        alike = message.presentation == self.presentation and message.teach == self.teach
-        parts = [message.ids, *self.ids]  # they go on in one frame
-        near = max(ids[-1] for ids in parts) - min(ids[0] for ids in parts) < wire.MAX_SPAN
-        return alike and near and self.stimuli + len(message.ids) <= MOST
-
-    def add(self, slots: Slots, ids: Ids) -> None:
-        """Take more stimuli in."""
-        self.slots.append(slots)
-        self.ids.append(ids)
-        self.stimuli += len(ids)
-
-    def joined(self) -> tuple[Slots, Ids]:
-        """Slots and ids, in the order of the ids."""
-        slots, ids = self.slots[0], self.ids[0]
-        if len(self.ids) > 1:
-            slots, ids = np.concatenate(self.slots), np.concatenate(self.ids)
-            if (ids[1:] < ids[:-1]).any():
-                order = np.argsort(ids)
-                slots, ids = slots[order], ids[order]
-        return slots, ids
 
 
 class GroupMachine:

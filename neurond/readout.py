@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from neurond.links import Inbound, Outbound
 from neurond.losses import make_loss
 from neurond.machine import State
-from neurond.memory import Flags, Floats, Ids, Seen
+from neurond.memory import Flags, Floats, Ids
 from neurond.rules import make_rule
+from neurond.seen import Seen
 from topology.plan import SOURCE, LossPlan
 
 SPAN = 1000

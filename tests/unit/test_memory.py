@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neurond.memory import Memory, Seen, as_slice
+from neurond.memory import Memory, as_slice
+from neurond.seen import Seen
 
 
 def ids(*numbers: int) -> np.ndarray:
