@@ -14,9 +14,8 @@ Where things are:
                     conclusion.py how it ends, signals.py; until.py its goal
     runs.py         the folder of a run; environment.py where it ran
     daemon.py       one process; begin.py what it begins with; shell.py and control.py its sockets
-    group.py, source.py, readout.py, machine.py, flight.py, memory.py, ready.py, seen.py, dendrites.py
+    group.py, source.py, readout.py, machine.py, flight.py, memory.py, ring.py, ready.py, seen.py, dendrites.py
                     decisions (pure)
-    links.py        both ends of a link; ends.py all ends of a process (pure)
     neurons.py, losses.py, rules.py, optimizers.py, updates.py, weights.py, forward.py
                     the numerics
     checkpoint.py   one process' part of a checkpoint

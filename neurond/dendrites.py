@@ -41,6 +41,7 @@ class Dendrites:
             1.0,
         )  # a count of stimuli, and what the schedule leaves then: asked for several times a volley
         self._plan = plan
+        self._nothing: Floats = np.zeros((0, plan.size), np.float32)
         matrices = [link_weights(plan, link) for link in plan.links_in]
         matrices[0] = np.hstack([matrices[0], initial_bias(plan)])
         self._links = [Synapses(w, plan.optimizer, plan.update) for w in matrices]
@@ -59,32 +60,34 @@ class Dendrites:
         g: Floats = d[:, active] @ (w[:, :-1] if link == 0 else w)
         return g
 
-    def learn(self, memory: Memory, slots: Slots) -> None:
+    def learn(self, memory: Memory, slots: Slots, last: Floats | None, closed: int) -> None:
         """These stimuli are closed: what was summed up for them enters the weights through the update rule.
+
+        `last` is the gradient dLoss/dz (n, size) that came with their last close, if any; `closed` is how many
+        they are.
 
         Each gradient may be scaled by 1 / (1 + staleness_decay * staleness), staleness being the group's own
         updates since the stimulus fired (Zhang et al. 2016, Staleness-aware async-SGD, arXiv:1511.05950,
         equation 6, with a slope).
         """
         plan = self._plan
-        told = slots[memory.touched[slots]]
-        if not len(told) and plan.update.rule != "every":
-            return
+        told, d = memory.settle(slots, last)
+        if d is None:
+            if plan.update.rule != "every":
+                return
+            told, d = slice(0), self._nothing
         scale: Floats | float = 1.0
-        d = memory.gradient[told]
-        if len(told):
+        if len(d):
             staleness = self.version - memory.version[told]
-            self.staleness_sum += int(staleness.sum())
-            self.staleness_count += len(told)
-            self.staleness_max = max(self.staleness_max, int(staleness.max()))
-            memory.gradient[told] = 0.0
-            memory.touched[told] = False
+            self.staleness_sum += int(np.add.reduce(staleness))
+            self.staleness_count += len(d)
+            self.staleness_max = max(self.staleness_max, int(np.maximum.reduce(staleness)))
             if plan.staleness_decay:
                 scale = (1.0 / (1.0 + plan.staleness_decay * staleness)).astype(np.float32)
-        lr, n, share = self.learning_rate(), len(slots), self.share(plan.update.cool)
+        lr, share = self.learning_rate(), self.share(plan.update.cool)
         before = self.updates
         for x, synapses in zip(memory.inputs, self._links, strict=False):  # a readout's last input are its targets
-            self.updates += synapses.learn(d, x[told], lr=lr, lr_scale=scale, stimuli=n, share=share)
+            self.updates += synapses.learn(d, x[told], lr=lr, lr_scale=scale, stimuli=closed, share=share)
             self.finite &= synapses.finite
         self.version += self.updates > before
 

@@ -34,7 +34,7 @@ from neurond.machine import (
     counters_from,
     random_generator,
 )
-from neurond.memory import Flags, Floats, Ids, Memory, Slots, as_slice
+from neurond.memory import Flags, Floats, Ids, Memory, Slots
 from neurond.neurons import make_neuron
 from neurond.readout import Readout
 from neurond.ready import Ready
@@ -194,7 +194,9 @@ class GroupMachine:
             return
         if not isinstance(message, wire.Notifications):
             done = self.memory.close(position, slots)
-            self._finish(slots[done], ids[done], message.presentation, awaited=message.awaited)
+            if np.count_nonzero(done) < len(ids):
+                slots, ids = self.memory.pick(slots, done), ids[done]
+            self._finish(slots, ids, message.presentation, awaited=message.awaited)
             return
         e, closed = message.values, message.closed
         if known is not None:
@@ -246,24 +248,23 @@ class GroupMachine:
         slots, ids = ready.joined()
         held = memory.holds(slots, ids, ready.presentation)
         if np.count_nonzero(held) < len(ids):  # the ring came round to those that waited; they are counted as expired
-            slots, ids = slots[held], ids[held]
+            slots, ids = memory.pick(slots, held), ids[held]
             if not len(ids):
                 return
-        n, rows = len(ids), as_slice(slots)
-        a = self._neuron.fire(self.dendrites.sum([x[rows] for x in memory.inputs]))
+        a = self._neuron.fire(self.dendrites.sum([x[slots] for x in memory.inputs]))
         flat = a.ravel()
         if not isfinite(flat @ flat):  # one pass in BLAS
             self._diverge("its activations are no longer finite numbers")
-            memory.forget(slots, ids)
+            memory.forget(slots)
             return
         presentation, teach = ready.presentation, ready.teach
         if teach:
-            memory.activation[rows] = a
-            memory.version[rows] = self.dendrites.version
-            self.dendrites.stimuli += n if presentation == 1 else 0
+            memory.activation[slots] = a
+            memory.version[slots] = self.dendrites.version
+            self.dendrites.stimuli += len(ids) if presentation == 1 else 0
             self._count_volley(a)
         else:
-            self._count["eval_stimuli"] += n
+            self._count["eval_stimuli"] += len(ids)
         for link, outbound in zip(self.plan.links_out, self._spikes_out, strict=True):
             head = (link.index, self.incarnation, outbound.incarnation, outbound.seq)
             spikes = wire.Spikes(*head, presentation, teach, ids, a)
@@ -271,10 +272,10 @@ class GroupMachine:
         if self._readout is not None:
             self._judge(self._readout, slots, ids, presentation, teach, a)
         elif not teach:
-            self._forget_evaluation(slots, ids)
+            self._forget_evaluation(slots)
 
-    def _forget_evaluation(self, slots: Slots, ids: Ids) -> None:
-        self.memory.forget(slots, ids)
+    def _forget_evaluation(self, slots: Slots) -> None:
+        self.memory.forget(slots)
         self._send_closes()  # or a long evaluation would pass by stimuli that only wait for a full frame
 
     def _count_volley(self, a: Floats) -> None:
@@ -305,13 +306,13 @@ class GroupMachine:
         head = (link, self.incarnation, outbound.incarnation, outbound.seq, presentation, teach, ids)
         self._send(outbound, wire.encode(wire.Confirms(*head, loss, hit, pending)), teach)
         if not teach:
-            self._forget_evaluation(slots, ids)
+            self._forget_evaluation(slots)
             return
         if np.count_nonzero(pending):
             told = ids[pending]
             closed = np.ones(len(told), np.bool_)
-            self._backward(0, slots[pending], told, presentation, e[pending], closed)
-            slots, ids = slots[~pending], ids[~pending]
+            self._backward(0, self.memory.pick(slots, pending), told, presentation, e[pending], closed)
+            slots, ids = self.memory.pick(slots, ~pending), ids[~pending]
         if len(ids):
             self.memory.close(0, slots)
             self._finish(slots, ids, presentation, awaited=False)
@@ -323,9 +324,13 @@ class GroupMachine:
         memory = self.memory
         slope = self._neuron.slope(memory.activation[slots])
         d = e if slope is None else e * slope
-        done = np.zeros(len(ids), np.bool_)
-        if np.count_nonzero(closed):
-            done[closed] = memory.close(post, slots[closed])
+        n = len(ids)
+        if np.count_nonzero(closed) == n:
+            done = memory.close(post, slots)
+        else:
+            done = np.zeros(n, np.bool_)
+            done[closed] = memory.close(post, memory.pick(slots, closed))
+        whole = np.count_nonzero(done) == n  # the usual case: nothing is to be picked out
         told: set[int] = set()  # links whose notifications carry the closes
         active = np.flatnonzero(d.any(axis=0))  # few neurons are notified: multiply only their rows
         for k, (rule, link) in enumerate(zip(self._rules, self.plan.links_in, strict=True)):
@@ -335,38 +340,52 @@ class GroupMachine:
             if link.gated:
                 g *= memory.inputs[k][slots, : link.n_pre] != 0.0
             g = rule(g, self.dendrites.share(link.notify.cool))
-            sent: Flags = np.logical_or.reduce(g != 0.0, axis=1)
-            if np.count_nonzero(sent):
-                told.add(k)
-                sent |= done
-                self._notify(k, ids[sent], presentation, done[sent], g[sent])
-        memory.gradient[slots] += d
-        memory.touched[slots] = True
-        self._finish(slots[done], ids[done], presentation, awaited=True, told=told)
+            fired = g != 0.0
+            notified = int(np.count_nonzero(fired))
+            if not notified:
+                continue
+            told.add(k)
+            self._count["notifications"] += notified
+            if whole:
+                self._notify(k, ids, presentation, done, g)
+            else:
+                rows = done | np.logical_or.reduce(fired, axis=1)
+                self._notify(k, ids[rows], presentation, done[rows], g[rows])
+        if not whole:
+            memory.add(memory.pick(slots, ~done), d[~done])
+            slots, ids, d = memory.pick(slots, done), ids[done], d[done]
+        self._finish(slots, ids, presentation, awaited=True, told=told, last=d)
 
     def _notify(self, position: int, ids: Ids, presentation: int, closed: Flags, g: Floats) -> None:
         link, outbound = self.plan.links_in[position], self._errors_out[position]
         head = (link.index, self.incarnation, outbound.incarnation, outbound.seq)
         message = wire.Notifications(*head, presentation, ids, closed, g)
-        self._count["notifications"] += int(np.count_nonzero(g))
         self._send(outbound, wire.encode(message, link.coding, link.values), True)
 
-    def _finish(self, slots: Slots, ids: Ids, presentation: int, awaited: bool, told: Collection[int] = ()) -> None:
+    def _finish(
+        self,
+        slots: Slots,
+        ids: Ids,
+        presentation: int,
+        awaited: bool,
+        told: Collection[int] = (),
+        last: Floats | None = None,
+    ) -> None:
         """Every post group has closed these: learn from them, pass the close on, and forget them.
 
         `awaited`: a gradient may have come back, so the source waits for the close. `told` are the links on
-        which the close has just gone out with a notification.
+        which the close has just gone out with a notification. `last` is the gradient that came with the close.
         """
         if not len(ids):
             return
-        self.dendrites.learn(self.memory, slots)
+        self.dendrites.learn(self.memory, slots, last, len(ids))
         if not self.dendrites.finite:
             self._diverge("its weights have grown without bound")
         for k, link in enumerate(self.plan.links_in):
             if k not in told and (awaited or link.pre != SOURCE):  # the source waits for no other closes
                 self._closing.add(k, presentation, ids, awaited)
         self._count["closes"] += len(ids)
-        self.memory.forget(slots, ids)
+        self.memory.forget(slots)
         if self._closing.finished(len(ids)):
             self._send_closes()
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
-from neurond.memory import Ids, Slots
+from neurond.ring import Ids, Slots, numbers, side_by_side
 from topology import wire
 
 MOST = 128
@@ -38,10 +39,10 @@ class Ready:
 
     def joined(self) -> tuple[Slots, Ids]:
         """Slots and ids, in the order of the ids."""
-        slots, ids = self.slots[0], self.ids[0]
-        if len(self.ids) > 1:
-            slots, ids = np.concatenate(self.slots), np.concatenate(self.ids)
-            if (ids[1:] < ids[:-1]).any():
-                order = np.argsort(ids)
-                slots, ids = slots[order], ids[order]
+        if len(self.ids) == 1:
+            return self.slots[0], self.ids[0]
+        slots, ids = side_by_side(self.slots), np.concatenate(self.ids)
+        if any(a[-1] > b[0] for a, b in pairwise(self.ids)):
+            order = np.argsort(ids)
+            slots, ids = numbers(slots)[order], ids[order]
         return slots, ids

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from neurond.memory import Flags, Ids
+from neurond.ring import Flags, Ids
 
 
 class Seen:
