@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from neurond.machine import State, counters_from
 from neurond.memory import Floats, Memory, Slots
 from neurond.optimizers import Synapses, learning_rate, schedule
+from neurond.ring import numbers
 from neurond.weights import initial_bias, link_weights
 from topology.plan import GroupPlan
 
@@ -42,6 +43,9 @@ class Dendrites:
         )  # a count of stimuli, and what the schedule leaves then: asked for several times a volley
         self._plan = plan
         self._nothing: Floats = np.zeros((0, plan.size), np.float32)
+        self._gathers = plan.optimizer.kind == "sgd" and plan.update.rule == "threshold" and plan.update.threshold > 0
+        self._gathered: list[tuple[Floats, list[Floats]]] = []  # d, times its learning rate, and all x
+        self._room = plan.optimizer.lr_unit  # gradients that are yet to be gathered
         matrices = [link_weights(plan, link) for link in plan.links_in]
         matrices[0] = np.hstack([matrices[0], initial_bias(plan)])
         self._links = [Synapses(w, plan.optimizer, plan.update) for w in matrices]
@@ -69,6 +73,11 @@ class Dendrites:
         Each gradient may be scaled by 1 / (1 + staleness_decay * staleness), staleness being the group's own
         updates since the stimulus fired (Zhang et al. 2016, Staleness-aware async-SGD, arXiv:1511.05950,
         equation 6, with a slope).
+
+        Where steps are summed up in any case (rule `threshold`) and each is that of its own gradient alone (`sgd`),
+        gradients are gathered until there are `lr_unit` of them, a mini-batch, each with its own learning rate. The
+        sum is the same, its threshold is looked at less often, and a pass over the whole matrix, which no cache
+        holds, is made once for some volleys.
         """
         plan = self._plan
         told, d = memory.settle(slots, last)
@@ -76,18 +85,35 @@ class Dendrites:
             if plan.update.rule != "every":
                 return
             told, d = slice(0), self._nothing
-        scale: Floats | float = 1.0
+        scale: Floats | None = None
         if len(d):
             staleness = self.version - memory.version[told]
             self.staleness_sum += int(np.add.reduce(staleness))
             self.staleness_count += len(d)
             self.staleness_max = max(self.staleness_max, int(np.maximum.reduce(staleness)))
             if plan.staleness_decay:
-                scale = (1.0 / (1.0 + plan.staleness_decay * staleness)).astype(np.float32)
-        lr, share = self.learning_rate(), self.share(plan.update.cool)
-        before = self.updates
-        for x, synapses in zip(memory.inputs, self._links, strict=False):  # a readout's last input are its targets
-            self.updates += synapses.learn(d, x[told], lr=lr, lr_scale=scale, stimuli=closed, share=share)
+                scale = (1.0 / (1.0 + plan.staleness_decay * staleness[:, None])).astype(np.float32)
+        rows, inputs = numbers(told), memory.inputs[: len(self._links)]  # a readout's last input are its targets
+        x, lr = [values[rows] for values in inputs], self.learning_rate()  # copies: the slots are given back
+        if not self._gathers:
+            self._step(d if scale is None else d * scale, x, lr, closed)
+            return
+        self._gathered.append((d * (np.float32(lr) if scale is None else np.float32(lr) * scale), x))
+        self._room -= len(d)
+        if self._room <= 0:
+            self.settle()
+
+    def settle(self) -> None:
+        """Let what was gathered enter the weights, as it must before they are shown or kept."""
+        if self._gathered:
+            gathered, self._gathered, self._room = self._gathered, [], self._plan.optimizer.lr_unit
+            d = np.concatenate([d for d, _ in gathered])
+            self._step(d, [np.concatenate(parts) for parts in zip(*(x for _, x in gathered), strict=True)])
+
+    def _step(self, d: Floats, x: Sequence[Floats], lr: float = 1.0, closed: int = 0) -> None:
+        before, share = self.updates, self.share(self._plan.update.cool)
+        for values, synapses in zip(x, self._links, strict=True):
+            self.updates += synapses.learn(d, values, lr=lr, stimuli=closed, share=share)
             self.finite &= synapses.finite
         self.version += self.updates > before
 
@@ -109,6 +135,7 @@ class Dendrites:
 
     def state(self) -> State:
         """Weights as ``w.<pre process>`` and ``b``; beside them what the update rules hold back."""
+        self.settle()
         state: State = {"count": np.array([getattr(self, name) for name in _COUNTS], np.int64)}
         for name, synapses in self._named():
             state |= synapses.state(name)

@@ -132,6 +132,7 @@ class GroupMachine:
                 self._send_closes()
         elif isinstance(event, Tick):
             self._send_closes()
+            self._settle()
         elif isinstance(event, Peers):
             for data in self._ends.meet(event.incarnations):
                 self._frame(data)
@@ -251,6 +252,8 @@ class GroupMachine:
             slots, ids = memory.pick(slots, held), ids[held]
             if not len(ids):
                 return
+        if not ready.teach:
+            self._settle()  # all that was taught before it is asked
         a = self._neuron.fire(self.dendrites.sum([x[slots] for x in memory.inputs]))
         flat = a.ravel()
         if not isfinite(flat @ flat):  # one pass in BLAS
@@ -379,8 +382,7 @@ class GroupMachine:
         if not len(ids):
             return
         self.dendrites.learn(self.memory, slots, last, len(ids))
-        if not self.dendrites.finite:
-            self._diverge("its weights have grown without bound")
+        self._watch()
         for k, link in enumerate(self.plan.links_in):
             if k not in told and (awaited or link.pre != SOURCE):  # the source waits for no other closes
                 self._closing.add(k, presentation, ids, awaited)
@@ -388,6 +390,15 @@ class GroupMachine:
         self.memory.forget(slots)
         if self._closing.finished(len(ids)):
             self._send_closes()
+
+    def _settle(self) -> None:
+        """What the weights have gathered enters them now."""
+        self.dendrites.settle()
+        self._watch()
+
+    def _watch(self) -> None:
+        if not self.dendrites.finite:
+            self._diverge("its weights have grown without bound")
 
     def _send_closes(self) -> None:
         for k, presentation, awaited, ids in self._closing.take():
