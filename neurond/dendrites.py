@@ -16,6 +16,7 @@ from neurond.machine import State, counters_from
 from neurond.memory import Floats, Memory, Slots
 from neurond.optimizers import Synapses, learning_rate, schedule
 from neurond.ring import numbers
+from neurond.updates import Rows
 from neurond.weights import initial_bias, link_weights
 from topology.plan import GroupPlan
 
@@ -51,17 +52,18 @@ class Dendrites:
         self._links = [Synapses(w, plan.optimizer, plan.update) for w in matrices]
         self.size = sum(synapses.w.size for synapses in self._links)
 
-    def sum(self, inputs: Sequence[Floats]) -> Floats:
-        """Z = sum_p w_p x_p + b, float32 (stimuli, size), from the inputs as `Memory` keeps them."""
-        z: Floats = inputs[0] @ self._links[0].w.T
+    def sum(self, inputs: Sequence[Floats], z: Floats) -> None:
+        """Z = sum_p w_p x_p + b into z, float32 (stimuli, size), from the inputs as `Memory` keeps them."""
+        np.matmul(inputs[0], self._links[0].w.T, out=z)
         for x, synapses in zip(inputs[1:], self._links[1:], strict=False):  # a readout's last input are its targets
             z += x @ synapses.w.T
-        return z
 
-    def back(self, link: int, d: Floats, active: Slots) -> Floats:
+    def back(self, link: int, d: Floats, active: Rows) -> Floats:
         """w^T d for one link, float32 (n, n_pre); `active` are the columns of d (n, size) that hold something."""
-        w = self._links[link].w[active]
-        g: Floats = d[:, active] @ (w[:, :-1] if link == 0 else w)
+        w = self._links[link].w
+        if active is not None:  # few neurons are notified: multiply only their rows
+            w, d = w[active], d[:, active]
+        g: Floats = d @ (w[:, :-1] if link == 0 else w)
         return g
 
     def learn(self, memory: Memory, slots: Slots, last: Floats | None, closed: int) -> None:

@@ -39,6 +39,7 @@ from neurond.neurons import make_neuron
 from neurond.readout import Readout
 from neurond.ready import Ready
 from neurond.rules import Rule, make_rule
+from neurond.updates import few
 from topology import wire
 from topology.plan import SOURCE, GroupPlan
 
@@ -254,7 +255,9 @@ class GroupMachine:
                 return
         if not ready.teach:
             self._settle()  # all that was taught before it is asked
-        a = self._neuron.fire(self.dendrites.sum([x[slots] for x in memory.inputs]))
+        a = memory.activation[slots]  # in place where they lie side by side
+        self.dendrites.sum([x[slots] for x in memory.inputs], a)
+        a = self._neuron.fire(a)
         flat = a.ravel()
         if not isfinite(flat @ flat):  # one pass in BLAS
             self._diverge("its activations are no longer finite numbers")
@@ -262,7 +265,8 @@ class GroupMachine:
             return
         presentation, teach = ready.presentation, ready.teach
         if teach:
-            memory.activation[slots] = a
+            if not isinstance(slots, slice):
+                memory.activation[slots] = a
             memory.version[slots] = self.dendrites.version
             self.dendrites.stimuli += len(ids) if presentation == 1 else 0
             self._count_volley(a)
@@ -285,7 +289,8 @@ class GroupMachine:
         count, posts, n = self._count, len(self._spikes_out), len(a)
         count["stimuli"] += n
         count["volleys"] += 1
-        count["spikes"] += int(np.count_nonzero(a)) * posts
+        if posts:
+            count["spikes"] += int(np.count_nonzero(a != 0.0)) * posts
         count["spikes_dense"] += a.size * posts
         count["notifications_dense"] += n * self._errors_width
         count["updates_dense"] += self.dendrites.size
@@ -335,7 +340,7 @@ class GroupMachine:
             done[closed] = memory.close(post, memory.pick(slots, closed))
         whole = np.count_nonzero(done) == n  # the usual case: nothing is to be picked out
         told: set[int] = set()  # links whose notifications carry the closes
-        active = np.flatnonzero(d.any(axis=0))  # few neurons are notified: multiply only their rows
+        active = few(np.logical_or.reduce(d, axis=0))
         for k, (rule, link) in enumerate(zip(self._rules, self.plan.links_in, strict=True)):
             if rule is None:
                 continue

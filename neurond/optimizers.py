@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurond.updates import Floats, Rows, is_sane, make_release, put, take
+from neurond.updates import Floats, Rows, few, is_sane, make_release, put, take
 from topology.plan import OptimizerPlan, UpdatePlan
 
 Flags = NDArray[np.bool_]
@@ -108,7 +108,7 @@ class Synapses:
                 return self._sum_up(d, x, lr, stimuli)
             if not len(d):
                 return 0
-            rows = _few(np.any(d, axis=0)) if self._optimizer.sparse else None
+            rows = few(np.logical_or.reduce(d, axis=0)) if self._optimizer.sparse else None
             return self._move(rows, self._gradient(rows, d, x), lr, share)
 
     def state(self, name: str = "w") -> dict[str, NDArray[Any]]:
@@ -146,14 +146,14 @@ class Synapses:
 
     def _sum_up(self, d: Floats, x: Floats, lr: float, stimuli: int) -> int:
         if len(d):
-            reached = np.any(d, axis=0)
-            rows = _few(reached)
+            reached = np.logical_or.reduce(d, axis=0)
+            rows = few(reached)
             put(self._pending, rows, take(self._pending, rows) + self._gradient(rows, d, x))
             self._reached |= reached
         self._closed += stimuli
         if self._closed < self._every:
             return 0
-        rows = _few(self._reached) if self._optimizer.sparse else None
+        rows = few(self._reached) if self._optimizer.sparse else None
         changed = self._move(rows, take(self._pending, rows).copy(), lr)
         self._pending[self._reached] = 0.0
         self._reached[:] = False
@@ -173,15 +173,6 @@ class Synapses:
         changed, sane = self._release.release(self.w, rows, self._optimizer.step(rows, gradient, lr), share)
         self.finite = self.finite and sane
         return changed
-
-
-def _few(reached: Flags) -> Rows:
-    """The numbers of the reached rows, or all rows where most are reached.
-
-    Rows by number are copied out and back; from about a half on it costs less to take them all.
-    """
-    rows = reached.nonzero()[0]
-    return rows if 2 * rows.size < reached.size else None
 
 
 class _Optimizer:

@@ -37,9 +37,9 @@ class Taught:
 
     def w(self) -> np.ndarray:
         """The weights and the bias as they act on the next volley: one input at a time."""
-        zero: np.ndarray = self.dendrites.sum([np.zeros((1, PRE + 1), np.float32)])
-        unit = self.dendrites.sum([np.eye(PRE + 1, dtype=np.float32)])
-        return (unit - zero).T
+        z = np.empty((PRE + 1, SIZE), np.float32)
+        self.dendrites.sum([np.eye(PRE + 1, dtype=np.float32)], z)
+        return z.T
 
     def teach(self, n: int, scale: float = 1.0) -> None:
         """A volley of n stimuli, all with a gradient, closed at once."""
