@@ -46,7 +46,8 @@ class Dendrites:
         self._nothing: Floats = np.zeros((0, plan.size), np.float32)
         self._gathers = plan.optimizer.kind == "sgd" and plan.update.rule == "threshold" and plan.update.threshold > 0
         self._gathered: list[tuple[Floats, list[Floats]]] = []  # d, times its learning rate, and all x
-        self._room = plan.optimizer.lr_unit  # gradients that are yet to be gathered
+        self._enough = max(1, plan.optimizer.lr_unit // 4)  # gradients to be gathered
+        self._room = self._enough
         matrices = [link_weights(plan, link) for link in plan.links_in]
         matrices[0] = np.hstack([matrices[0], initial_bias(plan)])
         self._links = [Synapses(w, plan.optimizer, plan.update) for w in matrices]
@@ -77,9 +78,9 @@ class Dendrites:
         equation 6, with a slope).
 
         Where steps are summed up in any case (rule `threshold`) and each is that of its own gradient alone (`sgd`),
-        gradients are gathered until there are `lr_unit` of them, a mini-batch, each with its own learning rate. The
-        sum is the same, its threshold is looked at less often, and a pass over the whole matrix, which no cache
-        holds, is made once for some volleys.
+        gradients are gathered until there are a quarter of `lr_unit`, that is of a mini-batch, each with its own
+        learning rate. The sum is the same, its threshold is looked at less often, and a pass over the whole matrix,
+        which no cache holds, is made once for some volleys. To gather more was tried: staleness then spoils learning.
         """
         plan = self._plan
         told, d = memory.settle(slots, last)
@@ -108,7 +109,7 @@ class Dendrites:
     def settle(self) -> None:
         """Let what was gathered enter the weights, as it must before they are shown or kept."""
         if self._gathered:
-            gathered, self._gathered, self._room = self._gathered, [], self._plan.optimizer.lr_unit
+            gathered, self._gathered, self._room = self._gathered, [], self._enough
             d = np.concatenate([d for d, _ in gathered])
             self._step(d, [np.concatenate(parts) for parts in zip(*(x for _, x in gathered), strict=True)])
 

@@ -12,7 +12,7 @@ from neurond.memory import Memory
 from tests.plans import group_plan
 from topology.plan import GroupPlan, LinkPlan, OptimizerPlan, UpdatePlan
 
-SIZE, PRE, UNIT = 3, 5, 8
+SIZE, PRE, UNIT = 3, 5, 32
 ALWAYS = UpdatePlan(rule="always")
 THRESHOLD = UpdatePlan(rule="threshold", threshold=1e-3)
 
@@ -53,8 +53,8 @@ class Taught:
         self.steps -= scale * 0.4 * d.T.astype(float) @ np.hstack([x, np.ones((n, 1))]) / UNIT
 
 
-def test_a_mini_batch_of_gradients_is_gathered() -> None:
-    """Fewer gradients than `lr_unit` leave the weights alone; then all enter them, each with its input of then."""
+def test_part_of_a_mini_batch_of_gradients_is_gathered() -> None:
+    """Fewer gradients than lr_unit / 4 leave the weights alone; then all enter them, each with its input of then."""
     taught = Taught(plan(THRESHOLD))
     for _ in range(3):
         taught.teach(2)
