@@ -33,7 +33,7 @@ from neurond.scribe import Scribe
 from neurond.shell import Inbox, Shell
 from topology import address, checkpoints, exits, wire
 from topology.plan import SOURCE
-from topology.process import run, say, tether
+from topology.process import run, say, take_turns, tether
 from topology.watchdog import Watchdog
 
 TICK_S = 0.25
@@ -287,6 +287,7 @@ def serve(settings: Settings) -> int:
     async def main() -> int:
         return await Daemon(settings).run()
 
+    take_turns()  # before there are threads, which inherit it
     try:
         return run(main())
     except (StartError, address.AddressError) as error:
