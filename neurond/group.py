@@ -43,9 +43,6 @@ from neurond.updates import few
 from topology import wire
 from topology.plan import SOURCE, GroupPlan
 
-BULK_SHARE = 32
-"""Closes that nobody awaits leave once for this part of the memory: even in a long chain of groups, each of which
-holds some back, a stimulus is closed well before the memory has come round to it."""
 HINT = "lower the learning rate (optimizer.lr) or the window (source.window), and give inputs that are about one"
 
 COUNTERS = (
@@ -111,7 +108,7 @@ class GroupMachine:
         self._errors_in = [Inbound() for _ in plan.links_out]
         self._ends = Ends(self._hears(), self._tells())
         self._ready: Ready | None = None
-        self._closing = Closing(len(plan.links_in), max(1, plan.memory // BULK_SHARE))
+        self._closing = Closing(len(plan.links_in), plan.hold)
         self._errors_width = sum(link.n_pre for link in plan.links_in if link.pre != SOURCE)
         self._diverged = False
         self._seq = 0

@@ -225,7 +225,8 @@ class Shell:
             return
         machine, urgent, forward = self._machine, self._urgent, self._forward
         for _ in range(BUDGET):
-            self._take()
+            if not urgent:
+                self._take()
             if urgent:
                 frame = Frame(urgent.popleft())
             elif forward:
