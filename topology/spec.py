@@ -117,7 +117,8 @@ class Update(Section):
     """When proposed steps become weight updates."""
 
     rule: Literal["always", "every", "threshold"] = "threshold"
-    """At once, every n stimuli, or for each connection when its sum of steps exceeds a threshold."""
+    """At once, every n stimuli, or for each connection when its sum of steps exceeds a threshold (with sgd it is looked
+    at once a quarter of a volley's stimuli have brought a gradient)."""
     every: Count = _update.every
     """every only, where it must be given: stimuli between updates."""
     threshold: Amount = _update.threshold
