@@ -16,6 +16,7 @@ Where things are:
     daemon.py       one process; begin.py what it begins with; shell.py and control.py its sockets
     group.py, source.py, readout.py, machine.py, flight.py, memory.py, ring.py, ready.py, seen.py, dendrites.py
                     decisions (pure)
+    links.py        both ends of a link; ends.py all ends of a process (pure)
     neurons.py, losses.py, rules.py, optimizers.py, updates.py, weights.py, forward.py
                     the numerics
     checkpoint.py   one process' part of a checkpoint
