@@ -87,7 +87,7 @@ class Dendrites:
         if d is None:
             if plan.update.rule != "every":
                 return
-            told, d = slice(0), self._nothing
+            told, d = slice(0, 0), self._nothing
         scale: Floats | None = None
         if len(d):
             staleness = self.version - memory.version[told]
@@ -160,6 +160,7 @@ class Dendrites:
 
     def durable(self) -> State:
         """The weights themselves as ``w.<pre process>``, the biases in the last column of the first; the counts."""
+        self.settle()
         state: State = {"count": np.array([getattr(self, name) for name in _COUNTS], np.int64)}
         return state | {name: synapses.w for name, synapses in self._named()}
 

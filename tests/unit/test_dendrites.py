@@ -84,6 +84,16 @@ def test_the_other_rules_gather_nothing(update: UpdatePlan) -> None:
         np.testing.assert_allclose(taught.w(), taught.first + taught.steps, atol=1e-6)
 
 
+def test_a_step_of_every_n_is_made_by_a_stimulus_without_a_gradient() -> None:
+    """Under `every` n the n-th stimulus to close makes the step, though nothing was sent for it."""
+    taught = Taught(plan(UpdatePlan(rule="every", every=3)))
+    taught.teach(2)
+    np.testing.assert_array_equal(taught.w(), taught.first)
+    slots, _ = taught.memory.arrive(0, np.array([100]), 1, np.zeros((1, PRE), np.float32))
+    taught.dendrites.learn(taught.memory, slots, None, 1)
+    np.testing.assert_allclose(taught.w(), taught.first + taught.steps, atol=1e-6)
+
+
 @pytest.mark.parametrize("update", [ALWAYS, THRESHOLD], ids=["always", "threshold"])
 def test_a_stale_gradient_counts_for_less(update: UpdatePlan) -> None:
     """A gradient that the group's own updates have overtaken s times is divided by 1 + staleness_decay * s."""
