@@ -15,9 +15,11 @@ Where things are:
     runs.py         the folder of a run; environment.py where it ran
     daemon.py       one process; begin.py what it begins with; shell.py and control.py its sockets,
                     guard.py whose frames come in
-    group.py, source.py, readout.py, machine.py, flight.py, memory.py, dendrites.py              decisions (pure)
+    group.py, source.py, readout.py, machine.py, flight.py, memory.py, ring.py, ready.py, seen.py, dendrites.py
+                    decisions (pure)
     links.py        both ends of a link; ends.py all ends of a process (pure)
-    neurons.py, losses.py, rules.py, optimizers.py, updates.py, weights.py, forward.py           the numerics
+    neurons.py, losses.py, rules.py, optimizers.py, updates.py, weights.py, forward.py
+                    the numerics
     checkpoint.py   one process' part of a checkpoint
     journal.py      what a process that was killed goes on from; changes.py its records, scribe.py when it is written
     data/           data sets and readers

@@ -35,7 +35,7 @@ from topology import address, checkpoints, exits, wire
 from topology.gate import Gate
 from topology.keys import KeysError, of_process
 from topology.plan import SOURCE
-from topology.process import run, say, tether
+from topology.process import run, say, take_turns, tether
 from topology.watchdog import Watchdog
 
 TICK_S = 0.25
@@ -308,6 +308,7 @@ def serve(settings: Settings) -> int:
     async def main() -> int:
         return await Daemon(settings).run()
 
+    take_turns()  # before there are threads, which inherit it
     try:
         return run(main())
     except (StartError, address.AddressError, KeysError) as error:

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from neurond.machine import State, counters_from
 from neurond.memory import Floats, Memory, Slots
 from neurond.optimizers import Synapses, learning_rate, schedule
+from neurond.ring import numbers
+from neurond.updates import Rows
 from neurond.weights import initial_bias, link_weights
 from topology.plan import GroupPlan
 
@@ -41,50 +43,80 @@ class Dendrites:
             1.0,
         )  # a count of stimuli, and what the schedule leaves then: asked for several times a volley
         self._plan = plan
+        self._nothing: Floats = np.zeros((0, plan.size), np.float32)
+        self._gathers = plan.optimizer.kind == "sgd" and plan.update.rule == "threshold" and plan.update.threshold > 0
+        self._gathered: list[tuple[Floats, list[Floats]]] = []  # d, times its learning rate, and all x
+        self._enough = max(1, plan.optimizer.lr_unit // 4)  # gradients to be gathered
+        self._room = self._enough
         matrices = [link_weights(plan, link) for link in plan.links_in]
         matrices[0] = np.hstack([matrices[0], initial_bias(plan)])
         self._links = [Synapses(w, plan.optimizer, plan.update) for w in matrices]
         self.size = sum(synapses.w.size for synapses in self._links)
 
-    def sum(self, inputs: Sequence[Floats]) -> Floats:
-        """Z = sum_p w_p x_p + b, float32 (stimuli, size), from the inputs as `Memory` keeps them."""
-        z: Floats = inputs[0] @ self._links[0].w.T
+    def sum(self, inputs: Sequence[Floats], z: Floats) -> None:
+        """Z = sum_p w_p x_p + b into z, float32 (stimuli, size), from the inputs as `Memory` keeps them."""
+        np.matmul(inputs[0], self._links[0].w.T, out=z)
         for x, synapses in zip(inputs[1:], self._links[1:], strict=False):  # a readout's last input are its targets
             z += x @ synapses.w.T
-        return z
 
-    def back(self, link: int, d: Floats, active: Slots) -> Floats:
+    def back(self, link: int, d: Floats, active: Rows) -> Floats:
         """w^T d for one link, float32 (n, n_pre); `active` are the columns of d (n, size) that hold something."""
-        w = self._links[link].w[active]
-        g: Floats = d[:, active] @ (w[:, :-1] if link == 0 else w)
+        w = self._links[link].w
+        if active is not None:  # few neurons are notified: multiply only their rows
+            w, d = w[active], d[:, active]
+        g: Floats = d @ (w[:, :-1] if link == 0 else w)
         return g
 
-    def learn(self, memory: Memory, slots: Slots) -> None:
+    def learn(self, memory: Memory, slots: Slots, last: Floats | None, closed: int) -> None:
         """These stimuli are closed: what was summed up for them enters the weights through the update rule.
+
+        `last` is the gradient dLoss/dz (n, size) that came with their last close, if any; `closed` is how many
+        they are.
 
         Each gradient may be scaled by 1 / (1 + staleness_decay * staleness), staleness being the group's own
         updates since the stimulus fired (Zhang et al. 2016, Staleness-aware async-SGD, arXiv:1511.05950,
         equation 6, with a slope).
+
+        Where steps are summed up in any case (rule `threshold`) and each is that of its own gradient alone (`sgd`),
+        gradients are gathered until there are a quarter of `lr_unit`, that is of a mini-batch, each with its own
+        learning rate. The sum is the same, its threshold is looked at less often, and a pass over the whole matrix,
+        which no cache holds, is made once for some volleys. To gather more was tried: staleness then spoils learning.
         """
         plan = self._plan
-        told = slots[memory.touched[slots]]
-        if not len(told) and plan.update.rule != "every":
-            return
-        scale: Floats | float = 1.0
-        d = memory.gradient[told]
-        if len(told):
+        told, d = memory.settle(slots, last)
+        if d is None:
+            if plan.update.rule != "every":
+                return
+            told, d = slice(0, 0), self._nothing
+        scale: Floats | None = None
+        if len(d):
             staleness = self.version - memory.version[told]
-            self.staleness_sum += int(staleness.sum())
-            self.staleness_count += len(told)
-            self.staleness_max = max(self.staleness_max, int(staleness.max()))
-            memory.gradient[told] = 0.0
-            memory.touched[told] = False
+            self.staleness_sum += int(np.add.reduce(staleness))
+            self.staleness_count += len(d)
+            self.staleness_max = max(self.staleness_max, int(np.maximum.reduce(staleness)))
             if plan.staleness_decay:
-                scale = (1.0 / (1.0 + plan.staleness_decay * staleness)).astype(np.float32)
-        lr, n, share = self.learning_rate(), len(slots), self.share(plan.update.cool)
-        before = self.updates
-        for x, synapses in zip(memory.inputs, self._links, strict=False):  # a readout's last input are its targets
-            self.updates += synapses.learn(d, x[told], lr=lr, lr_scale=scale, stimuli=n, share=share)
+                scale = (1.0 / (1.0 + plan.staleness_decay * staleness[:, None])).astype(np.float32)
+        rows, inputs = numbers(told), memory.inputs[: len(self._links)]  # a readout's last input are its targets
+        x, lr = [values[rows] for values in inputs], self.learning_rate()  # copies: the slots are given back
+        if not self._gathers:
+            self._step(d if scale is None else d * scale, x, lr, closed)
+            return
+        self._gathered.append((d * (np.float32(lr) if scale is None else np.float32(lr) * scale), x))
+        self._room -= len(d)
+        if self._room <= 0:
+            self.settle()
+
+    def settle(self) -> None:
+        """Let what was gathered enter the weights, as it must before they are shown or kept."""
+        if self._gathered:
+            gathered, self._gathered, self._room = self._gathered, [], self._enough
+            d = np.concatenate([d for d, _ in gathered])
+            self._step(d, [np.concatenate(parts) for parts in zip(*(x for _, x in gathered), strict=True)])
+
+    def _step(self, d: Floats, x: Sequence[Floats], lr: float = 1.0, closed: int = 0) -> None:
+        before, share = self.updates, self.share(self._plan.update.cool)
+        for values, synapses in zip(x, self._links, strict=True):
+            self.updates += synapses.learn(d, values, lr=lr, stimuli=closed, share=share)
             self.finite &= synapses.finite
         self.version += self.updates > before
 
@@ -106,6 +138,7 @@ class Dendrites:
 
     def state(self) -> State:
         """Weights as ``w.<pre process>`` and ``b``; beside them what the update rules hold back."""
+        self.settle()
         state: State = {"count": np.array([getattr(self, name) for name in _COUNTS], np.int64)}
         for name, synapses in self._named():
             state |= synapses.state(name)
@@ -127,6 +160,7 @@ class Dendrites:
 
     def durable(self) -> State:
         """The weights themselves as ``w.<pre process>``, the biases in the last column of the first; the counts."""
+        self.settle()
         state: State = {"count": np.array([getattr(self, name) for name in _COUNTS], np.int64)}
         return state | {name: synapses.w for name, synapses in self._named()}
 

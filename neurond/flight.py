@@ -216,5 +216,5 @@ class Trend:
         n = len(loss)
         self.stimuli += n
         share = n / max(n, min(self.stimuli, self.SPAN))
-        self.loss += share * (float(loss.sum()) / n - self.loss)
+        self.loss += share * (float(np.add.reduce(loss)) / n - self.loss)
         self.accuracy += share * (int(np.count_nonzero(hit)) / n - self.accuracy)

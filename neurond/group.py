@@ -10,7 +10,6 @@ same, with the loss in the place of its post group.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
@@ -35,18 +34,15 @@ from neurond.machine import (
     counters_from,
     random_generator,
 )
-from neurond.memory import Flags, Floats, Ids, Memory, Slots, as_slice
+from neurond.memory import Flags, Floats, Ids, Memory, Slots
 from neurond.neurons import make_neuron
 from neurond.readout import Readout
+from neurond.ready import Ready
 from neurond.rules import Rule, make_rule
+from neurond.updates import few
 from topology import wire
 from topology.plan import SOURCE, GroupPlan
 
-MOST = 128
-"""Stimuli that are fired in one go at most: a larger product gains nothing, and what comes after it waits longer."""
-BULK_SHARE = 32
-"""Closes that nobody awaits leave once for this part of the memory: even in a long chain of groups, each of which
-holds some back, a stimulus is closed well before the memory has come round to it."""
 HINT = "lower the learning rate (optimizer.lr) or the window (source.window), and give inputs that are about one"
 
 COUNTERS = (
@@ -69,40 +65,6 @@ COUNTERS = (
     "wire_errors",
     "nonfinite",
 )
-
-
-@dataclass(slots=True)
-class Ready:
-    """Stimuli whose inputs are all there and that have not fired yet; all of one presentation and one purpose."""
-
-    presentation: int
-    teach: bool
-    slots: list[Slots]
-    ids: list[Ids]
-    stimuli: int
-
-    def takes(self, message: wire.Spikes | wire.Targets) -> bool:
-        """Whether the stimuli of a message may fire together with these."""
-        alike = message.presentation == self.presentation and message.teach == self.teach
-        parts = [message.ids, *self.ids]  # they go on in one frame
-        near = max(ids[-1] for ids in parts) - min(ids[0] for ids in parts) < wire.MAX_SPAN
-        return alike and near and self.stimuli + len(message.ids) <= MOST
-
-    def add(self, slots: Slots, ids: Ids) -> None:
-        """Take more stimuli in."""
-        self.slots.append(slots)
-        self.ids.append(ids)
-        self.stimuli += len(ids)
-
-    def joined(self) -> tuple[Slots, Ids]:
-        """Slots and ids, in the order of the ids."""
-        slots, ids = self.slots[0], self.ids[0]
-        if len(self.ids) > 1:
-            slots, ids = np.concatenate(self.slots), np.concatenate(self.ids)
-            if (ids[1:] < ids[:-1]).any():
-                order = np.argsort(ids)
-                slots, ids = slots[order], ids[order]
-        return slots, ids
 
 
 class GroupMachine:
@@ -146,7 +108,7 @@ class GroupMachine:
         self._errors_in = [Inbound() for _ in plan.links_out]
         self._ends = Ends(self._hears(), self._tells())
         self._ready: Ready | None = None
-        self._closing = Closing(len(plan.links_in), max(1, plan.memory // BULK_SHARE))
+        self._closing = Closing(len(plan.links_in), plan.hold)
         self._errors_width = sum(link.n_pre for link in plan.links_in if link.pre != SOURCE)
         self._diverged = False
         self._seq = 0
@@ -168,6 +130,7 @@ class GroupMachine:
                 self._send_closes()
         elif isinstance(event, Tick):
             self._send_closes()
+            self._settle()
         elif isinstance(event, Peers):
             for data in self._ends.meet(event.incarnations):
                 self._frame(data)
@@ -230,7 +193,9 @@ class GroupMachine:
             return
         if not isinstance(message, wire.Notifications):
             done = self.memory.close(position, slots)
-            self._finish(slots[done], ids[done], message.presentation, awaited=message.awaited)
+            if np.count_nonzero(done) < len(ids):
+                slots, ids = self.memory.pick(slots, done), ids[done]
+            self._finish(slots, ids, message.presentation, awaited=message.awaited)
             return
         e, closed = message.values, message.closed
         if known is not None:
@@ -282,24 +247,28 @@ class GroupMachine:
         slots, ids = ready.joined()
         held = memory.holds(slots, ids, ready.presentation)
         if np.count_nonzero(held) < len(ids):  # the ring came round to those that waited; they are counted as expired
-            slots, ids = slots[held], ids[held]
+            slots, ids = memory.pick(slots, held), ids[held]
             if not len(ids):
                 return
-        n, rows = len(ids), as_slice(slots)
-        a = self._neuron.fire(self.dendrites.sum([x[rows] for x in memory.inputs]))
+        if not ready.teach:
+            self._settle()  # all that was taught before it is asked
+        a = memory.activation[slots]  # in place where they lie side by side
+        self.dendrites.sum([x[slots] for x in memory.inputs], a)
+        a = self._neuron.fire(a)
         flat = a.ravel()
         if not isfinite(flat @ flat):  # one pass in BLAS
             self._diverge("its activations are no longer finite numbers")
-            memory.forget(slots, ids)
+            memory.forget(slots)
             return
         presentation, teach = ready.presentation, ready.teach
         if teach:
-            memory.activation[rows] = a
-            memory.version[rows] = self.dendrites.version
-            self.dendrites.stimuli += n if presentation == 1 else 0
+            if not isinstance(slots, slice):
+                memory.activation[slots] = a
+            memory.version[slots] = self.dendrites.version
+            self.dendrites.stimuli += len(ids) if presentation == 1 else 0
             self._count_volley(a)
         else:
-            self._count["eval_stimuli"] += n
+            self._count["eval_stimuli"] += len(ids)
         for link, outbound in zip(self.plan.links_out, self._spikes_out, strict=True):
             head = (link.index, self.incarnation, outbound.incarnation, outbound.seq)
             spikes = wire.Spikes(*head, presentation, teach, ids, a)
@@ -307,17 +276,18 @@ class GroupMachine:
         if self._readout is not None:
             self._judge(self._readout, slots, ids, presentation, teach, a)
         elif not teach:
-            self._forget_evaluation(slots, ids)
+            self._forget_evaluation(slots)
 
-    def _forget_evaluation(self, slots: Slots, ids: Ids) -> None:
-        self.memory.forget(slots, ids)
+    def _forget_evaluation(self, slots: Slots) -> None:
+        self.memory.forget(slots)
         self._send_closes()  # or a long evaluation would pass by stimuli that only wait for a full frame
 
     def _count_volley(self, a: Floats) -> None:
         count, posts, n = self._count, len(self._spikes_out), len(a)
         count["stimuli"] += n
         count["volleys"] += 1
-        count["spikes"] += int(np.count_nonzero(a)) * posts
+        if posts:
+            count["spikes"] += int(np.count_nonzero(a != 0.0)) * posts
         count["spikes_dense"] += a.size * posts
         count["notifications_dense"] += n * self._errors_width
         count["updates_dense"] += self.dendrites.size
@@ -341,13 +311,13 @@ class GroupMachine:
         head = (link, self.incarnation, outbound.incarnation, outbound.seq, presentation, teach, ids)
         self._send(outbound, wire.encode(wire.Confirms(*head, loss, hit, pending)), teach)
         if not teach:
-            self._forget_evaluation(slots, ids)
+            self._forget_evaluation(slots)
             return
         if np.count_nonzero(pending):
             told = ids[pending]
             closed = np.ones(len(told), np.bool_)
-            self._backward(0, slots[pending], told, presentation, e[pending], closed)
-            slots, ids = slots[~pending], ids[~pending]
+            self._backward(0, self.memory.pick(slots, pending), told, presentation, e[pending], closed)
+            slots, ids = self.memory.pick(slots, ~pending), ids[~pending]
         if len(ids):
             self.memory.close(0, slots)
             self._finish(slots, ids, presentation, awaited=False)
@@ -359,11 +329,15 @@ class GroupMachine:
         memory = self.memory
         slope = self._neuron.slope(memory.activation[slots])
         d = e if slope is None else e * slope
-        done = np.zeros(len(ids), np.bool_)
-        if np.count_nonzero(closed):
-            done[closed] = memory.close(post, slots[closed])
+        n = len(ids)
+        if np.count_nonzero(closed) == n:
+            done = memory.close(post, slots)
+        else:
+            done = np.zeros(n, np.bool_)
+            done[closed] = memory.close(post, memory.pick(slots, closed))
+        whole = np.count_nonzero(done) == n  # the usual case: nothing is to be picked out
         told: set[int] = set()  # links whose notifications carry the closes
-        active = np.flatnonzero(d.any(axis=0))  # few neurons are notified: multiply only their rows
+        active = few(np.logical_or.reduce(d, axis=0))
         for k, (rule, link) in enumerate(zip(self._rules, self.plan.links_in, strict=True)):
             if rule is None:
                 continue
@@ -371,40 +345,62 @@ class GroupMachine:
             if link.gated:
                 g *= memory.inputs[k][slots, : link.n_pre] != 0.0
             g = rule(g, self.dendrites.share(link.notify.cool))
-            sent: Flags = np.logical_or.reduce(g != 0.0, axis=1)
-            if np.count_nonzero(sent):
-                told.add(k)
-                sent |= done
-                self._notify(k, ids[sent], presentation, done[sent], g[sent])
-        memory.gradient[slots] += d
-        memory.touched[slots] = True
-        self._finish(slots[done], ids[done], presentation, awaited=True, told=told)
+            fired = g != 0.0
+            notified = int(np.count_nonzero(fired))
+            if not notified:
+                continue
+            told.add(k)
+            self._count["notifications"] += notified
+            if whole:
+                self._notify(k, ids, presentation, done, g)
+            else:
+                rows = done | np.logical_or.reduce(fired, axis=1)
+                self._notify(k, ids[rows], presentation, done[rows], g[rows])
+        if not whole:
+            memory.add(memory.pick(slots, ~done), d[~done])
+            slots, ids, d = memory.pick(slots, done), ids[done], d[done]
+        self._finish(slots, ids, presentation, awaited=True, told=told, last=d)
 
     def _notify(self, position: int, ids: Ids, presentation: int, closed: Flags, g: Floats) -> None:
         link, outbound = self.plan.links_in[position], self._errors_out[position]
         head = (link.index, self.incarnation, outbound.incarnation, outbound.seq)
         message = wire.Notifications(*head, presentation, ids, closed, g)
-        self._count["notifications"] += int(np.count_nonzero(g))
         self._send(outbound, wire.encode(message, link.coding, link.values), True)
 
-    def _finish(self, slots: Slots, ids: Ids, presentation: int, awaited: bool, told: Collection[int] = ()) -> None:
+    def _finish(
+        self,
+        slots: Slots,
+        ids: Ids,
+        presentation: int,
+        awaited: bool,
+        told: Collection[int] = (),
+        last: Floats | None = None,
+    ) -> None:
         """Every post group has closed these: learn from them, pass the close on, and forget them.
 
         `awaited`: a gradient may have come back, so the source waits for the close. `told` are the links on
-        which the close has just gone out with a notification.
+        which the close has just gone out with a notification. `last` is the gradient that came with the close.
         """
         if not len(ids):
             return
-        self.dendrites.learn(self.memory, slots)
-        if not self.dendrites.finite:
-            self._diverge("its weights have grown without bound")
+        self.dendrites.learn(self.memory, slots, last, len(ids))
+        self._watch()
         for k, link in enumerate(self.plan.links_in):
             if k not in told and (awaited or link.pre != SOURCE):  # the source waits for no other closes
                 self._closing.add(k, presentation, ids, awaited)
         self._count["closes"] += len(ids)
-        self.memory.forget(slots, ids)
+        self.memory.forget(slots)
         if self._closing.finished(len(ids)):
             self._send_closes()
+
+    def _settle(self) -> None:
+        """What the weights have gathered enters them now."""
+        self.dendrites.settle()
+        self._watch()
+
+    def _watch(self) -> None:
+        if not self.dendrites.finite:
+            self._diverge("its weights have grown without bound")
 
     def _send_closes(self) -> None:
         for k, presentation, awaited, ids in self._closing.take():

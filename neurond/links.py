@@ -216,12 +216,20 @@ class Closing:
         self._finished, self._awaited = 0, False
         for link, parts in enumerate(gathered):
             for (presentation, awaited), ids in parts.items():
-                for fit in _frames_of(np.sort(np.concatenate(ids))):
+                for fit in _frames_of(_in_order(ids)):
                     yield link, presentation, awaited, fit
+
+
+def _in_order(parts: list[Ids]) -> Ids:
+    """All ids of some parts, each of which is in order."""
+    return parts[0] if len(parts) == 1 else np.sort(np.concatenate(parts))
 
 
 def _frames_of(ids: Ids) -> Iterator[Ids]:
     """Ids in order, cut where no frame could hold them: honest ones are never so far apart, forged ones may be."""
+    if len(ids) <= MAX_STIMULI and ids[0] // MAX_SPAN == ids[-1] // MAX_SPAN:
+        yield ids
+        return
     spans = np.flatnonzero(np.diff(ids // MAX_SPAN)) + 1
     for part in np.split(ids, spans):
         for at in range(0, len(part), MAX_STIMULI):

@@ -40,14 +40,14 @@ def cross_entropy(z: Floats, targets: Floats) -> tuple[Floats, Floats, Flags]:
     """
     with np.errstate(invalid="ignore"):  # inf - inf and a NaN target are the caller's to see, not to catch
         target = targets[:, 0].astype(np.int64)
-        p = z - z.max(axis=1, keepdims=True)
+        p = z - np.maximum.reduce(z, axis=1, keepdims=True)
     rows = np.arange(len(z))
     # Seen as unsigned a negative index is huge, so one reduction checks both ends.
-    if target.view(np.uint64).max(initial=0) >= z.shape[1]:
+    if np.maximum.reduce(target.view(np.uint64), initial=0) >= z.shape[1]:
         raise ValueError(f"a class index is outside of 0..{z.shape[1] - 1}")
     loss = -p[rows, target]
     np.exp(p, out=p)
-    total = p.sum(axis=1)
+    total = np.add.reduce(p, axis=1)
     loss += np.log(total)
     p /= total[:, None]
     p[rows, target] -= 1.0

@@ -1,9 +1,9 @@
-"""What a group remembers of each stimulus until its gradient has come back, and what a readout has seen.
+"""What a group remembers of each stimulus until its gradient has come back.
 
-The memory is a ring of a fixed number of slots. A stimulus takes the next slot with its first spike and gives it
-back when every post group has closed it. When the ring has come round to a stimulus that is still open, that one
-expires: a bounded number of newer ones has come, and nobody waits for it any more. Volleys lie side by side in the
-ring, so that most of what is done with them is done on slices.
+The memory is a ring of a fixed number of slots (`ring.py`). A stimulus takes the next slot with its first spike and
+gives it back when every post group has closed it. When the ring has come round to a stimulus that is still open, that
+one expires: a bounded number of newer ones has come, and nobody waits for it any more. Volleys lie side by side in
+the ring, so that most of what is done with them is done on slices.
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-Slots = NDArray[np.intp]
-Ids = NDArray[np.int64]
-Flags = NDArray[np.bool_]
+from neurond.ring import Flags as Flags
+from neurond.ring import Ids as Ids
+from neurond.ring import Ring, numbers
+from neurond.ring import Slots as Slots
+
 Floats = NDArray[np.float32]
 
 
@@ -37,24 +39,20 @@ class Memory:
         self.inputs[0][:, -1] = 1.0
         self._spikes = [x[:, :width] for x, width in zip(self.inputs, widths, strict=True)]
         self.activation: Floats = np.zeros((capacity, size), np.float32)
-        self.gradient: Floats = np.zeros((capacity, size), np.float32)  # dLoss/dz, summed over post groups
+        self.gradient: Floats = np.zeros((capacity, size), np.float32)  # dLoss/dz of stimuli that are open still
         self.touched: Flags = np.zeros(capacity, np.bool_)  # rows of `gradient` that hold something
         self.version: NDArray[np.int64] = np.zeros(capacity, np.int64)  # the group's updates when it fired
         self.expired = 0
         self.late = 0
+        self._ring = Ring(capacity)
         self._arrived: Flags = np.zeros((len(widths), capacity), np.bool_)
-        self._missing: NDArray[np.int32] = np.zeros(capacity, np.int32)
         self._closed: Flags = np.zeros((posts, capacity), np.bool_)
-        self._open: NDArray[np.int32] = np.zeros(capacity, np.int32)
         self._presentation: NDArray[np.int32] = np.zeros(capacity, np.int32)
-        self._owner: Ids = np.full(capacity, -1, np.int64)  # the stimulus in each slot; -1 is a free slot
-        self._slot: dict[int, int] = {}  # its inverse
-        self._head = 0
-        self._all: Slots = np.arange(capacity, dtype=np.intp)
+        self._whole: NDArray[np.int32] = np.zeros(capacity, np.int32)  # the same once all inputs are there, else -1
 
     def __len__(self) -> int:
         """Stimuli that are remembered now."""
-        return len(self._slot)
+        return self._ring.held
 
     def arrive(self, source: int, ids: Ids, presentation: int, values: Floats) -> tuple[Slots, Ids]:
         """Join one input of some stimuli; returns the slots and ids of those whose inputs are now all there.
@@ -62,156 +60,117 @@ class Memory:
         `ids` ascend and are at most half of the capacity. A higher presentation than the one remembered begins the
         stimulus anew; a lower one is late, and so is the same input a second time.
         """
-        listed = ids.tolist()
-        if self._slot.keys().isdisjoint(listed):  # the usual case for a first input
-            slots = self._begin(ids, listed, presentation)
+        slots, known = self._ring.find(ids)
+        if known is not None and not np.count_nonzero(known):  # the usual case for a first input
+            slots = self._begin(ids, presentation)
         else:
-            slots, late = self._look_up(source, ids, listed, presentation)
-            if np.count_nonzero(late):
-                self.late += int(late.sum())
-                slots, ids, values = slots[~late], ids[~late], values[~late]
-            if not len(ids):
-                return slots, ids
+            if known is not None:
+                self._begin(ids[~known], presentation)
+                slots, known = self._ring.find(ids)  # anew: beginning these may have come round to others of them
+            on_time = self._on_time(source, slots, presentation)
+            if on_time is not None:
+                slots = self.pick(slots, on_time)
+                known = on_time if known is None else _within(known, on_time)
+            if known is not None:
+                self.late += len(ids) - int(np.count_nonzero(known))
+                ids, values = ids[known], values[known]
+                if not len(ids):
+                    return slots, ids
         self._spikes[source][slots] = values
         self._arrived[source, slots] = True
-        if len(self.inputs) == 1:
-            self._missing[slots] = 0
-            return slots, ids
-        missing = self._missing[slots] - 1
-        self._missing[slots] = missing
-        ready = missing == 0
-        return (slots, ids) if np.count_nonzero(ready) == len(ids) else (slots[ready], ids[ready])
+        if len(self.inputs) > 1:
+            ready = np.logical_and.reduce(self._arrived[:, slots], axis=0)
+            if np.count_nonzero(ready) < len(ids):
+                slots, ids = self.pick(slots, ready), ids[ready]
+        self._whole[slots] = presentation
+        return slots, ids
 
     def find(self, ids: Ids, presentation: int) -> tuple[Slots, Flags | None]:
         """Slots of stimuli whose inputs are all there, and which of `ids` those are (None: all); the rest is late."""
-        found = list(map(self._slot.get, ids.tolist()))
-        known: Flags | None = None
-        if None in found:
-            known = np.array([at is not None for at in found])
-            found = [at for at in found if at is not None]
-        slots: Slots = np.array(found, np.intp)
-        fit = (self._presentation[slots] == presentation) & (self._missing[slots] == 0)
-        if np.count_nonzero(fit) < len(slots):
-            if known is None:
-                known = fit
-            else:
-                known[known] = fit
-            slots = slots[fit]
+        slots, known = self._ring.find(ids)
+        fit = self._whole[slots] == presentation
+        if np.count_nonzero(fit) < len(fit):
+            slots = self.pick(slots, fit)
+            known = fit if known is None else _within(known, fit)
         if known is not None:
-            self.late += len(ids) - len(slots)
+            self.late += len(ids) - int(np.count_nonzero(known))
         return slots, known
 
     def holds(self, slots: Slots, ids: Ids, presentation: int) -> Flags:
         """Which of these slots still belong to these stimuli, in this presentation."""
-        held: Flags = (self._owner[slots] == ids) & (self._presentation[slots] == presentation)
+        held: Flags = (self._ring.owner[slots] == ids) & (self._presentation[slots] == presentation)
         return held
+
+    def pick(self, slots: Slots, which: Flags) -> Slots:
+        """Those of some slots that `which` names."""
+        return numbers(slots)[which]
 
     def close(self, post: int, slots: Slots) -> Flags:
         """Note that a post group closed these; returns which of them all post groups have closed now."""
-        fresh = ~self._closed[post, slots]
-        self._closed[post, slots] = True
-        left = self._open[slots] - fresh
-        self._open[slots] = left
-        done: Flags = fresh & (left == 0)
-        return done
+        closed = self._closed[post]
+        fresh: Flags = ~closed[slots]
+        closed[slots] = True
+        if len(self._closed) > 1:
+            fresh &= np.logical_and.reduce(self._closed[:, slots], axis=0)
+        return fresh
 
-    def forget(self, slots: Slots, ids: Ids) -> None:
-        """Give the slots of these stimuli back."""
-        self._owner[slots] = -1
-        for stimulus in ids.tolist():
-            del self._slot[stimulus]
+    def add(self, slots: Slots, d: Floats) -> None:
+        """Keep d = dLoss/dz (n, size), which one post group has sent, until the others have closed these too."""
+        self.gradient[slots] += d
+        self.touched[slots] = True
 
-    def _begin(self, ids: Ids, listed: list[int], presentation: int) -> Slots:
-        """The next slots of the ring, side by side, for stimuli that are not remembered."""
-        n = len(ids)
-        if self._head + n > self.capacity:
-            self._head = 0
-        slots = self._all[self._head : self._head + n]
-        self._head += n
-        owners = self._owner[slots]
-        gone = owners[owners >= 0]
-        if len(gone):
-            self.expired += len(gone)
-            for stimulus in gone.tolist():
-                del self._slot[stimulus]
-        self._owner[slots] = ids
-        self._slot.update(zip(listed, slots.tolist(), strict=True))
+    def settle(self, slots: Slots, last: Floats | None) -> tuple[Slots, Floats | None]:
+        """All post groups have closed these: what was kept of them, which is then no longer kept.
+
+        `last` is what came with the last close, (n, size). Returns the slots that have a gradient, and that
+        gradient; None where no slot has one.
+        """
+        touched = self.touched[slots]
+        if not np.count_nonzero(touched):
+            return slots, last
+        if last is None:
+            slots = self.pick(slots, touched)
+            last = self.gradient[slots]
+        else:
+            last = last + self.gradient[slots]
+        self._untouch(slots)
+        return slots, last
+
+    def forget(self, slots: Slots) -> None:
+        """Give the slots of stimuli back that are remembered."""
+        self._ring.forget(slots)
+
+    def _begin(self, ids: Ids, presentation: int) -> Slots:
+        """Slots side by side for stimuli that are not remembered."""
+        slots, gone = self._ring.begin(ids)
+        self.expired += gone
         self._reset(slots, presentation)
         return slots
 
     def _reset(self, slots: Slots, presentation: int) -> None:
         self._presentation[slots] = presentation
+        self._whole[slots] = -1
         self._arrived[:, slots] = False
-        self._missing[slots] = len(self.inputs)
         self._closed[:, slots] = False
-        self._open[slots] = len(self._closed)
-        touched = slots[self.touched[slots]]
-        if len(touched):
-            self.touched[touched] = False
-            self.gradient[touched] = 0.0
+        if np.count_nonzero(self.touched[slots]):
+            self._untouch(slots)
 
-    def _look_up(self, source: int, ids: Ids, listed: list[int], presentation: int) -> tuple[Slots, Flags]:
-        """Slots of stimuli of which some are remembered, and which of them are late."""
-        found = list(map(self._slot.get, listed))
-        if None in found:
-            new = np.array([at is None for at in found], np.bool_)
-            self._begin(ids[new], ids[new].tolist(), presentation)
-            found = [self._slot.get(stimulus, -1) for stimulus in listed]
-        slots: Slots = np.array(found, np.intp)
+    def _untouch(self, slots: Slots) -> None:
+        self.gradient[slots] = 0.0
+        self.touched[slots] = False
+
+    def _on_time(self, source: int, slots: Slots, presentation: int) -> Flags | None:
+        """Which of these, all of them remembered, do not have this input yet (None: all)."""
         shown = self._presentation[slots]
-        # A slot may be gone again (-1): beginning the unknown ones has come round to it.
-        late: Flags = (slots < 0) | (shown > presentation) | self._arrived[source, slots]
-        older = (shown < presentation) & (slots >= 0)
+        older = shown < presentation
         if np.count_nonzero(older):
-            self._reset(slots[older], presentation)
-            late &= ~older
-        return slots, late
+            self._reset(self.pick(slots, older), presentation)
+        on_time: Flags = (shown <= presentation) & ~self._arrived[source, slots]
+        return None if np.count_nonzero(on_time) == len(on_time) else on_time
 
 
-def as_slice(slots: Slots) -> slice | Slots:
-    """The same slots as a slice, which copies nothing, where they lie side by side."""
-    first, last = int(slots[0]), int(slots[-1])
-    steps = len(slots) - 1
-    side_by_side = last - first == steps and np.count_nonzero(slots[1:] > slots[:-1]) == steps
-    return slice(first, last + 1) if side_by_side else slots
-
-
-class Seen:
-    """The stimuli that a readout has confirmed: a set of integers that costs a bit over one byte each at most.
-
-    Ids come nearly in order, so they are kept in pages, and a page that is full is kept as its number alone.
-    """
-
-    PAGE = 1 << 14
-
-    def __init__(self) -> None:
-        self._pages: dict[int, Flags] = {}
-        self._left: dict[int, int] = {}
-        self._full: set[int] = set()
-
-    def add(self, ids: Ids) -> Flags:
-        """Add these ids, one or more, ascending; returns which of them were there before."""
-        first, last = int(ids[0]) // self.PAGE, int(ids[-1]) // self.PAGE
-        if first == last:
-            return self._add(first, ids - first * self.PAGE)
-        before = np.zeros(len(ids), np.bool_)
-        numbers = ids // self.PAGE
-        for number in np.unique(numbers).tolist():
-            own = numbers == number
-            before[own] = self._add(number, ids[own] - number * self.PAGE)
-        return before
-
-    def _add(self, number: int, at: Ids) -> Flags:
-        page = self._pages.get(number)
-        if page is None:
-            if number in self._full:
-                return np.ones(len(at), np.bool_)
-            page = self._pages[number] = np.zeros(self.PAGE, np.bool_)
-            self._left[number] = self.PAGE
-        before: Flags = page[at]
-        page[at] = True
-        self._left[number] -= len(at) - int(np.count_nonzero(before))
-        if not self._left[number]:
-            del self._pages[number], self._left[number]
-            self._full.add(number)
-        return before
+def _within(known: Flags, fit: Flags) -> Flags:
+    """Which of all are known and fit, where `fit` is about the known ones only."""
+    both = known.copy()
+    both[known] = fit
+    return both

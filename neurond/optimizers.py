@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurond.updates import Floats, Rows, is_sane, make_release, put, take
+from neurond.updates import Floats, Rows, few, is_sane, make_release, put, take
 from topology.plan import OptimizerPlan, UpdatePlan
 
 Flags = NDArray[np.bool_]
@@ -89,15 +89,12 @@ class Synapses:
         self._reached: Flags = np.zeros(len(w), np.bool_)  # rows of `_pending` that are not all zero
         self._closed = 0
 
-    def learn(
-        self, d: Floats, x: Floats, *, lr: float, lr_scale: float | Floats = 1.0, stimuli: int = 0, share: float = 1.0
-    ) -> int:
+    def learn(self, d: Floats, x: Floats, *, lr: float, stimuli: int = 0, share: float = 1.0) -> int:
         """Take in the gradients of some stimuli; the number of weights that changed.
 
         d is dLoss/dz, float32 (k, n_post); x is what fed the neurons then, float32 (k, n_pre); both are left
-        as they are. The gradient of the matrix is g = sum_k lr_scale_k d_k x_k^T / lr_unit, with `lr_scale` a
-        number or float32 (k,). `lr` is the learning rate of the step (see `learning_rate`), and `share` of the
-        threshold is what it is now.
+        as they are. The gradient of the matrix is g = sum_k d_k x_k^T / lr_unit. `lr` is the learning rate of the
+        step (see `learning_rate`), and `share` of the threshold is what it is now.
 
         Under `always` and `threshold` a call with k > 0 is one step of the optimizer, and one with k = 0 is
         nothing. Under `every` n the gradients are summed. The first call by which n stimuli or more have
@@ -108,11 +105,11 @@ class Synapses:
         # What overflows shows in `finite`; a warning for each operation would say no more.
         with np.errstate(over="ignore", invalid="ignore"):
             if self._every:
-                return self._sum_up(d, x, lr_scale, lr, stimuli)
+                return self._sum_up(d, x, lr, stimuli)
             if not len(d):
                 return 0
-            rows = _few(np.any(d, axis=0)) if self._optimizer.sparse else None
-            return self._move(rows, self._gradient(rows, d, x, lr_scale), lr, share)
+            rows = few(np.logical_or.reduce(d, axis=0)) if self._optimizer.sparse else None
+            return self._move(rows, self._gradient(rows, d, x), lr, share)
 
     def state(self, name: str = "w") -> dict[str, NDArray[Any]]:
         """All that a checkpoint must hold, copied: the weights as `name`, the rest as `name/...`."""
@@ -147,28 +144,27 @@ class Synapses:
         self.w[:] = w
         self.finite = is_sane(w)
 
-    def _sum_up(self, d: Floats, x: Floats, lr_scale: float | Floats, lr: float, stimuli: int) -> int:
+    def _sum_up(self, d: Floats, x: Floats, lr: float, stimuli: int) -> int:
         if len(d):
-            reached = np.any(d, axis=0)
-            rows = _few(reached)
-            put(self._pending, rows, take(self._pending, rows) + self._gradient(rows, d, x, lr_scale))
+            reached = np.logical_or.reduce(d, axis=0)
+            rows = few(reached)
+            put(self._pending, rows, take(self._pending, rows) + self._gradient(rows, d, x))
             self._reached |= reached
         self._closed += stimuli
         if self._closed < self._every:
             return 0
-        rows = _few(self._reached) if self._optimizer.sparse else None
+        rows = few(self._reached) if self._optimizer.sparse else None
         changed = self._move(rows, take(self._pending, rows).copy(), lr)
         self._pending[self._reached] = 0.0
         self._reached[:] = False
         self._closed = 0
         return changed
 
-    def _gradient(self, rows: Rows, d: Floats, x: Floats, lr_scale: float | Floats) -> Floats:
+    def _gradient(self, rows: Rows, d: Floats, x: Floats) -> Floats:
         """The gradient of these rows, a fresh float32 (rows, n_pre)."""
         if rows is not None:
             d = d.take(rows, axis=1)
-        scale = np.asarray(lr_scale, np.float32) / np.float32(self._unit)
-        columns: Floats = (d * (scale[:, None] if scale.ndim else scale)).T
+        columns: Floats = (d * np.float32(1.0 / self._unit)).T
         # With one stimulus BLAS is several times slower than the plain outer product.
         return columns * x if len(x) == 1 else columns @ x
 
@@ -177,15 +173,6 @@ class Synapses:
         changed, sane = self._release.release(self.w, rows, self._optimizer.step(rows, gradient, lr), share)
         self.finite = self.finite and sane
         return changed
-
-
-def _few(reached: Flags) -> Rows:
-    """The numbers of the reached rows, or all rows where most are reached.
-
-    Rows by number are copied out and back; from about a half on it costs less to take them all.
-    """
-    rows = reached.nonzero()[0]
-    return rows if 2 * rows.size < reached.size else None
 
 
 class _Optimizer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import isfinite
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,8 +12,9 @@ from numpy.typing import NDArray
 from neurond.links import Inbound, Outbound
 from neurond.losses import make_loss
 from neurond.machine import State
-from neurond.memory import Flags, Floats, Ids, Seen
+from neurond.memory import Flags, Floats, Ids
 from neurond.rules import make_rule
+from neurond.seen import Seen
 from topology.plan import SOURCE, LossPlan
 
 SPAN = 1000
@@ -60,7 +62,7 @@ class Readout:
         """Whether targets of the right width hold classes that the readout has."""
         if self.plan.kind != "cross-entropy":
             return True
-        return bool(targets.min() >= 0 and targets.max() < self._size)
+        return bool(np.minimum.reduce(targets, axis=None) >= 0 and np.maximum.reduce(targets, axis=None) < self._size)
 
     def judge(self, a: Floats, targets: Floats, ids: Ids, teach: bool, share: float = 1.0) -> Verdict:
         """Compare activations (n, size) with targets; a stimulus that was confirmed before teaches nothing.
@@ -80,8 +82,8 @@ class Readout:
 
     def watch(self, loss: Floats) -> str | None:
         """Follow the loss of training stimuli; what is wrong with it, once something is."""
-        now = float(loss.sum()) / len(loss)
-        if not np.isfinite(now):
+        now = float(np.add.reduce(loss)) / len(loss)
+        if not isfinite(now):
             return "the loss is no longer a finite number"
         if self._first is None:
             self._first = self._mean = now

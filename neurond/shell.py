@@ -247,7 +247,7 @@ class Shell:
             return
         machine, urgent, forward = self._machine, self._urgent, self._forward
         for _ in range(BUDGET):
-            more = self._take()
+            more = True if urgent else self._take()
             if urgent:
                 frame = Frame(urgent.popleft())
             elif forward:

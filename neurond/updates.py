@@ -22,6 +22,15 @@ ENORMOUS = 1e6
 """Weights whose norm is beyond this have diverged: activations, and so useful weights, are of order one."""
 
 
+def few(reached: NDArray[np.bool_]) -> Rows:
+    """The numbers of the reached rows, or all rows where most are reached.
+
+    Rows by number are copied out and back; from about a half on it costs less to take them all.
+    """
+    rows = reached.nonzero()[0]
+    return rows if 2 * rows.size < reached.size else None
+
+
 def take(array: Floats, rows: Rows) -> Floats:
     """These rows: the array itself for all of it, else a copy, to be `put` back."""
     return array if rows is None else array.take(rows, axis=0)

@@ -184,7 +184,7 @@ def parse(frame: Buffer) -> Frame:
 def _code_ids(ids: NDArray[np.int64]) -> tuple[int, int, Buffer]:
     """Lowest id, coding, and offsets from it; ValueError if the ids do not fit one frame."""
     n, first = len(ids), int(ids[0])
-    if first >= 0 and int(ids[-1]) - first == n - 1 and (ids == np.arange(first, first + n)).all():
+    if first >= 0 and int(ids[-1]) - first == n - 1 and np.count_nonzero(ids == np.arange(first, first + n)) == n:
         return first, _RUN, b""
     low, high = int(ids.min()), int(ids.max())
     if low < 0 or high - low >= MAX_SPAN:
@@ -200,7 +200,7 @@ def _decode_ids(frame: Buffer, at: int, coding: int, base: int, n: int) -> NDArr
         offsets, highest = np.arange(n), n - 1
     else:
         offsets = np.frombuffer(frame, _OFFSETS[coding], n, at)
-        highest = int(offsets.max())
+        highest = int(np.maximum.reduce(offsets))
     if base > _MAX_ID - highest:
         raise WireError(f"{n} stimuli from id {base} on are out of range")
     return offsets + np.int64(base)

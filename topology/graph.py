@@ -55,6 +55,13 @@ class Graph:
                     ready.append(post)
         return tuple(name for name in done if name != SOURCE)
 
+    def depth(self) -> int:
+        """Groups on the longest way from the source."""
+        depth = {SOURCE: 0}
+        for name in self.order():
+            depth[name] = 1 + max((depth[pre] for pre in self._pre[name]), default=0)
+        return max(depth.values())
+
     def cycles(self, most: int = 10) -> list[tuple[str, ...]]:
         """Cycles that share no group, `most` at most; each as its groups in the direction of the links."""
         left = set(self.groups)

@@ -115,6 +115,7 @@ class GroupPlan:
     links_out: tuple[LinkPlan, ...]
     loss: LossPlan | None = None  # set for the readout
     journal_s: float = 0.0  # between two writes to the journal; 0: none is kept
+    hold: int = 1  # closes that nobody awaits leave once for so many stimuli
 
 
 @dataclass(frozen=True, slots=True)

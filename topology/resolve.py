@@ -43,6 +43,11 @@ def check_data(topology: Topology, shape: DataShape) -> None:
         raise TopologyError(problems)
 
 
+HELD = 4
+"""All groups of a chain hold closes back for this part of the memory at most: a stimulus is closed well before the
+memory has come round to it."""
+
+
 def resolve(
     topology: Topology,
     shape: DataShape,
@@ -120,8 +125,10 @@ def _groups(
     for link in links:
         links_in.setdefault(link.post, []).append(link)
         links_out.setdefault(link.pre, []).append(link)
+    depth = graph.depth()
     for name in graph.order():
         group = topology.groups[name]
+        memory = group.memory or _memory(topology.source.window)
         for process, start, size in processes[name].parts:
             yield GroupPlan(
                 name=process,
@@ -138,11 +145,12 @@ def _groups(
                 update=_update(group),
                 staleness_decay=group.staleness_decay,
                 seed=topology.seed,
-                memory=group.memory or _memory(topology.source.window),
+                memory=memory,
                 links_in=tuple(links_in.get(process, ())),
                 links_out=tuple(links_out.get(process, ())),
                 loss=loss if name == topology.loss.reads else None,
                 journal_s=topology.journal_s,
+                hold=max(1, memory // (HELD * depth)),
             )
 
 

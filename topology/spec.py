@@ -119,7 +119,8 @@ class Update(Section):
     """When proposed steps become weight updates."""
 
     rule: Literal["always", "every", "threshold"] = "threshold"
-    """At once, every n stimuli, or for each connection when its sum of steps exceeds a threshold."""
+    """At once, every n stimuli, or for each connection when its sum of steps exceeds a threshold (with sgd it is
+    looked at once a quarter of a volley's stimuli have brought a gradient)."""
     every: Count = _update.every
     """every only, where it must be given: stimuli between updates."""
     threshold: Amount = _update.threshold
@@ -213,7 +214,8 @@ class Source(Section):
     window: Annotated[int, Field(ge=1, le=65536)] = 128
     """Stimuli in flight at most."""
     volley: Annotated[int, Field(ge=1, le=4096)] = 16
-    """Stimuli in a frame; also the mini-batch that a learning rate refers to."""
+    """Stimuli in a frame, twice as many once the window has room for eight volleys; also the mini-batch that a
+    learning rate refers to."""
     opening: Stimuli = 4000
     """Stimuli over which the window opens from one volley to its full size."""
     retry: Duration = "2s"

@@ -190,16 +190,15 @@ def test_every_n_of_a_large_volley() -> None:
 
 
 @pytest.mark.parametrize("rule", ["always", "every", "threshold"])
-@pytest.mark.parametrize("scale", [0.5, np.array([1.0, 0.5, 0.0], np.float32)])
-def test_scale_of_each_stimulus(rule: str, scale: Any) -> None:
-    """`lr_scale` multiplies the gradient, of all stimuli or of each, and `lr_unit` divides it."""
+def test_the_unit_of_the_learning_rate_divides_the_gradient(rule: str) -> None:
+    """A step is that of the gradients' sum over `lr_unit`, and what is given is left as it is."""
     plan = OptimizerPlan(lr_unit=8)
     synapses = Synapses(initial(), plan, UpdatePlan(rule=rule, every=3, threshold=1e-6))
     rng = np.random.default_rng(0)
     d, x = rng.normal(size=(3, N_POST)).astype(np.float32), rng.random((3, N_PRE), np.float32)
     kept = d.copy(), x.copy()
-    synapses.learn(d, x, lr=0.4, lr_scale=scale, stimuli=3)
-    np.testing.assert_allclose(synapses.w, initial() - 0.4 * gradient(d, x, scale) / 8, atol=3e-6)
+    synapses.learn(d, x, lr=0.4, stimuli=3)
+    np.testing.assert_allclose(synapses.w, initial() - 0.4 * gradient(d, x) / 8, atol=3e-6)
     np.testing.assert_array_equal(d, kept[0])
     np.testing.assert_array_equal(x, kept[1])
 

@@ -1,6 +1,8 @@
 # ruff: noqa: E501 - a message stands on one line, as its reader sees it
 """From topology to plan: shards, link numbers, order, and how a topology must fit its data."""
 
+from itertools import pairwise
+
 import pytest
 
 from topology.errors import TopologyError
@@ -200,6 +202,25 @@ def test_questions_to_a_graph() -> None:
     assert graph.cycles() == []
     assert graph.unfed() == ("x",)
     assert graph.unread("c") == ("d", "b", "x")
+
+
+def test_depth_is_the_longest_way() -> None:
+    """A skip link does not make a network less deep, and a group that nothing feeds is on no way."""
+    chain = [("source", "a"), ("a", "b"), ("b", "c"), ("a", "c"), ("x", "y")]
+    assert Graph("abcxy", chain).depth() == 3
+    assert Graph("a", [("source", "a")]).depth() == 1
+
+
+@pytest.mark.parametrize("depth", [1, 3, 12])
+def test_closes_that_a_whole_chain_holds_back_fit_its_memory(depth: int) -> None:
+    """However deep a network is, its groups together hold a quarter of the memory back at most."""
+    names = [f"g{k}" for k in range(depth)]
+    groups = ", ".join(f"{name}: {{size: 10, memory: 1024}}" for name in names)
+    links = ", ".join(f"{pre} -> {post}: null" for pre, post in pairwise(["source", *names]))
+    text = f"neurond: 1\nname: chain\nsource: {{data: digits}}\ngroups: {{{groups}}}\nloss: {{reads: {names[-1]}}}\n"
+    plan = resolve(loads(text + f"links: {{{links}}}\n"), DIGITS)
+    held = [plan.group(name).hold for name in names]
+    assert 1024 / 8 < sum(held) <= 1024 / 4
 
 
 def test_cycles_are_found_apart() -> None:
