@@ -176,6 +176,7 @@ async def test_killed_in_mid_run(tmp_path: Path, name: str) -> None:
         ended = await comes(lambda: [e for e in by_hand.events if e.kind == "ended"], "its last word")
         (source,) = (t for t in ended[0].data["telemetry"] if t["name"] == SOURCE)
         assert source["counters"]["confirmed"] == 25 * TRAIN
+        assert summary["stimuli"] == 25 * TRAIN
         assert summary["test_accuracy"] > 0.93
         for process in by_hand.processes.values():
             assert process.wait(DEADLINE_S) == 0
