@@ -176,6 +176,7 @@ async def test_killed_in_mid_run(tmp_path: Path, name: str) -> None:
         ended = await comes(lambda: [e for e in by_hand.events if e.kind == "ended"], "its last word")
         (source,) = (t for t in ended[0].data["telemetry"] if t["name"] == SOURCE)
         assert source["counters"]["confirmed"] == 25 * TRAIN
+        assert summary["stimuli"] == 25 * TRAIN
         assert summary["test_accuracy"] > 0.93
         for process in by_hand.processes.values():
             assert process.wait(DEADLINE_S) == 0
@@ -207,7 +208,7 @@ async def test_taken_for_dead(tmp_path: Path) -> None:
         old = by_hand.processes["h1"]
         old.send_signal(signal.SIGSTOP)
         command = [sys.executable, "-m", "neurond.daemon", "group", "h1", "--broker", by_hand.at]
-        by_hand.start("h1", [*command, "--bind", "tcp://127.0.0.1:*"])  # the old one holds the usual place
+        by_hand.start("h1", [*command, "--bind", f"{by_hand.at}again"])  # the old one holds the usual place
         await comes(lambda: by_hand.of_journal("h1"), "a word of the journal")
         assert by_hand.of_journal("h1")[0]["why"] == "goes on from the journal of incarnation 1"
         before = by_hand.confirmed()
