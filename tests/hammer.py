@@ -18,7 +18,10 @@ from collections.abc import Iterator, Mapping
 import zmq
 
 from tests.command import environment
-from topology import sockets
+from tests.keyed import Network
+from topology import address, sockets
+from topology.keys import Keyring
+from topology.plan import BROKER, MONITOR
 
 AT_ONCE = 16  # connections under way
 PATIENCE_MS = 50  # then it tries the next
@@ -29,7 +32,7 @@ def main(places: Mapping[str, str]) -> None:
     with zmq.Context() as context:
         said = False
         while not select.select([sys.stdin], [], [], 0)[0]:
-            doors = []
+            tried = []
             for _ in range(AT_ONCE // len(places)):
                 for endpoint, server in places.items():
                     public, secret = zmq.curve_keypair()
@@ -42,8 +45,8 @@ def main(places: Mapping[str, str]) -> None:
                     monitor = sockets.monitor(context, socket, sockets.FAILURES)
                     socket.setsockopt(zmq.LINGER, 0)
                     socket.connect(endpoint)
-                    doors.append((socket, monitor))
-            for socket, monitor in doors:
+                    tried.append((socket, monitor))
+            for socket, monitor in tried:
                 monitor.poll(PATIENCE_MS)
                 socket.monitor(None, 0)
                 monitor.close(0)
@@ -51,6 +54,16 @@ def main(places: Mapping[str, str]) -> None:
             if not said:
                 said = True
                 print("at work", flush=True)
+
+
+async def doors(net: Network) -> dict[str, bytes]:
+    """Every bound socket of a network that trains, with the public key of who is there."""
+    status = await net.runs()
+    ring = Keyring(net.keys, MONITOR)
+    found = {process["endpoint"]: ring.key_of(name) for name, process in status["processes"].items()}
+    for plane in (address.control, address.telemetry_in, address.telemetry_out):
+        found[plane(net.at)] = ring.key_of(BROKER)
+    return {at: key for at, key in found.items() if key is not None}
 
 
 @contextlib.contextmanager

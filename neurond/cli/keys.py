@@ -79,8 +79,11 @@ def revoke(
     """Take a key back: wherever the changed list is, it is accepted no more. Its secret is removed from here."""
     from topology.issue import revoke as take_back
     from topology.keys import PUBLIC, folder_of
+    from topology.plan import BROKER
 
     folder = folder_of(keys)
     take_back(folder, name)
     say(f"revoked: the key of {name}; processes that read {folder / PUBLIC} know within two seconds")
     say(f"copy {folder / PUBLIC} to every other machine; neurond keys init TOPOLOGY makes {name} a new key")
+    if name == BROKER:
+        say("then start every process anew: each of them knows the broker by the old key")

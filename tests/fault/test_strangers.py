@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from neurond import data
-from tests.hammer import hammering
+from tests.hammer import doors, hammering
 from tests.integration.test_broker_process import free_ports
 from tests.keyed import ENDLESS, Intruder, network, pair_of
 from tests.waiting import comes
@@ -23,17 +23,13 @@ HELLOS = 20_000
 async def test_strangers_hammer_at_every_door(tmp_path: Path) -> None:
     """Three strangers that connect without end cost a run no stimulus and no process; each process counts its own."""
     with network(tmp_path, free_ports(), f"source.epochs={EPOCHS}", topology="digits") as whole:
-        status = await whole.runs()
-        keys = Keyring(whole.keys, "monitor")
-        doors = {process["endpoint"]: keys.key_of(name) for name, process in status["processes"].items()}
-        for door in (address.control, address.telemetry_in, address.telemetry_out):
-            doors[door(whole.at)] = keys.key_of("broker")
-        with hammering({at: key for at, key in doors.items() if key is not None}):
+        at = await doors(whole)
+        with hammering(at):
             said = whole.left(within_s=120)
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert summary["why"] == "finished"
     assert summary["stimuli"] == EPOCHS * data.describe("digits").train
-    assert summary["denied"] >= 4 * len(status["processes"])
+    assert summary["denied"] >= 4 * len(at)
     assert summary["impostors"] == summary["gaps"] == summary["wire_errors"] == 0
     assert all("connections denied so far" in words for words in said.values())
     assert summary["test_accuracy"] > 0.9

@@ -259,3 +259,22 @@ def test_every_process_has_a_key(tmp_path: Path) -> None:
         assert secret.read_text().strip() not in "\n".join(shown)
     assert (tmp_path / "keys").stat().st_mode & 0o777 == 0o700
     assert tuple(names) == names_of(names[2:-1])
+
+
+def test_what_to_do_after_revoking(tmp_path: Path) -> None:
+    """`keys revoke` says where the changed list must go; one that has no key is told who has, with 2."""
+    assert neurond(tmp_path, "keys", "init", "xor").returncode == 0
+    told = neurond(tmp_path, "keys", "revoke", "broker")
+    assert (told.returncode, told.stdout) == (0, "")
+    assert "copy keys/public.keys to every other machine" in told.stderr
+    assert "start every process anew" in told.stderr
+    assert not (tmp_path / "keys" / "broker.secret").exists()
+    shown = neurond(tmp_path, "keys", "show").stdout.splitlines()
+    assert [line.split()[0] for line in shown if line.endswith(" revoked")] == ["broker"]
+    again = neurond(tmp_path, "keys", "revoke", "broker")
+    assert again.returncode == 2
+    assert again.stderr == (
+        "neurond: no key of 'broker' in keys/public.keys; there are those of source, hidden, out, monitor\n"
+    )
+    made = neurond(tmp_path, "keys", "init", "xor")
+    assert "made in keys: broker\n" in made.stderr
