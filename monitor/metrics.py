@@ -81,6 +81,7 @@ GAUGES = {
     "remembered": Kind("remembered_stimuli", "Stimuli that the group remembers."),
     "lr": Kind("learning_rate", "Learning rate now."),
     "weight_norm": Kind("weight_norm", "Euclidean norm of the weights."),
+    "restored": Kind("restored", "1 if the process took up what an earlier one had saved."),
     "queue": Kind("queue_frames", "Frames that wait in the process."),
     "rss_mb": Kind("resident_memory_bytes", "Resident memory of the process.", 2**20),
 }
@@ -107,7 +108,7 @@ OWN = {  # what no telemetry holds under one name: metric -> its labels and mean
     "feed_wire_errors_total": ((), "Telemetry and events that could not be read here, dropped."),
     "process_up": (PROCESS, "1 while the process takes part."),
     "process_state": ((*PROCESS, "state"), "The state of the process, as a label; always 1."),
-    "restarts_total": (PROCESS, "Times that the process was started anew: its incarnation, less one."),
+    "restarts_total": (PROCESS, "Times that the process was started anew and took its place again."),
     "cpu_seconds_total": (PROCESS, "CPU time of the process, user and system."),
     "staleness": (PROCESS, "Summary: the group's own updates between a gradient's forward and backward pass."),
 }
@@ -137,23 +138,25 @@ def metrics(view: View, status: Mapping[str, Any], up: bool, drops: int, wire_er
         for reason, n in status["drops"].items():
             families.own("broker_drops_total", n, reason)
     for process in view.processes:
-        _process(families, process)
+        _process(families, process, view.stimuli)
     return list(families)
 
 
-def _process(families: _Families, process: Process) -> None:
+def _process(families: _Families, process: Process, stimuli: int | None) -> None:
     labels = (process.name.partition(".")[0], process.name)
     families.own("process_up", float(process.state in ALIVE - {"waiting"}), *labels)
     families.own("process_state", 1.0, *labels, process.state)
     if process.heard is None:
         return
-    families.own("restarts_total", max(0, process.incarnation - 1), *labels)
+    families.own("restarts_total", process.restarts, *labels)
     families.own("cpu_seconds_total", process.cpu_s(), *labels)
     total, n = (process.count(key) for key in SUMMED)
     if total is not None and n is not None:
         families.summary("staleness", n, total, *labels)
     for key in sorted({*process.counters, *process.before} - {*SUMMED}):
-        families.counter(COUNTERS, key, process.count(key) or 0, PROCESS, *labels)
+        # A source that was started anew counts some once more, which the view knows.
+        n = stimuli if key == "confirmed" else process.count(key)
+        families.counter(COUNTERS, key, n or 0, PROCESS, *labels)
     for key, value in process.gauges.items():
         if key not in LEFT_OUT:
             families.gauge(GAUGES, key, value, *labels)

@@ -92,6 +92,19 @@ def test_totals_never_fall() -> None:
     assert samples(metrics(view(first, again, late), STATUS, True, 0, 0)) == after  # from the one that is gone
 
 
+def test_what_is_confirmed_once_more_counts_once() -> None:
+    """A source that goes back to its last checkpoint confirms some stimuli again; the count waits for new ones."""
+
+    def source(confirmed: int, incarnation: int, seq: int, restored: float) -> Telemetry:
+        gauges = {"restored": restored}
+        return Telemetry("source", "source", incarnation, seq, {"confirmed": confirmed}, gauges, {})
+
+    told = [source(100, 1, 1, 0.0), source(80, 2, 1, 1.0), source(95, 2, 2, 1.0), source(130, 2, 3, 1.0)]
+    views = [view(*told[:n]) for n in (1, 2, 3, 4)]
+    counts = [samples(metrics(seen, STATUS, True, 0, 0))["neurond_confirmed_total", "source"] for seen in views]
+    assert counts == [100, 100, 100, 130]
+
+
 def test_what_no_table_knows() -> None:
     """A counter of a later version is served under its own name; one that could be no name, or no counter, is not."""
     odd = {"replays": 4, "x y": 1, "": 1, "a_total": 1, "9": 1}
