@@ -54,8 +54,6 @@ def remove(run_dir: Path, process: str, incarnation: int | None = None) -> None:
     for file in _files(run_dir, process):
         if incarnation is None or file.incarnation <= incarnation:
             file.path.unlink(missing_ok=True)
-    with contextlib.suppress(OSError):  # others are in it, or it never was
-        folder(run_dir).rmdir()
 
 
 class Journal:
@@ -113,6 +111,7 @@ class Journal:
         self.close()
         with contextlib.suppress(OSError):
             remove(self._run_dir, self._process, self._incarnation)
+            folder(self._run_dir).rmdir()  # the last one does; in others' are still files
 
     def _append(self, content: bytes) -> None:
         assert self._fd is not None
@@ -134,13 +133,15 @@ class Journal:
         if any(f.incarnation > self._incarnation for f in _files(self._run_dir, self._process)):
             self.close()
             raise SupersededError(None, "a later incarnation keeps the journal", str(folder(self._run_dir)))
-        if not folder(self._run_dir).is_dir():
-            folder(self._run_dir).mkdir(exist_ok=True)
-            sync_folder(self._run_dir)
         path = _path(self._run_dir, self._process, self._incarnation, self._generation + 1)
         header = Header(self._incarnation, self._generation + 1, self._fingerprint).pack()
         content = header + record(header, self._number, shadow.whole())
-        write_whole(path, content)
+        try:
+            write_whole(path, content)
+        except FileNotFoundError:  # nobody has made the folder, or somebody else's last file has just left it
+            folder(self._run_dir).mkdir(exist_ok=True)
+            sync_folder(self._run_dir)
+            write_whole(path, content)
         self._generation += 1
         self._header, self._size = header, len(content)
         self._longest = len(content) + max(SHORT, TIMES * len(content))

@@ -317,13 +317,23 @@ def test_removed_under_it(tmp_path: Path) -> None:
     writer = Writer(tmp_path)
     writer.work(2)
     journal.remove(tmp_path, "h1")
-    assert not journal.folder(tmp_path).exists()
+    assert files(tmp_path) == []
     with pytest.raises(OSError, match="the journal was removed"):
         writer.work()
     writer.work()
     assert count(recovered(tmp_path)) == 4
     writer.journal.remove()
     assert not journal.folder(tmp_path).exists()
+
+
+def test_the_folder_of_the_last(tmp_path: Path) -> None:
+    """A process that leaves last removes the folder; one that begins just then makes it anew."""
+    first, second = Writer(tmp_path, 1, "out"), Writer(tmp_path)
+    first.work()
+    first.journal.remove()
+    assert not journal.folder(tmp_path).exists()
+    second.work()
+    assert count(recovered(tmp_path)) == 1
 
 
 def test_only_its_own_are_removed(tmp_path: Path) -> None:

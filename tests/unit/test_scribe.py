@@ -205,5 +205,5 @@ async def test_begun(tmp_path: Path, machine: GroupMachine, told: list[wire.Even
     assert weight(tmp_path, machine) == 9.0
     none = GroupMachine(resolve(load("digits", ["journal=off"]), data.describe("digits")).group("h1"))
     assert begin.journalled(none, tmp_path, anew=True, tell=told.append) is None
-    assert list(tmp_path.iterdir()) == []
+    assert [*tmp_path.rglob("*.journal")] == []
     assert told == []
