@@ -6,12 +6,12 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-FILE = "incarnations.json"
+from topology.files import INCARNATIONS
 
 
 def read(run_dir: Path) -> dict[str, int]:
     """Name -> incarnation; empty where none was given yet. ValueError with one line if the file cannot be used."""
-    path = run_dir / FILE
+    path = run_dir / INCARNATIONS
     try:
         found = json.loads(path.read_bytes())
         return {str(name): int(incarnation) for name, incarnation in found.items()}
@@ -25,11 +25,11 @@ def read(run_dir: Path) -> dict[str, int]:
 
 def write(run_dir: Path, incarnations: Mapping[str, int]) -> None:
     """Put them down as a whole; OSError where that cannot be done. It outlives a process, not a loss of power."""
-    partial = run_dir / f"{FILE}.part"
+    partial = run_dir / f"{INCARNATIONS}.part"
     partial.write_text(json.dumps(incarnations), encoding="utf-8")
-    partial.replace(run_dir / FILE)
+    partial.replace(run_dir / INCARNATIONS)
 
 
 def forget(run_dir: Path) -> None:
     """A run that begins, or has ended in good order, has none."""
-    (run_dir / FILE).unlink(missing_ok=True)
+    (run_dir / INCARNATIONS).unlink(missing_ok=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,15 +32,10 @@ class ByHand:
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self._overrides = [part for override in overrides for part in ("--set", override)]
 
-    def start_broker(self, run: str = "run") -> None:
-        """The broker as a user starts it, with a run folder of this name."""
-        verb = ("broker", "digits", "--address", self.address, "--run", run, *self._overrides)
-        self._start("broker", [*NEUROND, *verb])
-
-    def start_broker_again(self) -> None:
-        """A broker in the place of one that was killed, for processes that live on."""
-        options = ("--plan", "run/plan.json", "--address", self.address, "--run-dir", str(self.folder / "run"))
-        self._start("broker", [sys.executable, "-m", "broker", *options])
+    def start_broker(self, *options: str) -> None:
+        """The broker as a user starts it, with the run folder `run`."""
+        verb = ("broker", "digits", "--address", self.address, "--run", "run", *self._overrides)
+        self._start("broker", [*NEUROND, *verb, *options])
 
     def start_processes(self) -> None:
         """The source and the groups; returns when the network trains, or has trained already."""

@@ -6,6 +6,9 @@ import contextlib
 import os
 from pathlib import Path
 
+INCARNATIONS = "incarnations.json"
+"""In a run folder from the run's beginning to its end: what a broker must know that takes another's place."""
+
 
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file that is either the old one or all of the new one, also after a loss of power.

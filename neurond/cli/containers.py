@@ -88,7 +88,11 @@ def services(stack: Stack) -> Iterator[Service]:
     data = [stack.data.mount] if stack.data else []
     data += [{**Place("", DATA).mount, "source": DATA_SETS}] if stack.data_sets else []
     data_dir = {"NEUROND_DATA": DATA} if stack.data_sets else {}
-    broker = {"NEUROND_TOPOLOGY": text(stack.named), "NEUROND_BIND": f"tcp://0.0.0.0:{DEFAULT_PORT}"}
+    broker = {
+        "NEUROND_TOPOLOGY": text(stack.named),
+        "NEUROND_BIND": f"tcp://0.0.0.0:{DEFAULT_PORT}",
+        "NEUROND_AGAIN": quoted("1"),  # one that is started again finds its run
+    }
     overrides = (part for override in stack.overrides for part in ("--set", override))
     yield _service(stack, "broker", ("broker", *overrides), broker | data_dir, data)
     yield _service(stack, "source", ("source",), _member("source") | data_dir, data)

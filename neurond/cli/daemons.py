@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from neurond.cli.output import out, out_json
+from neurond.cli.output import out, out_json, say
 from neurond.errors import WrongUse
 from topology import address, exits
 from topology.plan import BROKER
@@ -20,11 +20,15 @@ from topology.plan import BROKER
 if TYPE_CHECKING:
     import typer
 
+    from neurond import launch, runs
+    from topology.spec import Topology
+
 NAME_HELP = "process name in the topology: h1, or h2.0 (NEUROND_NAME)"
 FILE_HELP = "topology file, or the name of a ready network (NEUROND_TOPOLOGY)"
 ADDRESS_HELP = "where to listen: tcp://HOST:PORT, three ports in a row, or ipc:///FOLDER/ (NEUROND_BIND)"
 RUN_HELP = "run folder; a new one under runs/ if not given (NEUROND_RUN)"
 RESUME_HELP = "go on from the last checkpoint of this run folder, in it (NEUROND_RESUME)"
+AGAIN_HELP = "go on where a broker of this very network died or was stopped, if one did (NEUROND_AGAIN=1)"
 SET_HELP = "override any value of the topology, such as source.epochs=5"
 BROKER_HELP = "address of the broker, such as tcp://10.0.0.2:5570 (NEUROND_BROKER)"
 BIND_HELP = "endpoint of this process' inbox, such as tcp://0.0.0.0:5600 (NEUROND_BIND)"
@@ -51,8 +55,12 @@ class _Parser(argparse.ArgumentParser):
     def keys(self) -> None:
         """The flags of whatever speaks tcp."""
         self.setting("--keys", "NEUROND_KEYS", metavar="DIR", help=KEYS_HELP)
-        said = os.environ.get("NEUROND_INSECURE", "") not in ("", "0")
-        self.add_argument("--insecure", action="store_true", default=said, help=INSECURE_HELP)
+        self.switch("--insecure", "NEUROND_INSECURE", help=INSECURE_HELP)
+
+    def switch(self, flag: str, variable: str, **keywords: Any) -> None:
+        """A flag without a value, which the environment may set instead."""
+        said = os.environ.get(variable, "") not in ("", "0")
+        self.add_argument(flag, action="store_true", default=said, **keywords)
 
     def positional(self, name: str, variable: str, **keywords: Any) -> None:
         """An argument that may come from the environment instead."""
@@ -92,6 +100,7 @@ def broker(arguments: Sequence[str]) -> int:
     parser.setting("--data-dir", "NEUROND_DATA", metavar="DIR", help=DATA_HELP)
     parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE", help=SET_HELP)
     parser.setting("--resume", "NEUROND_RESUME", metavar="RUN", help=RESUME_HELP)
+    parser.switch("--again", "NEUROND_AGAIN", help=AGAIN_HELP)
     parser.keys()
     options = parser.parse_args(arguments)
     if options.file is None and options.resume is None:
@@ -127,13 +136,31 @@ def _conduct(options: argparse.Namespace) -> int:
     wanted = topology_of(options.file, options.overrides, options.resume)
     transport: launch.Transport = "ipc" if address.folder(options.address) else "tcp"
     with bound(options.address, keys) as sockets:  # first: a broker that cannot serve makes no run folder
-        run, topology = launch.prepare(wanted, options.run, options.resume, options.data_dir, transport)
+        left = _left(options, wanted, transport) if options.again else None
+        if left is None:
+            run, topology = launch.prepare(wanted, options.run, options.resume, options.data_dir, transport)
+        else:
+            run = left
+            say(f"neurond: the broker of {run.path} is gone; taking its place")
         with runs.held(run.path):
-            runs.write_plan(run.path, run.plan)
-            launch.write_origin(run, topology)
+            if left is None:
+                runs.write_plan(run.path, run.plan)
+                launch.write_origin(run, topology)
             with Witness(run, options.address, keys) as witness:
-                status = serve(run.plan, sockets, run.path.absolute(), resume=options.resume is not None)
+                resume = options.resume is not None
+                status = serve(run.plan, sockets, run.path.absolute(), resume=resume, again=left is not None)
             return witness.conclude(status)
+
+
+def _left(options: argparse.Namespace, wanted: Topology | None, transport: launch.Transport) -> runs.Run | None:
+    """The run that a broker like this one has left, if there is one."""
+    from neurond import launch
+    from neurond.abandoned import abandoned
+
+    if wanted is None or options.resume is not None:
+        raise WrongUse("--again goes on where a broker died, and --resume from a checkpoint: leave one of them out")
+    _, plan, _ = launch.planned(wanted, launch.path_text(options.data_dir), transport)
+    return abandoned(plan, options.run)
 
 
 def status(arguments: Sequence[str]) -> int:

@@ -80,7 +80,7 @@ def test_a_broker_that_starts_anew(tmp_path: Path) -> None:
             for line in watching.stderr:
                 if line == f"no word from the broker at {network.address}; waiting for it\n":
                     break
-            network.start_broker_again()
+            network.start_broker("--again")
             until(lambda: network.status().get("state") == "running", "all have registered again")
             for line in watching.stderr:
                 if line == f"the broker at {network.address} answers\n":

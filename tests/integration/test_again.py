@@ -1,0 +1,76 @@
+"""A broker that is started again by hand, or by whoever keeps containers running, finds the run that was left."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.byhand import DIGITS, by_hand
+from tests.command import neurond
+from tests.waiting import until
+from topology.files import INCARNATIONS
+
+EPOCHS = "source.epochs=80"  # some seconds, so that it is killed in the midst of them
+TOTAL = 80 * 1438
+
+
+def summary(folder: Path) -> dict[str, object]:
+    """What the run came to."""
+    return dict(json.loads((folder / "run" / "summary.json").read_text()))
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_a_broker_takes_the_place_of_the_last(tmp_path: Path, how: signal.Signals) -> None:
+    """The others train on without a broker, register with the next one, and the run ends as if nothing had been."""
+    with by_hand(tmp_path, EPOCHS) as network:
+        network.start_broker("--again")  # where nothing was left it begins a run, as ever
+        network.start_processes()
+        network.processes["broker"].send_signal(how)
+        network.processes["broker"].wait()
+        assert (tmp_path / "run" / INCARNATIONS).is_file()
+        network.start_broker("--again")
+        until(lambda: network.status().get("state") == "running", "all have registered again")
+        told = network.status()["processes"]
+        assert {name: told[name]["incarnation"] for name in DIGITS} == dict.fromkeys(DIGITS, 1)
+        assert network.wait() == dict.fromkeys(("broker", *DIGITS), 0)
+        assert not (tmp_path / "run" / INCARNATIONS).exists()
+    found = summary(tmp_path)
+    assert (found["why"], found["stimuli"]) == ("finished", TOTAL)
+    assert "taking its place" in (tmp_path / "broker.log").read_text()
+
+
+def test_everything_is_killed_and_started_again(tmp_path: Path) -> None:
+    """After a loss of all processes at once the run goes on from the journals, each stimulus counted once."""
+    with by_hand(tmp_path, EPOCHS) as network:
+        network.start_broker()
+        network.start_processes()
+        until(lambda: network.status()["processes"]["source"]["progress"] > 10_000, "it trains")
+        for name in ("broker", *DIGITS):
+            network.kill(name)
+        network.start_broker("--again")
+        network.start_processes()
+        told = network.status()["processes"]
+        assert {name: told[name]["incarnation"] for name in DIGITS} == dict.fromkeys(DIGITS, 2)
+        assert network.wait() == dict.fromkeys(("broker", *DIGITS), 0)
+    for name in DIGITS:
+        assert "goes on from the journal of incarnation 1" in (tmp_path / f"{name}.log").read_text()
+    found = summary(tmp_path)
+    assert (found["why"], found["stimuli"]) == ("finished", TOTAL)
+
+
+def test_only_a_run_of_the_same_network(tmp_path: Path) -> None:
+    """A run that was left by another network, or has ended, is left alone, and a new one begun beside it."""
+    with by_hand(tmp_path, EPOCHS) as network:
+        network.start_broker()
+        network.start_processes()
+        network.kill("broker")
+        at = network.address
+        other = neurond(tmp_path, "broker", "xor", "--again", "--address", at, "--run", "run")
+        assert (other.returncode, other.stderr.count("\n")) == (1, 1)
+        assert other.stderr.startswith("neurond: run is not empty; choose another folder")
+        both = neurond(tmp_path, "broker", "--again", "--resume", "run", "--address", at)
+        assert (both.returncode, both.stderr.count("\n")) == (2, 1)
+        assert "leave one of them out" in both.stderr
