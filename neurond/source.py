@@ -35,9 +35,6 @@ from neurond.machine import (
 from topology import wire
 from topology.plan import SOURCE, SourcePlan
 
-WIDE = 8
-"""A window of so many volleys is wide: with two volleys in a frame there are still four frames under way."""
-
 COUNTERS = (
     "presented",
     "confirmed",
@@ -92,8 +89,6 @@ class SourceMachine:
         self._first_id = (incarnation - 1) * IDS
         self._flight = Flight(len(plan.links_out), plan.retry_s)
         self._volley = min(plan.volley, plan.window)
-        most = min(wire.MAX_STIMULI, wire.MAX_CELLS // data.x_train.shape[1])
-        self._volleys = 2 if 2 * self._volley <= most else 1  # in a frame
         self._one_hot = np.eye(plan.classes, dtype=np.float32)
         self._next = 0  # training stimuli presented for the first time
         self._again: list[int] = []  # rows that were under way when the run was saved
@@ -233,11 +228,7 @@ class SourceMachine:
         return self._draining or (self._next >= self._total and not self._again)
 
     def _present(self, now: float) -> bool:
-        """Send a volley, of training or evaluation stimuli, if there is one and the window has room.
-
-        Where the window has room for `WIDE` volleys, two go in one frame: what a frame costs beside its content is
-        halved for all that it passes through.
-        """
+        """Send one volley, of training or evaluation stimuli, if there is one and the window has room."""
         evaluation = self._evaluation
         if evaluation.due and not self._draining and (not self._paused or not len(self._flight)):
             evaluation.begin(self._count["confirmed"], still=self._paused)
@@ -246,9 +237,8 @@ class SourceMachine:
         if not evaluating and not training:
             return False
         left = evaluation.left if evaluating else self._total - self._next + len(self._again)
-        window = self._window()
-        n = min(self._volley * (self._volleys if window >= WIDE * self._volley else 1), left)
-        if len(self._flight) + n > window:
+        n = min(self._volley, left)
+        if len(self._flight) + n > self._window():
             return False
         self._evaluation_turn = not evaluating
         if evaluating:

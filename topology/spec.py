@@ -214,8 +214,7 @@ class Source(Section):
     window: Annotated[int, Field(ge=1, le=65536)] = 128
     """Stimuli in flight at most."""
     volley: Annotated[int, Field(ge=1, le=4096)] = 16
-    """Stimuli in a frame, twice as many once the window has room for eight volleys; also the mini-batch that a
-    learning rate refers to."""
+    """Stimuli in a frame; also the mini-batch that a learning rate refers to."""
     opening: Stimuli = 4000
     """Stimuli over which the window opens from one volley to its full size."""
     retry: Duration = "2s"

@@ -17,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from topology import frames, packing
-from topology.blocks import MAX_CELLS as MAX_CELLS
 from topology.blocks import Block, Buffer, encode_block, encode_steps
 from topology.blocks import WireError as WireError
 from topology.frames import CLOSES as CLOSES
