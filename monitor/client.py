@@ -59,6 +59,11 @@ class Client:
         self._heard = feed.Heard()
         self._readers: list[asyncio.Task[None]] = []
 
+    @property
+    def refused(self) -> bool:
+        """Whether it is of no use to ask again: our key is not accepted, or whoever answers is no broker of ours."""
+        return self._refused
+
     async def __aenter__(self) -> Self:
         return self
 

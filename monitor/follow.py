@@ -39,7 +39,10 @@ class Follower:
         self._told = False  # that it does not answer
 
     async def changes(self) -> AsyncGenerator[View]:
-        """The view, each time that something has come, and about once a second all the same; without end."""
+        """The view, each time that something has come, and about once a second all the same; without end.
+
+        Raises BrokerUnreachable where waiting is of no use: the broker refuses our key.
+        """
         self.client.subscribe()  # before the first question: what happens meanwhile waits
         while not self.status:
             self._answered(await self._ask())
@@ -65,9 +68,14 @@ class Follower:
     async def _ask(self, after_s: float = 0.0) -> dict[str, Any] | None:
         await asyncio.sleep(after_s)
         try:
-            return (await self.client.command("status", timeout_s=SILENCE_S)).data
+            reply = await self.client.command("status", timeout_s=SILENCE_S)
         except BrokerUnreachable:
+            if self.client.refused:
+                raise
             return None
+        if not reply.ok:
+            raise BrokerUnreachable(f"the broker at {self.client.address} refuses us: {reply.error}")
+        return reply.data
 
     def _answered(self, status: dict[str, Any] | None) -> None:
         self.answers = status is not None

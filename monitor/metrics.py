@@ -58,6 +58,8 @@ COUNTERS = {
     "drops": Kind("drops", "Frames that a peer did not take, dropped."),
     "control_drops": Kind("control_drops", "Messages to the broker that it did not take, dropped."),
     "wire_errors": Kind("wire_errors", "Frames and messages that were none of ours, dropped."),
+    "denied": Kind("denied", "Connections that the gate has turned away."),
+    "impostors": Kind("impostors", "Frames and messages whose key may not send them, dropped."),
     "nonfinite": Kind("nonfinite", "Times that a number was not finite."),
     "journal_bytes": Kind("journal_bytes", "Bytes written to the journal of the process."),
     "journal_skipped": Kind("journal_skipped", "Intervals that the journal left out, for the disk was slower."),
@@ -103,6 +105,8 @@ OWN = {  # what no telemetry holds under one name: metric -> its labels and mean
     "run_info": (("run", "name", "state"), "The run: the name of its network and where it stands; always 1."),
     "checkpoint_generation": (("run",), "Generation of the last good checkpoint."),
     "broker_wire_errors_total": (("run",), "Messages that the broker could not read, dropped."),
+    "broker_denied_total": (("run",), "Connections that the broker's gate has turned away."),
+    "broker_impostors_total": (("run",), "Messages to the broker whose key may not send them, dropped."),
     "broker_drops_total": (("run", "reason"), "Messages that the broker dropped."),
     "feed_drops_total": ((), "Telemetry and events that came faster than they could be taken in here, dropped."),
     "feed_wire_errors_total": ((), "Telemetry and events that could not be read here, dropped."),
@@ -134,7 +138,8 @@ def metrics(view: View, status: Mapping[str, Any], up: bool, drops: int, wire_er
     if status:
         families.own("run_info", 1.0, view.name, status["state"])
         families.own("checkpoint_generation", status["generation"])
-        families.own("broker_wire_errors_total", status["wire_errors"])
+        for counter in ("wire_errors", "denied", "impostors"):
+            families.own(f"broker_{counter}_total", status[counter])
         for reason, n in status["drops"].items():
             families.own("broker_drops_total", n, reason)
     for process in view.processes:

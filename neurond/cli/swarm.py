@@ -19,7 +19,7 @@ COMMENTS = {
     "services": "The broker hands out the plan, watches the others, and prints the result: docker service logs.",
     "networks": """\
 No way in from outside, and none out; encrypted between the machines. A container may join it:
-docker run --rm -it --network STACK_neurond IMAGE monitor --broker tcp://broker:5570""",
+docker run --rm -it --network STACK_neurond IMAGE monitor --insecure --broker tcp://broker:5570""",
     "volumes": """\
 The run folders, where each process keeps its journal and its part of each checkpoint. As it stands every machine has
 its own: a process that is started again on another machine starts from the beginning (so give it a place), and eval,

@@ -171,3 +171,17 @@ def test_limits(stack: Stack) -> None:
         "out": 64,
     }
     assert given["source"]["NanoCpus"] == 5 * 10**8
+
+
+def test_a_container_that_is_cut_off(stack: Stack) -> None:
+    """A group that is taken off the network for longer than the broker waits is back in its place when that heals."""
+    stack.write("digits", "--set", ENDLESS)
+    stack.start()
+    stack.disconnect("h1")
+    until(lambda: not stack.alive().get("h1", (True, 0))[0], "it is missed")
+    stack.connect("h1")
+    until(lambda: stack.alive().get("h1", (False, 0))[0], "it is back")
+    stack.train(MORE)
+    stack("kill", "-s", "SIGINT", "broker")
+    stack.wait()
+    assert accuracy(stack("logs", "broker").stdout) >= 0.95

@@ -75,6 +75,7 @@ def test_a_run_from_before_its_broker_to_after_its_end(tmp_path: Path) -> None:
             assert of(last, f"neurond_{metric}_total") == summary[key], key
         assert of(last, "neurond_test_accuracy_ratio") == pytest.approx(summary["test_accuracy"], abs=1e-6)
         never = {"neurond_broker_drops_total"}  # has no sample before something is dropped
+        assert "by the process as" not in serving.text()  # whatever is served has its words
         assert queried() - never - {name.partition("{")[0] for name in last} == set()
         serving.process.send_signal(signal.SIGTERM)
         assert serving.process.wait(DEADLINE_S) == 0

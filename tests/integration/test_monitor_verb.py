@@ -15,6 +15,7 @@ import pytest
 
 from tests.byhand import DIGITS, ENDLESS, by_hand
 from tests.command import DEADLINE_S, NEUROND, environment, neurond
+from tests.integration.test_broker_process import free_ports
 from tests.waiting import until
 
 WIDTH, HEIGHT = 100, 30  # of the terminal
@@ -114,6 +115,21 @@ def test_an_address_that_is_none(tmp_path: Path) -> None:
     """Wrong use is one line and 2, at once."""
     told = neurond(tmp_path, "monitor", "--broker", "nowhere")
     assert (told.returncode, told.stdout, len(told.stderr.splitlines())) == (2, "", 1)
+
+
+@pytest.mark.parametrize("verb", [["monitor"], ["monitor", "--json"], ["metrics", "--listen", "127.0.0.1:0"]])
+def test_who_is_refused_does_not_wait(tmp_path: Path, verb: list[str]) -> None:
+    """A broker that lets nobody in without a key is no broker to wait for: one line, and 4."""
+    at = f"tcp://127.0.0.1:{free_ports()}"
+    assert neurond(tmp_path, "keys", "init", "xor").returncode == 0
+    with subprocess.Popen([*NEUROND, "broker", "xor", "--address", at], cwd=tmp_path, env=environment()) as broker:
+        until(lambda: neurond(tmp_path, "status", "--broker", at).returncode == 0, "the broker answers")
+        told = neurond(tmp_path, *verb, "--broker", at, "--insecure")
+        broker.terminate()
+    assert told.returncode == 4
+    last = told.stderr.splitlines()[-1]
+    assert last == f"neurond: the broker at {at} has keys and this process is --insecure, or the other way round"
+    assert len(told.stderr.splitlines()) == 1 + (verb[0] == "metrics")  # which says first where it serves
 
 
 @pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")

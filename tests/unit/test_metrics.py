@@ -18,7 +18,10 @@ from tests.dashboard import DEPLOY, dashboard, queried
 from topology.wire import Event, Telemetry
 
 ROOT = Path(__file__).parents[2]
-STATUS = {"run": "digits", "state": "running", "generation": 3, "wire_errors": 0, "drops": {"full peer": 2}}
+STATUS = {"run": "digits", "state": "running", "generation": 3, "wire_errors": 0, "drops": {"full peer": 2}} | {
+    "denied": 5,
+    "impostors": 0,
+}
 
 
 def view(*told: Telemetry | Event) -> View:
@@ -71,6 +74,7 @@ def test_labels_and_units() -> None:
         'neurond_link_gaps_total{group="h2",link="source -> h2.0",process="h2.0",run="20260101-digits"} 0.0' in told
     )
     assert 'neurond_broker_drops_total{reason="full peer",run="20260101-digits"} 2.0' in told
+    assert 'neurond_broker_denied_total{run="20260101-digits"} 5.0' in told
     assert 'neurond_run_info{name="digits",run="20260101-digits",state="running"} 1.0' in told
     assert 'neurond_process_up{group="source",process="source",run="20260101-digits"} 0.0' in told
 
