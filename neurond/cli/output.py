@@ -47,7 +47,8 @@ def say(text: str) -> None:
 
 def suggest(command: str) -> None:
     """The command that people want next, as they can type it here: `neurond` may be in no folder of the PATH."""
-    say(f"next: {typed()}{command.removeprefix('neurond')}")
+    ours = command.startswith("neurond")
+    say(f"next: {typed()}{command.removeprefix('neurond')}" if ours else f"next: {command}")
 
 
 def typed() -> str:
