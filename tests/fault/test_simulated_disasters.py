@@ -14,6 +14,8 @@ from tests.fault.networks import build, check_books_of_the_dead, draw_disasters,
 from tests.simulated import Faults, Network
 from topology.plan import SOURCE
 
+pytestmark = pytest.mark.timeout(600)  # ten runs a block, beside whatever else the machine does
+
 
 def run_through(network: Network) -> None:
     """Run to the end, and hold everything that is promised against it."""
