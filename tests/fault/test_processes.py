@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 from functools import partial
 from pathlib import Path
 
@@ -11,7 +12,9 @@ import psutil
 import pytest
 import zmq
 
+from broker.sockets import MAX_MESSAGE
 from neurond import journal
+from neurond.shell import MAX_FRAME
 from tests.fault.faults import Fault, Place, injects
 from tests.fault.running import running, train_size
 from tests.supervised import child
@@ -22,6 +25,8 @@ GROUPS = ["h1", "h2", "out"]
 EVERYBODY = [SOURCE, *GROUPS, "broker"]
 FULL = pytest.mark.faults
 SOME = [pytest.param(name, marks=[] if name == "h1" else [FULL]) for name in EVERYBODY]
+HUNG_S = 20.0
+"""Seconds after which a process that hangs has been found, killed and replaced, on however busy a machine."""
 pytestmark = pytest.mark.timeout(180)
 
 
@@ -109,6 +114,62 @@ async def test_stopped_for_too_long(tmp_path: Path, name: str) -> None:
         await run.goes_on()
         ended = await run.end()
     assert ended.summary["restarts"] == 1
+
+
+SPINS = """
+import signal
+def spin(*_):
+    while True:
+        pass
+signal.signal(signal.SIGUSR1, spin)
+"""
+
+
+@injects(Place.PROCESSES, Fault.BUSY_LOOP)
+@FULL
+@pytest.mark.parametrize("name", EVERYBODY)
+async def test_a_loop_that_spins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """A process that is busy and does nothing is found by its beat, though its sockets live, and is replaced."""
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "sitecustomize.py").write_text(SPINS)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
+    async with running(tmp_path / "run") as run:
+        await run.goes_on()
+        victim = child(name)
+        victim.send_signal(signal.SIGUSR1)
+        run.over(f"a busy loop in {name}", HUNG_S)
+        await run.successor(name, victim.pid)
+        await run.goes_on()
+        ended = await run.end()
+    assert ended.summary["restarts"] == 1
+
+
+@injects(Place.PROCESSES, Fault.OVERSIZED)
+@FULL
+async def test_frames_that_are_too_large(tmp_path: Path) -> None:
+    """A frame larger than any may be ends its sender's connection before it takes memory, and nothing else."""
+    async with running(tmp_path) as run:
+        at = child("broker").cmdline()
+        at = at[at.index("--address") + 1]
+        folder = address.folder(at)
+        assert folder is not None
+        targets = {
+            "h1": (zmq.PUSH, address.in_folder(folder, "h1"), MAX_FRAME + 1),
+            "broker": (zmq.DEALER, address.control(at), MAX_MESSAGE + 1),
+        }
+        for name, (kind, endpoint, size) in targets.items():
+            before = child(name).memory_info().rss
+            with zmq.Context() as context, context.socket(kind) as stranger:
+                stranger.setsockopt(zmq.LINGER, 0)
+                with stranger.get_monitor_socket(zmq.EVENT_DISCONNECTED) as monitor:
+                    stranger.connect(endpoint)
+                    stranger.send(bytes(size))
+                    assert await asyncio.to_thread(monitor.poll, 10_000), f"{name} ends the connection"
+                    stranger.disable_monitor()
+            assert child(name).memory_info().rss < before + (16 << 20)
+        run.over("frames that are too large")
+        await run.goes_on()
+        assert (await run.end()).summary["restarts"] == 0
 
 
 @injects(Place.PROCESSES, Fault.BAD_JOURNAL)
