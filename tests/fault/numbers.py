@@ -25,7 +25,7 @@ import neurond
 from monitor.client import Client
 from tests.fault.running import running, train_size
 from tests.fault.tcp import network
-from tests.fault.test_partitions import cut
+from tests.fault.test_bad_network import cut
 from tests.supervised import child
 from topology.address import BrokerUnreachable
 from topology.plan import SOURCE, GroupPlan

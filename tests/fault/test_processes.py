@@ -12,14 +12,13 @@ import psutil
 import pytest
 import zmq
 
-from broker.sockets import MAX_MESSAGE
 from neurond import journal
-from neurond.shell import MAX_FRAME
 from tests.fault.faults import Fault, Place, injects
 from tests.fault.running import running, train_size
 from tests.supervised import child
 from topology import address, checkpoints, wire
 from topology.plan import SOURCE
+from topology.sockets import MAX_FRAME, MAX_MESSAGE
 
 GROUPS = ["h1", "h2", "out"]
 EVERYBODY = [SOURCE, *GROUPS, "broker"]
