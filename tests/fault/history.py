@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from monitor.client import Client
 from neurond.shell import OUTBOX, TAKE
+from topology.keys import Keyring
 from topology.plan import SOURCE, Plan
 from topology.wire import Event, Telemetry
 
@@ -256,9 +257,9 @@ def links(plan: Plan) -> Iterator[tuple[str, str, str]]:
 
 
 @asynccontextmanager
-async def recording(broker_address: str, history: History) -> AsyncIterator[Client]:
+async def recording(broker_address: str, history: History, keys: Keyring | None = None) -> AsyncIterator[Client]:
     """Whatever a run's broker makes known goes into the history, for as long as the context lasts."""
-    async with Client(broker_address) as client:
+    async with Client(broker_address, keys) as client:
 
         async def listen() -> None:
             loop = asyncio.get_running_loop()

@@ -40,7 +40,7 @@ async def status(client: Client, name: str) -> Telemetry | None:
     with contextlib.suppress(BrokerUnreachable):
         reply = await client.command("status", name, timeout_s=0.5)
         if reply.ok:
-            return Telemetry(**reply.data["telemetry"])
+            return Telemetry(**reply.data[name]["telemetry"])
     return None
 
 

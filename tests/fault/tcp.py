@@ -18,11 +18,15 @@ from pathlib import Path
 from typing import Any
 
 from monitor.client import Client
+from neurond.cli.containers import processes
 from tests.command import NEUROND, environment
 from tests.fault.history import History, Mark, check, recording
 from tests.fault.proxy import Proxy
 from tests.waiting import DEADLINE_S, comes
-from topology.plan import SOURCE, Plan, plan_from_dict
+from topology.issue import issue
+from topology.keys import Keyring, names_of
+from topology.load import load
+from topology.plan import MONITOR, SOURCE, Plan, plan_from_dict
 
 HOST = "127.0.0.2"
 BROKER = "broker"
@@ -52,10 +56,24 @@ class Network:
         self.history: History
         self.client: Client
         self._stack = stack
+        self.keys = folder / "keys"
+        """Of everybody: one folder is enough where all processes are the same user's."""
         self._port = free_ports(3)
         self.proxies[BROKER] = [self._proxy(self._port + plane) for plane in range(3)]
+        issue(self.keys, names_of(processes(load(topology, settings))))
         sets = [word for setting in settings for word in ("--set", setting)]
-        command = [*NEUROND, "broker", topology, "--address", self.at("127.0.0.1"), "--run", "run", *sets]
+        command = [
+            *NEUROND,
+            "broker",
+            topology,
+            "--address",
+            self.at("127.0.0.1"),
+            "--run",
+            "run",
+            "--keys",
+            str(self.keys),
+            *sets,
+        ]
         self._start(BROKER, command)
 
     def at(self, host: str) -> str:
@@ -72,7 +90,7 @@ class Network:
         port = free_ports(1)
         self.proxies[name] = [self._proxy(port)]
         role = [SOURCE] if name == SOURCE else ["group", name]
-        own = ["--bind", f"tcp://127.0.0.1:{port}", "--advertise", HOST]
+        own = ["--bind", f"tcp://127.0.0.1:{port}", "--advertise", HOST, "--keys", str(self.keys)]
         command = [sys.executable, "-m", "neurond.daemon", *role, "--broker", self.at(HOST), *own]
         return self._start(name, command, log)
 
@@ -144,7 +162,7 @@ async def network(
         it = await asyncio.to_thread(Network, folder, topology, chosen, stack)
         await comes((it.run_dir / "plan.json").exists, "the plan")
         it.history = History(it.plan)
-        async with recording(it.at("127.0.0.1"), it.history) as it.client:
+        async with recording(it.at("127.0.0.1"), it.history, Keyring(it.keys, MONITOR)) as it.client:
             for name in order or it.plan.processes:
                 it.start(name)
             await it.goes_on(1)
