@@ -21,7 +21,6 @@ from pathlib import Path
 
 import psutil
 
-import neurond
 from monitor.client import Client
 from tests.fault.running import running, train_size
 from tests.fault.tcp import network
@@ -152,7 +151,7 @@ def main() -> None:
     parser.add_argument("what", nargs="*", choices=[*MEASURED, []], help="by default everything")
     parser.add_argument("--times", type=int, default=5)
     options = parser.parse_args()
-    print(f"neurond {neurond.__version__}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}", flush=True)
+    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}", flush=True)
     for name in options.what or MEASURED:
         asyncio.run(MEASURED[name](options.times))
 
