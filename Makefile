@@ -14,13 +14,20 @@ COMPILE := $(VENV)/bin/uv pip compile pyproject.toml --group build --quiet --uni
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: run test lint format types lock bench setup clean help
+.PHONY: run test faults soak lint format types lock bench setup clean help
 
 run: $(RUN)  ## train the embedded digits network and show it live (ARGS="--set groups.h1.size=64")
 	@$(PY) -m neurond run digits $(ARGS)
 
 test: $(DEV)  ## run the tests (ARGS=tests/unit)
 	@$(PY) -m pytest $(ARGS)
+
+# An empty expression takes the place of the one in pyproject.toml, which leaves the long tests out.
+faults: $(DEV)  ## run the fault suite in full: hundreds of seeds, a million frames, kills of real processes (many minutes)
+	@$(PY) -m pytest tests/fault -m "" $(ARGS)
+
+soak: $(DEV)  ## flood a network for 10 minutes while its processes are killed and stopped (ARGS="--for 60")
+	@$(PY) -m tests.fault.soak $(ARGS)
 
 lint: $(DEV)  ## check style, format and which package imports which
 	@$(PY) -m ruff check

@@ -117,6 +117,8 @@ class GroupMachine:
 
     # --- events -----------------------------------------------------------------------------------------
 
+    # What overflows is found where it matters, and told as divergence; a warning in the log would say no more.
+    @np.errstate(over="ignore", invalid="ignore")
     def handle(self, event: MachineEvent, now: float) -> Sequence[Action]:  # noqa: ARG002 - a group needs no time
         """Take one event in and say what is to be done about it."""
         out = self._out = []

@@ -176,6 +176,8 @@ def link_counters(received: Inbound, sent: Outbound) -> dict[str, int]:
         "seq": sent.seq,
         "from": received.incarnation,
         "expected": received.expected,
+        # Numbers of the senders before: received + gaps = over + expected.
+        "over": received.over,
     }
 
 

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 from tests.containers.compose import Stack, docker
+from tests.fault.faults import Fault, Place, injects
 from tests.waiting import until
 
 REPO = Path(__file__).resolve().parents[2]
@@ -141,6 +142,7 @@ def test_ended_early_and_saved(stack: Stack) -> None:
     assert "classes" in stack("run", "--rm", "broker", "eval", folder, "--json").stdout
 
 
+@injects(Place.CONTAINERS, Fault.KILL_FLOOD)
 def test_a_process_that_dies_is_started_again(stack: Stack) -> None:
     """The engine starts a group that was killed as often as it takes to get its place; the network learns on."""
     stack.write("digits", "--set", ENDLESS)

@@ -14,6 +14,7 @@ import neurond
 from monitor.view import View
 from neurond import data
 from neurond.runs import open_run
+from tests.fault.faults import Fault, Place, injects
 from topology import address, wire
 from topology.plan import SOURCE, LinkPlan, Plan
 
@@ -78,6 +79,7 @@ class Attack:
                         push.send(frame, zmq.NOBLOCK)
 
 
+@injects(Place.PROCESSES, Fault.FORGED, Fault.FUZZ)
 async def test_a_stranger_at_the_inboxes(tmp_path: Path) -> None:
     """Forged and random frames at every inbox cost a run no stimulus, and each of them is counted."""
     attack = Attack(tmp_path)

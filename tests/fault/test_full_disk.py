@@ -14,10 +14,12 @@ from monitor.view import View
 from neurond import journal
 from neurond.changes import fingerprint
 from neurond.group import GroupMachine
+from tests.fault.faults import Fault, Place, injects
 from tests.waiting import DEADLINE_S, comes
 from topology import checkpoints
 
 
+@injects(Place.PROCESSES, Fault.FULL_DISK)
 @pytest.mark.skipif(not hasattr(psutil.Process, "rlimit"), reason="no limit can be set for another process here")
 async def test_a_save_that_fails_while_it_trains(tmp_path: Path) -> None:
     """It is among the notes of the view that every display shows; the next save works, from a clean folder."""
@@ -51,6 +53,7 @@ async def test_a_save_that_fails_while_it_trains(tmp_path: Path) -> None:
     assert note.replace("broker failed:", "broker: failed") in said
 
 
+@injects(Place.PROCESSES, Fault.FULL_DISK)
 @pytest.mark.skipif(not hasattr(psutil.Process, "rlimit"), reason="no limit can be set for another process here")
 async def test_a_journal_that_cannot_be_written(tmp_path: Path) -> None:
     """Training goes on without it, which is told once; when there is room it is whole again, and that is told."""

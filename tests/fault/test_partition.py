@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 import zmq
 
+from tests.fault.faults import Fault, Place, injects
+from tests.fault.proxy import Proxy
 from tests.waiting import comes
 from topology import sockets
 from topology.gate import Gate
@@ -20,55 +20,7 @@ CUT_S = 10.0
 BACK_S = 2.0
 
 
-class Cable:
-    """A tcp proxy that can be cut: then what is on it gets no further, and whoever connects is not answered."""
-
-    def __init__(self, port: int) -> None:
-        self._port = port
-        self._whole = asyncio.Event()
-        self._whole.set()
-        self._ends: list[asyncio.Task[None]] = []
-        self.connections = 0
-
-    def cut(self) -> None:
-        """Nothing goes through any more."""
-        self._whole.clear()
-
-    def heal(self) -> None:
-        """All goes through again, what was held up as well."""
-        self._whole.set()
-
-    @asynccontextmanager
-    async def laid(self) -> AsyncIterator[int]:
-        """The port of its near end."""
-        server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
-        try:
-            yield server.sockets[0].getsockname()[1]
-        finally:
-            server.close()
-            for end in self._ends:
-                end.cancel()
-            await asyncio.gather(*self._ends, return_exceptions=True)
-
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.connections += 1
-        await self._whole.wait()
-        there, back = await asyncio.open_connection("127.0.0.1", self._port)
-        ways = ((reader, back), (there, writer))
-        self._ends += [asyncio.create_task(self._carry(*way)) for way in ways]
-
-    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while data := await reader.read(1 << 16):
-                await self._whole.wait()
-                writer.write(data)
-                await writer.drain()
-        except ConnectionError:
-            pass  # the other side has closed it
-        finally:
-            writer.close()
-
-
+@injects(Place.PROCESSES, Fault.TWO_WAY_CUT)
 @pytest.mark.timeout(120)
 async def test_a_link_is_back_after_a_partition(tmp_path: Path) -> None:
     """After ten seconds without a network the first new message arrives within two, and the dead link was noticed."""
@@ -77,15 +29,14 @@ async def test_a_link_is_back_after_a_partition(tmp_path: Path) -> None:
     gate = Gate(context, Keyring(tmp_path / "keys", "hidden"))
     inbox = sockets.bind(context, sockets.INBOX, "tcp://127.0.0.1:*", gate)
     gate.open()
-    cable = Cable(int(inbox.getsockopt_string(zmq.LAST_ENDPOINT).rpartition(":")[2]))
     loop = asyncio.get_running_loop()
-    async with cable.laid() as port:
+    with Proxy(int(inbox.getsockopt_string(zmq.LAST_ENDPOINT).rpartition(":")[2])) as cable:
         keys = Keyring(tmp_path / "keys", "source")
-        outbox, _ = sockets.connect(context, sockets.OUTBOX, f"tcp://127.0.0.1:{port}", keys, "hidden")
+        outbox, _ = sockets.connect(context, sockets.OUTBOX, f"tcp://127.0.0.1:{cable.port}", keys, "hidden")
         outbox.send(b"before")
         await comes(lambda: inbox.poll(0), "a message before")
         assert inbox.recv() == b"before"
-        cable.cut()
+        cable.behave(hold=True)
         connections, cut_at = cable.connections, loop.time()
         await comes(lambda: cable.connections > connections, "the dead link is noticed, and another tried")
         await comes(lambda: loop.time() > cut_at + CUT_S, "ten seconds have passed")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from neurond import data
+from tests.fault.faults import Fault, Place, injects
 from tests.hammer import doors, hammering
 from tests.integration.test_broker_process import free_ports
 from tests.keyed import ENDLESS, Intruder, network, pair_of
@@ -19,6 +20,7 @@ EPOCHS = 20
 HELLOS = 20_000
 
 
+@injects(Place.PROCESSES, Fault.WRONG_KEYS)
 @pytest.mark.timeout(180)
 async def test_strangers_hammer_at_every_door(tmp_path: Path) -> None:
     """Three strangers that connect without end cost a run no stimulus and no process; each process counts its own."""

@@ -14,6 +14,7 @@ import pytest
 
 from monitor.client import Client
 from neurond import data
+from tests.fault.faults import Fault, Place, injects
 from tests.peers import broker, network
 from tests.waiting import DEADLINE_S
 from topology import address, wire
@@ -23,6 +24,7 @@ from topology.plan import Plan, to_dict
 from topology.resolve import resolve
 
 
+@injects(Place.PROCESSES, Fault.PORT_IN_USE)
 @pytest.mark.parametrize("kind", ["ipc", "tcp"])
 async def test_address_in_use(run_dir: Path, scratch: Path, kind: str) -> None:
     """A second broker at one address says so in one line and leaves with 1; the first works on."""

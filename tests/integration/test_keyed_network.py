@@ -11,6 +11,7 @@ import pytest
 import zmq
 
 from tests.command import neurond
+from tests.fault.faults import Fault, Place, injects
 from tests.integration.test_broker_process import free_ports
 from tests.keyed import ENDLESS, Intruder, Network, network, pair_of
 from tests.peers import Listener
@@ -49,6 +50,7 @@ async def test_each_with_its_own_secret(tmp_path: Path, port: int) -> None:
         assert sorted(path.name for path in (tmp_path / "keys-out").iterdir()) == ["out.secret", PUBLIC]
 
 
+@injects(Place.PROCESSES, Fault.WRONG_KEYS)
 @pytest.mark.parametrize("who", ["a stranger", "one without keys", "one with a wrong key of the server"])
 async def test_who_is_kept_out(endless: Network, who: str) -> None:
     """It reaches no socket of the broker and no inbox, hears nothing, is counted by each, and the run ends well."""
@@ -179,6 +181,7 @@ def test_tcp_without_keys(tmp_path: Path, verb: list[str]) -> None:
     assert (done.returncode, list(tmp_path.iterdir())) == (2, [])
 
 
+@injects(Place.PROCESSES, Fault.WRONG_KEYS)
 async def test_a_key_that_is_revoked(endless: Network) -> None:
     """It falls silent on connections that it has, and hears nothing on them; its process is told, and leaves.
 

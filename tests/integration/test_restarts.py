@@ -22,6 +22,7 @@ from monitor.view import View
 from neurond import data, keep
 from neurond.errors import Interrupted, ProcessLost
 from neurond.runs import Run
+from tests.fault.faults import Fault, Place, injects
 from tests.supervised import LONG, Watch, child
 from tests.waiting import DEADLINE_S, comes, gone
 from topology import address
@@ -112,6 +113,7 @@ async def asked(verb: str, **args: Any) -> dict[str, Any]:
     return reply.data
 
 
+@injects(Place.PROCESSES, Fault.KILL_FLOOD, Fault.BROKER_KILLED)
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 @pytest.mark.parametrize("name", ["hidden", "out", "source", "broker"])
 async def test_what_dies_is_started_anew(tmp_path: Path, name: str, number: signal.Signals) -> None:
@@ -237,6 +239,7 @@ async def test_a_goal_is_checked_again(tmp_path: Path) -> None:
     assert run.summary["reached"] is True
 
 
+@injects(Place.PROCESSES, Fault.CRASH_LOOP, Fault.BAD_CHECKPOINT)
 async def test_who_dies_at_each_start_is_given_up(tmp_path: Path) -> None:
     """A process that can never bind its inbox again ends the run, after its restarts, with 5 and its reason."""
     async with training(tmp_path, restarts=3) as run:
@@ -285,6 +288,7 @@ async def test_who_hangs_while_it_starts(tmp_path: Path, monkeypatch: pytest.Mon
     assert psutil.Process().children() == []
 
 
+@injects(Place.PROCESSES, Fault.CRASH_LOOP)
 async def test_a_broker_that_dies_at_each_start_is_given_up(tmp_path: Path) -> None:
     """A broker that always finds its manifest damaged ends the run, after its restarts, with 5 and its reason."""
     async with training(tmp_path, restarts=2) as run:
@@ -303,6 +307,7 @@ neurond.run("xor", {"source.epochs": 100000}, run_dir=sys.argv[1], on_view=lambd
 """
 
 
+@injects(Place.PROCESSES, Fault.SUPERVISOR_KILLED, Fault.STOP)
 async def test_what_is_stopped_does_not_outlive_its_supervisor(tmp_path: Path, scratch: Path) -> None:
     """After kill -9 of the supervisor a group that is stopped is gone within two seconds, and so is every socket."""
     process = await asyncio.create_subprocess_exec(

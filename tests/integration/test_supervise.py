@@ -19,6 +19,7 @@ import neurond
 from monitor.view import View
 from neurond import data, keep
 from neurond.errors import Diverged, Interrupted, ProcessLost, RunError, TargetNotReached
+from tests.fault.faults import Fault, Place, injects
 from tests.supervised import LONG, Watch, child
 from tests.waiting import DEADLINE_S, comes, gone
 
@@ -73,6 +74,7 @@ async def test_resume(tmp_path: Path) -> None:
     assert again.summary["generation"] > before["generation"]
 
 
+@injects(Place.PROCESSES, Fault.BAD_CHECKPOINT)
 async def test_resume_from_a_damaged_file(tmp_path: Path) -> None:
     """A checkpoint that is not what was saved is found before anything is started, and nothing is written."""
     run = await neurond.run_async("xor", {"source.epochs": 1}, run_dir=tmp_path)
@@ -214,6 +216,7 @@ async def test_ctrl_c(tmp_path: Path) -> None:
     assert process.returncode == 130
 
 
+@injects(Place.PROCESSES, Fault.SUPERVISOR_KILLED)
 async def test_killed_supervisor(tmp_path: Path, scratch: Path) -> None:
     """After kill -9 of the supervisor every process leaves, and so does every socket and lock."""
     process = await _script(str(tmp_path))

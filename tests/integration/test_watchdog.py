@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from tests.command import environment
+from tests.fault.faults import Fault, Place, injects
 from tests.peers import broker
 from tests.waiting import DEADLINE_S, until
 from topology import address
@@ -63,6 +64,7 @@ def child(does: str) -> subprocess.Popen[str]:
     )
 
 
+@injects(Place.PROCESSES, Fault.BUSY_LOOP)
 @pytest.mark.parametrize("how", ["spins", "blocks"])
 def test_a_loop_that_hangs(how: str) -> None:
     """A process whose loop does not come round any more is ended with 1, and says where it was."""

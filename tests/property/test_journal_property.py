@@ -15,6 +15,7 @@ from hypothesis.extra import numpy as hnp
 
 from neurond import journal
 from neurond.changes import HEADER_SIZE, DamagedError, Header, Shadow, contents, fingerprint
+from tests.fault.faults import Fault, Place, injects
 
 Arrays = dict[str, np.ndarray[Any, Any]]
 
@@ -74,6 +75,7 @@ def test_what_was_written_is_recovered(history: list[Arrays]) -> None:
     assert (found.torn, found.left_records, found.left_bytes, found.unusable) == (0, 0, 0, [])
 
 
+@injects(Place.MACHINES, Fault.BAD_JOURNAL)
 @given(histories(), st.data())
 def test_cut_off_anywhere(history: list[Arrays], data: st.DataObject) -> None:
     """A file that ends anywhere gives a state that was written; what is missing of a record is told."""
@@ -97,6 +99,7 @@ def _is_whole(content: bytes) -> bool:
     return held.first is not None and not held.torn and not held.left_bytes
 
 
+@injects(Place.MACHINES, Fault.BAD_JOURNAL)
 @given(histories(), st.data())
 def test_any_bit_turned_over(history: list[Arrays], data: st.DataObject) -> None:
     """A single wrong bit gives a state that was written, or none; never one that was not, and it is told."""

@@ -1,0 +1,158 @@
+"""A real run on this machine, recorded while its processes are harmed."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+import neurond
+from monitor.client import Client
+from monitor.view import View
+from neurond import data
+from neurond.errors import Interrupted
+from neurond.runs import Run, open_run
+from tests.fault.history import History, Mark, check, recording
+from tests.supervised import child
+from tests.waiting import DEADLINE_S, comes
+from topology import wire
+from topology.plan import Plan
+
+BROKER = "broker"
+ENDLESS = 1_000_000  # epochs of a run that only ends when it is told to
+WITHIN_S = 10.0
+"""Seconds after which stimuli are confirmed again, on however busy a machine. `tests.fault.numbers` measures them."""
+
+
+class Running:
+    """A run that trains, its history, and a client of its broker."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.stop = asyncio.Event()
+        self.task: asyncio.Task[Run]
+        self.client: Client
+        self.history: History
+        self.view: View | None = None
+
+    def __call__(self, view: View) -> None:
+        """The view has changed."""
+        self.view = view
+
+    @property
+    def plan(self) -> Plan:
+        """What the processes were told."""
+        return open_run(self.folder).plan
+
+    @property
+    def confirmed(self) -> int:
+        """Stimuli that count so far."""
+        return (self.view.stimuli if self.view else None) or 0
+
+    async def comes(self, condition: Callable[[], Any], what: str) -> Any:
+        """Wait until something holds; an error of the run comes through."""
+
+        async def held() -> Any:
+            if self.task.done():
+                self.task.result()
+            found = condition()
+            return await found if inspect.isawaitable(found) else found
+
+        return await comes(held, f"{what}; {self.view.notes if self.view else ''}")
+
+    async def goes_on(self, stimuli: int = 500) -> None:
+        """Wait until so many more stimuli are confirmed."""
+        goal = self.confirmed + stimuli
+        await self.comes(lambda: self.confirmed >= goal, "training goes on")
+
+    async def successor(self, name: str, pid: int) -> None:
+        """Wait until another process has taken the place of one, and everybody is registered with the broker."""
+
+        async def there() -> bool:
+            process = _command(name)
+            if process is None or process.pid == pid:
+                return False
+            reply = await self.client.command("status", timeout_s=5.0)
+            holders = reply.data["processes"]
+            return all(holder["alive"] for holder in holders.values()) and (
+                name == BROKER or holders[name]["pid"] == process.pid
+            )
+
+        await self.comes(there, f"{name} is started anew")
+
+    def over(self, what: str, within_s: float = WITHIN_S) -> None:
+        """Note that a fault has happened just now, and that learning is to go on soon."""
+        self.history.marks.append(Mark(time.monotonic(), what, within_s))
+
+    async def ask(self, verb: str, **args: Any) -> wire.Reply:
+        """A command to the broker, which must be able to do it."""
+        reply = await self.client.command(verb, timeout_s=DEADLINE_S, **args)
+        assert reply.ok, reply.error
+        return reply
+
+    async def end(self) -> Run:
+        """Stop it in good order, wait for its end, and check all that was seen."""
+        self.stop.set()
+        async with asyncio.timeout(60.0):
+            with pytest.raises(Interrupted) as error:
+                await self.task
+        await self._checked(None)
+        assert error.value.run is not None
+        return error.value.run
+
+    async def to_its_end(self, total: int, within_s: float = 120.0) -> Run:
+        """Wait until it has come to its end by itself, and check all that was seen."""
+        async with asyncio.timeout(within_s):
+            run = await self.task
+        await self._checked(total)
+        return run
+
+    async def _checked(self, total: int | None) -> None:
+        await comes(lambda: self.history.events("ended"), "the broker's last word")
+        assert psutil.Process().children() == []
+        check(self.history, total)
+
+
+def train_size(name: str) -> int:
+    """Training stimuli of an epoch."""
+    return data.describe(name).train
+
+
+@asynccontextmanager
+async def running(
+    folder: Path,
+    topology: str = "digits",
+    epochs: int = ENDLESS,
+    settings: dict[str, Any] | None = None,
+    **options: Any,
+) -> AsyncIterator[Running]:
+    """A run that trains; it is over at the end of the context, whatever has become of it."""
+    it = Running(folder)
+    chosen = {"source.epochs": epochs, **(settings or {})}
+    restarts = options.pop("restarts", 1000)
+    work = neurond.run_async(topology, chosen, run_dir=folder, on_view=it, stop=it.stop, restarts=restarts, **options)
+    it.task = asyncio.create_task(work)
+    try:
+        command = (await it.comes(lambda: _command("broker"), "a broker")).cmdline()
+        await it.comes((folder / "plan.json").exists, "the plan")
+        it.history = History(it.plan)
+        async with recording(command[command.index("--address") + 1], it.history) as it.client:
+            await it.goes_on(1)
+            yield it
+    finally:
+        it.task.cancel()
+        await asyncio.gather(it.task, return_exceptions=True)
+
+
+def _command(name: str) -> psutil.Process | None:
+    try:
+        return child(name)
+    except (AssertionError, psutil.Error):
+        return None
