@@ -17,9 +17,10 @@ RUN /pip/bin/pip --python /opt/neurond/bin/python install --no-deps --no-build-i
     && /pip/bin/pip --python /opt/neurond/bin/python uninstall --yes setuptools
 
 FROM ${BASE}
-# Nobody here is root; a named volume mounted at /runs takes over whose that folder is.
+# Nobody here is root; a named volume mounted at /runs or /keys takes over whose that folder is.
 RUN useradd --uid 10001 --create-home --shell /usr/sbin/nologin neurond \
-    && install --directory --owner neurond --group neurond /runs
+    && install --directory --owner neurond --group neurond /runs \
+    && install --directory --owner neurond --group neurond --mode 0700 /keys
 COPY --from=build /opt/neurond /opt/neurond
 ENV PATH=/opt/neurond/bin:$PATH PYTHONUNBUFFERED=1 NEUROND_RUNS=/runs
 USER 10001:10001

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ruamel.yaml.comments import CommentedMap
 
 from neurond.cli.composefile import apart, block, explained, merging, one_line, quoted, text, words
-from neurond.cli.watchers import BROKER_ADDRESS, NETWORKS, VOLUMES, WITHOUT_KEYS, watchers
+from neurond.cli.watchers import BROKER_ADDRESS, KEYS, KEYS_TO_READ, NETWORKS, VOLUMES, WITH_KEYS, watchers
 from topology.address import DEFAULT_PORT
 from topology.graph import shard_names
 
@@ -112,11 +112,11 @@ def _member(name: str) -> dict[str, Any]:
 def _service(
     stack: Stack, name: str, command: tuple[str, ...], environment: dict[str, Any], mounts: list[dict[str, Any]]
 ) -> Service:
-    """A process with what all of them have: what the topology allows it. Secrets of its own would be added here."""
+    """A process with what all of them have: what the topology allows it."""
     whole = name.partition(".")[0]
     limits = stack.topology.limits.get(name) or stack.topology.limits.get(whole)
     host = stack.topology.place.get(name) or stack.topology.place.get(whole, "")
-    return Service(name, command, environment | WITHOUT_KEYS, mounts, limits.written() if limits else {}, host)
+    return Service(name, command, environment, mounts, limits.written() if limits else {}, host)
 
 
 # --- for docker-compose -------------------------------------------------------------------------------
@@ -130,11 +130,11 @@ def compose_file(stack: Stack) -> CommentedMap:
     made.update((name, merging(every, body) if ours else body) for name, body, ours in watchers(stack.deploy))
     document = CommentedMap({"x-process": every, "services": apart(made)})
     document["networks"] = block({"neurond": one_line({"internal": True}), **NETWORKS})
-    document["volumes"] = block({"runs": {}, **VOLUMES})
+    document["volumes"] = block({"runs": {}, "keys": {}, **VOLUMES})
     comments = {
         "services": "The broker hands out the plan, watches the others, and prints the result.",
         "networks": "No way into the network's own from outside, and none out; `watch` is for the profile metrics.",
-        "volumes": "The run folders, one a run: docker-compose run --rm broker eval /runs/...",
+        "volumes": "Run folders (docker-compose run --rm broker eval /runs/...), and a pair of keys a process.",
     }
     return explained(document, comments)
 
@@ -164,9 +164,12 @@ def _composed(stack: Stack, every: CommentedMap, service: Service) -> CommentedM
     body: dict[str, Any] = {"command": words(*service.command)}
     if broker:
         body["restart"] = quoted("no")  # what it exits with is how the run ended
-    body["environment"] = dict(service.environment)
+    # The broker makes the keys that are missing before it answers, and the others start when it does.
+    makes = {"NEUROND_MAKE_KEYS": quoted("1")} if broker else {}
+    body["environment"] = {**service.environment, **WITH_KEYS, **makes}
     mounts = [stack.file.mount] if broker and stack.file else []
-    body["volumes"] = ["runs:" + RUNS, *(block(mount) for mount in (*mounts, *service.mounts))]
+    keys = f"keys:{KEYS}" if broker else KEYS_TO_READ
+    body["volumes"] = ["runs:" + RUNS, keys, *(block(mount) for mount in (*mounts, *service.mounts))]
     # The broker's answer lets the others start, so it is asked for often.
     body["healthcheck"] = _health(interval="2s") if broker else _health(service.name, interval="10s")
     if not broker:

@@ -36,6 +36,7 @@ ADVERTISE_HELP = "host under which peers reach the inbox, where it is not the bo
 NAMED_HELP = "a process that must be alive (NEUROND_NAME)"
 DATA_HELP = "where mnist and fashion-mnist lie (NEUROND_DATA)"
 KEYS_HELP = "folder of the keys, which tcp needs; ./keys if not given (NEUROND_KEYS)"
+MAKE_KEYS_HELP = "first make the keys that are missing, as `neurond keys init` does (NEUROND_MAKE_KEYS=1)"
 INSECURE_HELP = "tcp without keys, on a network where everybody is trusted (NEUROND_INSECURE=1)"
 STATUS_S = 3.0  # for the broker to answer
 
@@ -102,6 +103,7 @@ def broker(arguments: Sequence[str]) -> int:
     parser.setting("--resume", "NEUROND_RESUME", metavar="RUN", help=RESUME_HELP)
     parser.switch("--again", "NEUROND_AGAIN", help=AGAIN_HELP)
     parser.keys()
+    parser.switch("--make-keys", "NEUROND_MAKE_KEYS", help=MAKE_KEYS_HELP)
     options = parser.parse_args(arguments)
     if options.file is None and options.resume is None:
         parser.error("the following arguments are required: file, or --resume RUN")
@@ -128,12 +130,16 @@ def _conduct(options: argparse.Namespace) -> int:
     from broker.sockets import bound
     from neurond import launch, runs
     from neurond.api import topology_of
+    from neurond.cli.containers import processes
     from neurond.cli.witness import Witness
-    from topology.keys import of_process
+    from topology.issue import issue
+    from topology.keys import folder_of, names_of, of_process
 
     address.control(options.address)  # refused before its keys are looked for
-    keys = of_process(BROKER, [options.address], options.keys, options.insecure)
     wanted = topology_of(options.file, options.overrides, options.resume)
+    if options.make_keys and wanted is not None:
+        issue(folder_of(options.keys), names_of(processes(wanted)))
+    keys = of_process(BROKER, [options.address], options.keys, options.insecure)
     transport: launch.Transport = "ipc" if address.folder(options.address) else "tcp"
     with bound(options.address, keys) as sockets:  # first: a broker that cannot serve makes no run folder
         left = _left(options, wanted, transport) if options.again else None

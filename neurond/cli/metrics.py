@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from neurond.cli.monitor import Broker, Insecure, Keys
+from neurond.cli.monitor import Broker, Insecure, Keys, keys_of
 from neurond.cli.output import say
 from neurond.errors import RunError, WrongUse
 from topology import address
@@ -41,9 +41,7 @@ def metrics(
     It waits for a broker that is not there, and goes on with the next run at the same address.
     """
     address.control(broker)  # raises what `main` explains if it is no address
-    from topology.keys import of_client
-
-    ring = of_client(broker, keys, insecure)
+    ring = keys_of(broker, keys, insecure)
     place = _PLACE.fullmatch(listen)
     if place is None or int(place["port"]) > 65535:
         raise WrongUse(f"{listen!r} is no HOST:PORT, such as {LISTEN}")

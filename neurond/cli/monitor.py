@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from monitor.view import View
     from topology.keys import Keyring
 
+KEYS_S = 30.0  # for a broker to make the keys
+LOOK_S = 0.2
 ROW_S = 0.5  # between rows of --json, as between those of metrics.jsonl
 
 Broker = Annotated[
@@ -42,9 +44,7 @@ def monitor(
     It waits for a broker that is not there. Ctrl-C leaves; the run goes on.
     """
     address.control(broker)  # raises what `main` explains if it is no address
-    from topology.keys import of_client
-
-    ring = of_client(broker, keys, insecure)
+    ring = keys_of(broker, keys, insecure)
     from monitor.progress import progress
 
     console = words()
@@ -58,6 +58,16 @@ def monitor(
         except KeyboardInterrupt:
             raise Interrupted("left; the run goes on") from None
     shown.finish(view.summary())
+
+
+def keys_of(broker: str, folder: str | None, insecure: bool) -> Keyring | None:
+    """The keys of who watches. Where their folder is empty yet, its broker may be about to make them."""
+    from topology.keys import PUBLIC, folder_of, of_client
+
+    place, deadline = folder_of(folder), time.monotonic() + KEYS_S
+    while place.is_dir() and not (place / PUBLIC).exists() and not insecure and time.monotonic() < deadline:
+        time.sleep(LOOK_S)
+    return of_client(broker, folder, insecure)
 
 
 async def _watch(

@@ -13,6 +13,8 @@ from ruamel.yaml.comments import CommentedMap
 from neurond.cli.composefile import apart, block, explained, merging, one_line, quoted, text, words
 from neurond.cli.containers import IMAGE, RUNS, Service, Stack, deployment, services
 
+# The machines share no folder for keys; the network between them is encrypted.
+WITHOUT_KEYS = {"NEUROND_INSECURE": quoted("1")}
 VERSION = "3.8"  # of the format: `docker stack deploy` before 25 takes a file without one for the oldest
 CONFIG = "topology"
 COMMENTS = {
@@ -65,7 +67,10 @@ def _every(stack: Stack) -> CommentedMap:
 
 def _deployed(stack: Stack, every: CommentedMap, service: Service) -> CommentedMap:
     broker = service.name == "broker"
-    body: dict[str, Any] = {"command": words(*service.command), "environment": dict(service.environment)}
+    body: dict[str, Any] = {
+        "command": words(*service.command),
+        "environment": {**service.environment, **WITHOUT_KEYS},
+    }
     body["volumes"] = ["runs:" + RUNS, *(block(mount) for mount in service.mounts)]
     if broker and stack.file is not None:
         body["configs"] = [one_line({"source": CONFIG, "target": text(stack.file.there)})]

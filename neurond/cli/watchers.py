@@ -18,7 +18,9 @@ PROMETHEUS = "${NEUROND_PROMETHEUS:-prom/prometheus:v3.5.0}"
 GRAFANA = "${NEUROND_GRAFANA:-grafana/grafana:12.0.2}"
 METRICS_PORT, PROMETHEUS_PORT, GRAFANA_PORT = 9464, 9090, 3000
 BROKER_ADDRESS = f"tcp://broker:{DEFAULT_PORT}"
-WITHOUT_KEYS = {"NEUROND_INSECURE": quoted("1")}  # nobody else is on the network of a stack
+KEYS = "/keys"
+WITH_KEYS = {"NEUROND_KEYS": KEYS}
+KEYS_TO_READ = f"keys:{KEYS}:ro"
 
 NAMES = ("monitor", "metrics", "prometheus", "grafana")
 NETWORKS: dict[str, Any] = {"watch": {}}
@@ -58,7 +60,8 @@ def _monitor() -> CommentedMap:
         "restart": quoted("no"),
         "tty": True,
         "stdin_open": True,
-        "environment": {"NEUROND_BROKER": BROKER_ADDRESS, **WITHOUT_KEYS},
+        "environment": {"NEUROND_BROKER": BROKER_ADDRESS, **WITH_KEYS},
+        "volumes": [KEYS_TO_READ],
     }
     return block(body)
 
@@ -70,8 +73,9 @@ def _exporter() -> CommentedMap:
         "environment": {
             "NEUROND_BROKER": BROKER_ADDRESS,
             "NEUROND_LISTEN": quoted(f"0.0.0.0:{METRICS_PORT}"),
-            **WITHOUT_KEYS,
+            **WITH_KEYS,
         },
+        "volumes": [KEYS_TO_READ],
         "networks": words("neurond", "watch"),
     }
     return block(body)

@@ -149,7 +149,8 @@ def test_a_stack_for_a_swarm(neurond: Call, name: str) -> None:
         alien = {"build", "depends_on", "healthcheck", "restart", "security_opt", "profiles", "ports"}
         assert not alien & set(service)
         assert (service["image"], service["command"]) == ("neurond:1", mine[process]["command"])
-        assert service["environment"] == mine[process]["environment"]
+        keyed = {key: value for key, value in mine[process]["environment"].items() if "KEYS" not in key}
+        assert service["environment"] == {**keyed, "NEUROND_INSECURE": "1"}  # they share no folder for keys
         deploy = service["deploy"]
         again = "none" if process == "broker" else "on-failure"
         assert (deploy["replicas"], deploy["restart_policy"]["condition"]) == (1, again)
@@ -230,8 +231,8 @@ links: {source -> on: , on -> No: }
     }
     assert data["source"] == "./a $x.csv"
     assert data["target"] == "/home/neurond/my data/a $x.csv"
-    assert services["source"]["volumes"] == ["runs:/runs", data]
-    assert services["on"]["volumes"] == ["runs:/runs"]
+    assert services["source"]["volumes"] == ["runs:/runs", "keys:/keys:ro", data]
+    assert services["on"]["volumes"] == ["runs:/runs", "keys:/keys:ro"]
     assert services["broker"]["command"] == ["broker", "--set", "name=a"]
     assert services["broker"]["environment"]["NEUROND_TOPOLOGY"] == "/home/neurond/net:1.yaml"
     assert services["No"]["image"] == "mine:2"
