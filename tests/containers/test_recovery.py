@@ -7,6 +7,7 @@ import re
 import pytest
 
 from tests.containers.compose import Stack, docker
+from tests.fault.faults import Fault, Place, injects
 from tests.waiting import until
 
 GROUPS = ("source", "h1", "h2", "out")
@@ -32,6 +33,7 @@ def end(stack: Stack) -> None:
     assert {name: code for name, (code, _) in stack.exits().items()} == {**dict.fromkeys(GROUPS, 0), "broker": 130}
 
 
+@injects(Place.CONTAINERS, Fault.BROKER_KILLED)
 @pytest.mark.parametrize("how", [["restart", "broker"], ["kill", "broker"]])
 def test_a_broker_that_is_started_again(training: Stack, how: list[str]) -> None:
     """Nobody else is started anew for it: the others train on, and register with the next one."""
@@ -45,6 +47,7 @@ def test_a_broker_that_is_started_again(training: Stack, how: list[str]) -> None
     end(training)
 
 
+@injects(Place.CONTAINERS, Fault.KILL_FLOOD)
 def test_everything_is_killed_at_once(training: Stack) -> None:
     """As after a loss of power, `up` goes on with the run: every process from its journal, in the same folder."""
     folder, before = training.status()["run_dir"], training.trained()
@@ -63,6 +66,7 @@ def test_everything_is_killed_at_once(training: Stack) -> None:
     end(training)
 
 
+@injects(Place.CONTAINERS, Fault.MOVED, Fault.TWO_WAY_CUT)
 def test_a_process_that_is_back_at_a_new_address(training: Stack) -> None:
     """A group whose address somebody else has taken while it was cut off is found at its new one."""
 

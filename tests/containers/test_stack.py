@@ -175,6 +175,7 @@ def test_limits(stack: Stack) -> None:
     assert given["source"]["NanoCpus"] == 5 * 10**8
 
 
+@injects(Place.CONTAINERS, Fault.TWO_WAY_CUT)
 def test_a_container_that_is_cut_off(stack: Stack) -> None:
     """A group that is taken off the network for longer than the broker waits is back in its place when that heals."""
     stack.write("digits", "--set", ENDLESS)
