@@ -149,6 +149,8 @@ class Network:
         self.lost_in_death = 0
         """Frames that were in the inbox of a process that was killed."""
         self.disasters = 0
+        self.leaps = self.frozen = 0
+        """How often clocks leapt and stood still."""
         self.undead = 0
         """Frames that were sent by those who had been replaced."""
         self.events: list[wire.Event] = []
@@ -239,6 +241,7 @@ class Network:
 
     def leap(self, name: str, by_s: float) -> None:
         """The clock of a process is ahead from now on."""
+        self.leaps += 1
         self._clocks[name].leap(by_s)
 
     def forge(self, at: float, to: str, frame: bytes) -> None:
@@ -372,6 +375,13 @@ class Network:
                     shadow.look(machine.durable())
                     self.journals[name] = (self.now, shadow)
             if self.finished:
+                continue
+            if faults.leap and rng.random() < faults.leap:
+                self.leap(name, rng.exponential(faults.leap_s))
+            if faults.freeze and rng.random() < faults.freeze:
+                self._clocks[name].freeze(self.now + rng.exponential(faults.freeze_s))
+                self.frozen += 1
+            if name in self._deaf | self._mute or self.disasters >= faults.most:
                 continue
             if rng.random() < faults.kill:
                 down_s = rng.exponential(faults.down_s)

@@ -14,11 +14,11 @@ DEADLINE_S = 30.0  # of anything that is waited for; nothing is expected to take
 PAUSE_S = 0.01
 
 
-def until(condition: Callable[[], Any], what: str) -> Any:
+def until(condition: Callable[[], Any], what: str, within_s: float = DEADLINE_S) -> Any:
     """Poll until the condition is truthy, and return it; fail when the deadline has passed."""
-    deadline = time.monotonic() + DEADLINE_S
+    deadline = time.monotonic() + within_s
     while not (found := condition()):
-        assert time.monotonic() < deadline, f"not within {DEADLINE_S:g} s: {what}"
+        assert time.monotonic() < deadline, f"not within {within_s:g} s: {what}"
         time.sleep(PAUSE_S)
     return found
 

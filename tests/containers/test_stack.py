@@ -14,6 +14,7 @@ REPO = Path(__file__).resolve().parents[2]
 DIGITS = {"broker", "source", "h1", "h2", "out"}
 ENDLESS = "source.epochs=100000"
 DIVERGES = "groups.h1.optimizer.lr=1e6"
+HEALTHY_S = 90.0  # on however busy a machine: six of them each start Python to ask, every few seconds
 PAUSE_S = 3.0  # as long as the broker waits for a beat
 MORE = 20_000  # stimuli that show that it trains again
 
@@ -84,7 +85,7 @@ def test_health_in_seconds_and_nothing_to_be_reached(stack: Stack) -> None:
     def healthy() -> bool:
         return all(one["State"]["Health"]["Status"] == "healthy" for one in stack.containers().values())
 
-    until(healthy, "all are healthy")
+    until(healthy, "all are healthy", within_s=HEALTHY_S)
     for one in stack.containers().values():
         last = one["State"]["Health"]["Log"][-1]
         assert last["ExitCode"] == 0, last
@@ -175,6 +176,7 @@ def test_limits(stack: Stack) -> None:
     assert given["source"]["NanoCpus"] == 5 * 10**8
 
 
+@injects(Place.CONTAINERS, Fault.TWO_WAY_CUT)
 def test_a_container_that_is_cut_off(stack: Stack) -> None:
     """A group that is taken off the network for longer than the broker waits is back in its place when that heals."""
     stack.write("digits", "--set", ENDLESS)

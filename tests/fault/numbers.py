@@ -28,7 +28,6 @@ from broker.restart import Restarts
 from monitor.client import Client
 from tests.fault.running import running, train_size
 from tests.fault.tcp import network
-from tests.fault.test_bad_network import cut
 from tests.supervised import child
 from topology.address import BrokerUnreachable
 from topology.plan import SOURCE, GroupPlan
@@ -85,7 +84,7 @@ async def partition(n: int) -> None:
         async with network(Path(folder)) as run:
             for _ in range(n):
                 await run.goes_on(5000)
-                cut(run, GROUP, "hears", "says")
+                run.cut(GROUP, "hears", "says")
                 await asyncio.sleep(10.0)
                 before = await status(run.client, SOURCE)
                 assert before is not None

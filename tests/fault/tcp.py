@@ -21,7 +21,7 @@ from monitor.client import Client
 from neurond.cli.containers import processes
 from tests.command import NEUROND, environment
 from tests.fault.history import History, Mark, check, recording
-from tests.fault.proxy import Proxy
+from tests.fault.proxy import DOWN, UP, Proxy
 from tests.waiting import DEADLINE_S, comes
 from topology.issue import issue
 from topology.keys import Keyring, names_of
@@ -102,6 +102,13 @@ class Network:
         """Every proxy that a process' bytes pass, and whose connections there are its own ("": all)."""
         others = [(proxy, name) for other, proxies in self.proxies.items() if other != name for proxy in proxies]
         return [*((proxy, "") for proxy in self.proxies[name]), *others]
+
+    def cut(self, name: str, *directions: str) -> None:
+        """Carry nothing more of a process, in what it "hears" or "says", until `heal`; it arrives then."""
+        for proxy, caller in self.around(name):
+            # In front of it, UP is what it hears; where it has connected itself, UP is what it says.
+            seen = {"hears": UP, "says": DOWN} if caller == "" else {"hears": DOWN, "says": UP}
+            proxy.behave(*(seen[direction] for direction in directions), caller=caller, hold=True)
 
     def heal(self) -> None:
         """Nothing is wrong with any connection any more."""

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.fault.faults import Fault, Place, injects
-from tests.fault.proxy import DOWN, UP
+from tests.fault.proxy import UP
 from tests.fault.tcp import Network, network
 from tests.waiting import DEADLINE_S, comes
 from topology.plan import SOURCE
@@ -28,21 +28,13 @@ HEALED_S = 6.0
 """Seconds after a partition in which stimuli are confirmed again, on however busy a machine."""
 
 
-def cut(run: Network, name: str, *directions: str) -> None:
-    """A network that carries nothing more of a process, in these directions as that process sees them."""
-    for proxy, caller in run.around(name):
-        # In front of it, UP is what it hears; where it has connected itself, UP is what it says.
-        seen = {"hears": UP, "says": DOWN} if caller == "" else {"hears": DOWN, "says": UP}
-        proxy.behave(*(seen[direction] for direction in directions), caller=caller, hold=True)
-
-
 @injects(Place.PROCESSES, Fault.TWO_WAY_CUT, Fault.HALF_OPEN)
 @pytest.mark.parametrize("name", ["h1", pytest.param("out", marks=FULL), pytest.param(SOURCE, marks=FULL)])
 async def test_a_partition_heals_by_itself(tmp_path: Path, name: str) -> None:
     """A process that was cut off from everybody for 10 s learns again soon after, by itself, as who it was."""
     async with network(tmp_path) as run:
         await run.goes_on()
-        cut(run, name, "hears", "says")
+        run.cut(name, "hears", "says")
         await comes(lambda: f"{name} lost: no beat for 3 s" in run.said("broker"), "it is missed")
         await asyncio.sleep(GONE_S - 4.0)  # of the fault
         at = run.confirmed
@@ -63,7 +55,7 @@ async def test_a_one_way_partition_heals_by_itself(tmp_path: Path, name: str, di
     """A process that hears nobody, or that nobody hears, for 10 s, learns again soon after."""
     async with network(tmp_path) as run:
         await run.goes_on()
-        cut(run, name, direction)
+        run.cut(name, direction)
         await asyncio.sleep(GONE_S)  # of the fault
         run.heal()
         run.over(f"a partition in which {name} {direction} nothing", HEALED_S)

@@ -10,6 +10,7 @@ import pytest
 
 from tests.byhand import DIGITS, by_hand
 from tests.command import neurond
+from tests.fault.faults import Fault, Place, injects
 from tests.waiting import until
 from topology.files import INCARNATIONS
 
@@ -22,6 +23,7 @@ def summary(folder: Path) -> dict[str, object]:
     return dict(json.loads((folder / "run" / "summary.json").read_text()))
 
 
+@injects(Place.PROCESSES, Fault.BROKER_KILLED)
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 def test_a_broker_takes_the_place_of_the_last(tmp_path: Path, how: signal.Signals) -> None:
     """The others train on without a broker, register with the next one, and the run ends as if nothing had been."""
@@ -42,6 +44,7 @@ def test_a_broker_takes_the_place_of_the_last(tmp_path: Path, how: signal.Signal
     assert "taking its place" in (tmp_path / "broker.log").read_text()
 
 
+@injects(Place.PROCESSES, Fault.KILL_FLOOD)
 def test_everything_is_killed_and_started_again(tmp_path: Path) -> None:
     """After a loss of all processes at once the run goes on from the journals, each stimulus counted once."""
     with by_hand(tmp_path, EPOCHS) as network:
