@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -33,8 +34,8 @@ BROKER = "broker"
 
 
 def free_ports(count: int) -> int:
-    """The first of so many ports in a row that nobody has, at both addresses."""
-    for first in range(20_000, 60_000, 7):
+    """The first of so many ports in a row that nobody has, at both addresses; who tests beside us looks elsewhere."""
+    for first in range(20_000 + os.getpid() % 1000 * 12, 60_000, 7):
         with ExitStack() as stack:
             try:
                 for port in range(first, first + count):
