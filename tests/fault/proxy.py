@@ -38,6 +38,14 @@ class Behaviour:
     """Bytes are not taken any more: the other end is gone and never said so. They go on when this is over."""
 
 
+@dataclass
+class _Link:
+    """One connection: the port it was made from, and by which process, where that matters."""
+
+    port: int
+    caller: str = ""
+
+
 class Proxy:
     """Listens on a port of the loopback and passes everything on to another, until `close` or the end of a ``with``.
 
@@ -60,7 +68,8 @@ class Proxy:
         self._callers = callers
         self._behaviour: dict[tuple[str, str], Behaviour] = {}  # (direction, caller); "" is everybody else
         self._refuse: set[str] = set()
-        self._writers: dict[asyncio.StreamWriter, str] = {}  # with the caller of its connection
+        self._writers: dict[asyncio.StreamWriter, _Link] = {}
+        self._apart = False  # whether a process is treated apart: finding out who connects takes a while
         self._tasks: set[asyncio.Task[None]] = set()
         self._listener = socket.create_server((host, port))
         self.port: int = self._listener.getsockname()[1]
@@ -82,6 +91,7 @@ class Proxy:
         """
 
         def change() -> None:
+            self._tell_apart(caller)
             for direction in directions or (UP, DOWN):
                 self._behaviour[direction, caller] = Behaviour(**what)
             self._tell()
@@ -110,7 +120,7 @@ class Proxy:
 
         def refuse() -> None:
             self._refuse.add(caller)
-            self._reset(caller)
+            self._reset(caller)  # which tells them apart
 
         self._call(refuse)
 
@@ -153,7 +163,8 @@ class Proxy:
         self._loop.close()
 
     def _reset(self, caller: str) -> None:
-        for writer in [w for w, whose in self._writers.items() if caller in ("", whose)]:
+        self._tell_apart(caller)
+        for writer in [w for w, link in self._writers.items() if caller in ("", link.caller)]:
             with contextlib.suppress(OSError):
                 # Linger of zero: closing sends RST, and what waits to be sent is forgotten.
                 writer.get_extra_info("socket").setsockopt(
@@ -167,6 +178,13 @@ class Proxy:
         self._changed.set()
         self._changed = asyncio.Event()
 
+    def _tell_apart(self, caller: str) -> None:
+        """From the first time that a process is named, know whose each connection is."""
+        if caller and not self._apart:
+            self._apart = True
+            for link in self._writers.values():
+                link.caller = self._caller(link.port)
+
     def _caller(self, port: int) -> str:
         """Which process connects from a port; "" if it is none of those that are named."""
         for name, pid in self._callers().items():
@@ -177,26 +195,28 @@ class Proxy:
 
     def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
-        caller = self._caller(writer.get_extra_info("peername")[1])
-        self._writers[writer] = caller
-        if self._refuse & {"", caller}:
-            self._reset(caller)
+        link = _Link(writer.get_extra_info("peername")[1])
+        if self._apart:
+            link.caller = self._caller(link.port)
+        self._writers[writer] = link
+        if self._refuse & {"", link.caller}:
+            self._reset(link.caller)
             return
-        task = self._loop.create_task(self._join(caller, reader, writer))
+        task = self._loop.create_task(self._join(link, reader, writer))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _join(self, caller: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _join(self, link: _Link, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection, to its end."""
         try:
             up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self._to)
         except OSError:
             self._end(writer)
             return
-        self._writers[up_writer] = caller
+        self._writers[up_writer] = link
         flows = [
-            asyncio.ensure_future(self._flow(UP, caller, reader, up_writer)),
-            asyncio.ensure_future(self._flow(DOWN, caller, up_reader, writer)),
+            asyncio.ensure_future(self._flow(UP, link, reader, up_writer)),
+            asyncio.ensure_future(self._flow(DOWN, link, up_reader, writer)),
         ]
         try:
             await asyncio.wait(flows, return_when=asyncio.FIRST_COMPLETED)
@@ -211,26 +231,26 @@ class Proxy:
         self._writers.pop(writer, None)
         writer.transport.abort()
 
-    def _now(self, direction: str, caller: str) -> Behaviour:
+    def _now(self, direction: str, link: _Link) -> Behaviour:
         """How a direction of the connections of a process behaves at present."""
-        own = self._behaviour.get((direction, caller))
+        own = self._behaviour.get((direction, link.caller))
         return own or self._behaviour.get((direction, "")) or Behaviour()
 
     async def _flow(
-        self, direction: str, caller: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self, direction: str, link: _Link, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         """One direction of one connection, to its end."""
         waiting: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(FULL // CHUNK)
 
         async def take() -> None:
             while True:
-                await self._while_held(direction, caller)
+                await self._while_held(direction, link)
                 data = await reader.read(CHUNK)
-                await self._while_held(direction, caller)
-                if data and self._now(direction, caller).swallow:
+                await self._while_held(direction, link)
+                if data and self._now(direction, link).swallow:
                     self.swallowed += len(data)
                     continue
-                await waiting.put((self._loop.time() + self._now(direction, caller).delay_s, data))
+                await waiting.put((self._loop.time() + self._now(direction, link).delay_s, data))
                 if not data:
                     return
 
@@ -239,12 +259,12 @@ class Proxy:
             while True:
                 due, data = await waiting.get()
                 await asyncio.sleep(max(0.0, due - self._loop.time()))
-                await self._while_held(direction, caller)
+                await self._while_held(direction, link)
                 if not data:
                     return
                 writer.write(data)
                 await writer.drain()
-                rate = self._now(direction, caller).bytes_per_s
+                rate = self._now(direction, link).bytes_per_s
                 if rate:
                     await asyncio.sleep(len(data) / rate)
         except OSError:
@@ -253,6 +273,6 @@ class Proxy:
             taking.cancel()
             await asyncio.gather(taking, return_exceptions=True)
 
-    async def _while_held(self, direction: str, caller: str) -> None:
-        while self._now(direction, caller).hold:
+    async def _while_held(self, direction: str, link: _Link) -> None:
+        while self._now(direction, link).hold:
             await self._changed.wait()
