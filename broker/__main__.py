@@ -52,7 +52,12 @@ def serve(
                 server.stop()
 
         loop.add_signal_handler(signal.SIGINT, interrupt)
-        loop.add_signal_handler(signal.SIGTERM, server.leave, exits.OK)
+
+        def terminated() -> None:
+            say("broker: leaving; the run is not ended, and one that is started with --again goes on with it")
+            server.leave(exits.OK)
+
+        loop.add_signal_handler(signal.SIGTERM, terminated)
         if tethered:
             tether("broker", server.leave)
         status = await running

@@ -35,6 +35,10 @@ class Restarts:
     longest_s: float = 5.0
     _past: dict[str, list[float]] = field(default_factory=dict)  # when each restart was due, in order
 
+    def past(self, name: str) -> int:
+        """How often `name` was started anew in the last period, when it last died."""
+        return len(self._past.get(name, ()))
+
     def died(self, name: str, now: float) -> float | None:
         """The pause in seconds before `name` is started anew, and note it; None if it is to be given up."""
         past = [due for due in self._past.get(name, ()) if due > now - self.period_s]

@@ -91,7 +91,7 @@ class Server:
             self._tick_in_time()
             stack.callback(lambda: self._timer.cancel())
             missing = ", ".join(self._machine.registry.missing)
-            say(f"broker: {self._run} at {self._sockets.address}, waiting for {missing}")
+            say(f"broker: {self._run} at {self._sockets.address}, run folder {self._run_dir}, waiting for {missing}")
             self._pump()
             return await self._exit
 

@@ -52,7 +52,7 @@ class Client:
         )
         self._connections = [connection]
         self._monitor = sockets.monitor(self._context, self._dealer, sockets.FAILURES)
-        self._trouble, self._refused = f"no broker answers at {broker_address}; is it running?", False
+        self._trouble, self._refused = address.unanswered(broker_address), False
         self._subscriber: zmq.asyncio.Socket | None = None
         self._replies: dict[str, asyncio.Future[wire.Reply]] = {}
         self._items: asyncio.Queue[wire.Telemetry | wire.Event] = asyncio.Queue(QUEUE)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from neurond import runs
 from neurond.errors import Diverged, Interrupted, ProcessLost, RunError, TargetNotReached
-from topology import exits
+from topology import checkpoints, exits
 
 if TYPE_CHECKING:
     from broker.spawn import Exit, Spawner
@@ -58,18 +58,25 @@ def conclude(run: runs.Run, view: View, ended: Mapping[str, Any], check: Check |
 
 
 def lost(spawner: Spawner, name: str, why: str) -> ProcessLost:
-    """A process is gone or silent: who, why, and the last lines of its log."""
-    return ProcessLost(name, why, spawner.last_lines(name), str(spawner.log(name)))
+    """A process is gone or silent: who, why, the last lines of its log, and what there is to go on with."""
+    log = spawner.log(name)
+    run_dir = log.parents[1]
+    saved = checkpoints.manifest_path(run_dir).exists()
+    hint = f"go on from the last checkpoint with --resume {shlex.quote(str(run_dir))}" if saved else ""
+    return ProcessLost(name, why, spawner.last_lines(name), str(log), hint)
 
 
-def died(spawner: Spawner, exit: Exit, said: str) -> Exception:
-    """A process ended that was not to; `said` is what it told of itself before, if that has come."""
+def died(spawner: Spawner, exit: Exit, said: str, often: str = "") -> Exception:
+    """A process ended that was not to; `said` is what it told of itself before, if that has come.
+
+    `often`: how often it was started anew before.
+    """
     why = said or last_word(spawner, exit.name)
     if exit.code == exits.INVALID:
         from neurond.data import DataError
 
         return DataError(why)
-    return lost(spawner, exit.name, f"{exit.how}, {why}" if why else exit.how)
+    return lost(spawner, exit.name, (f"{exit.how}, {why}" if why else exit.how) + often)
 
 
 def last_word(spawner: Spawner, name: str) -> str:

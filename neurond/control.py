@@ -56,7 +56,7 @@ class Control:
         self._asking: asyncio.TimerHandle | None = None
         self._drain_due = False
         self._broker = broker
-        self._trouble = f"no broker answers at {broker}; is it running?"
+        self._trouble = address.unanswered(broker)
         self.wire_errors = 0
         self.drops = 0
         # A random part: under one identity a second process would silence the first before it can be refused.
@@ -85,7 +85,7 @@ class Control:
         try:
             self._dealer.send(wire.pack(message), zmq.NOBLOCK)
         except zmq.Again:
-            self.drops += 1
+            self.drops += self._connections[0].found
         # The descriptor is edge-triggered and a send may eat its edge: look again after every send.
         if not self._drain_due and int(self._dealer.getsockopt(zmq.EVENTS)) & zmq.POLLIN:
             self._drain_due = True
@@ -96,7 +96,7 @@ class Control:
         try:
             self._telemetry.send(wire.pack(telemetry), zmq.NOBLOCK)
         except zmq.Again:
-            self.drops += 1
+            self.drops += self._connections[1].found
 
     def close(self) -> None:
         """Close the sockets; the last messages get half a second to leave."""

@@ -55,14 +55,15 @@ class Diverged(NeurondError):
 
 
 class ProcessLost(NeurondError):
-    """A process died or fell silent. `lines` are the last ones of its log, and part of the message."""
+    """A process died or fell silent. `lines` are the last ones of its log, part of the message as `hint` is."""
 
     exit_code = exits.LOST
 
-    def __init__(self, process: str, why: str, lines: list[str] | None = None, log: str = "") -> None:
+    def __init__(self, process: str, why: str, lines: list[str] | None = None, log: str = "", hint: str = "") -> None:
         self.process, self.why, self.lines, self.log = process, why, lines or [], log
         head = f"process {process!r} was lost: {why}" + (f" (log: {log})" if log else "")
-        super().__init__("\n".join([head, *(f"  {process} | {line}" for line in self.lines)]))
+        own = (f"  {process} | {line.removeprefix(f'{process}: ')}" for line in self.lines)
+        super().__init__("\n".join([head, *own, *filter(None, [hint])]))
 
 
 class TargetNotReached(NeurondError):

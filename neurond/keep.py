@@ -168,7 +168,7 @@ class Keeper:
             return
         pause_s = self._restarts.died(name, now)
         if pause_s is None:
-            raise lost(self._spawner, name, why)
+            raise lost(self._spawner, name, why + self._often(name))
         self._killed[name] = (why, pause_s, now + KILL_S)
         self._spawner.kill(name)
 
@@ -181,16 +181,19 @@ class Keeper:
         hopeless = exit.code == exits.INVALID or (exit.code > 0 and exit.name not in self._known)
         pause_s = None if hopeless else self._restarts.died(exit.name, now)
         if pause_s is None:
-            raise died(self._spawner, exit, said)
+            raise died(self._spawner, exit, said, "" if hopeless else self._often(exit.name))
         self._starts_anew(exit.name, f"died, {exit.how}{self._last_words(exit.name, said)}", pause_s, now)
 
+    def _often(self, name: str) -> str:
+        """Why it is given up, where it was started anew before."""
+        most, period_s = self._restarts.most, self._restarts.period_s
+        again = self._restarts.past(name)
+        return f", after {again} restarts in {period_s:g} s (--restarts {most})" if again else ""
+
     def _last_words(self, name: str, said: str) -> str:
-        """What a process said at its end, or at least the last that it said at all."""
+        """What a process said at its end, if it did."""
         why = said or last_word(self._spawner, name)
-        if why:
-            return f": {why}"
-        last = "".join(self._spawner.last_lines(name, 1)).removeprefix(f"{name}: ")
-        return f' after saying "{last}"' if last else ""
+        return f": {why}" if why else ""
 
     def _starts_anew(self, name: str, what: str, pause_s: float, now: float) -> None:
         self._due[name] = now + pause_s

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import resource
 import sys
@@ -53,7 +54,7 @@ def prepare(
         raise WrongUse(f"'{until.text}' can never be reached: a regression has no accuracy; write loss<=0.1, say")
     total = round(plan.source.epochs * shape.train)
     if earlier is not None and (done := earlier.summary.get("stimuli") or 0) >= total:
-        more = f"{2 * plan.source.epochs:g}"
+        more = f"{math.ceil(done / shape.train) + math.ceil(plan.source.epochs):g}"
         raise RunError(f"{earlier.path} is finished, {done:,} of {total:,} stimuli; add --set source.epochs={more}")
     if earlier is not None:
         _check_saved(earlier.path, plan, shape)

@@ -52,6 +52,12 @@ class BrokerUnreachable(ConnectionError):  # noqa: N818 (likewise)
     exit_code = exits.UNREACHABLE
 
 
+def unanswered(address: str) -> str:
+    """What to say where nobody answers at a broker's address."""
+    keys = ", with keys or without as you are" if address.startswith("tcp://") else ""
+    return f"no broker answers at {address}; is it running{keys}?"
+
+
 def control(address: str) -> str:
     """Endpoint of the broker's control ROUTER."""
     return _endpoint(address, 0)

@@ -106,18 +106,19 @@ def of_process(name: str, endpoints: Iterable[str], folder: str | None, insecure
     return Keyring(_folder(folder, tcp), name)
 
 
-def of_client(broker: str, folder: str | None, insecure: bool) -> Keyring | None:
-    """The keys of a client of the broker at an address: those of `monitor`, else of the only secret that is there.
+def of_client(broker: str, folder: str | None, insecure: bool, asks: bool = False) -> Keyring | None:
+    """The keys of a client of the broker at an address: those of `monitor`.
 
-    The latter is for a container, which has its own alone and may ask how the run stands.
+    Who only `asks` how the run stands may do so with the only secret that is there, as a container that has its own
+    alone. Raises KeysError.
     """
     if insecure or not broker.startswith("tcp://"):
         return None
     where = _folder(folder, broker)
     names = sorted(path.stem for path in where.glob("*.secret"))
-    if MONITOR not in names and len(names) != 1:
+    if MONITOR not in names and not (asks and len(names) == 1):
         what = f"no key for a client in {where}: {MONITOR}.secret is not there"
-        raise KeysError(f"{what}; neurond keys init TOPOLOGY makes it")
+        raise KeysError(f"{what}; neurond keys init TOPOLOGY makes it, or copy it from where that was done")
     return Keyring(where, MONITOR if MONITOR in names else names[0])
 
 

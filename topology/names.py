@@ -43,6 +43,11 @@ class Connection:
         else:
             socket.connect(endpoint)
 
+    @property
+    def found(self) -> bool:
+        """Whether there is an address to connect to; before, nothing could have been sent, and nothing is lost."""
+        return not self._host or bool(self._at)
+
     def close(self) -> None:
         """Look nothing up any more; the socket is the caller's to close."""
         self._closed = True

@@ -91,6 +91,10 @@ def compose(
     say(f"wrote {output}")
     if swarm:
         suggest(f"docker stack deploy --compose-file {output} {topology.name}")
+    elif image is None and not (output.parent / "Dockerfile").exists():
+        say(
+            f"warning: there is no Dockerfile in {output.parent.absolute()} to build the image from; use --image NAME"
+        )
     else:
         suggest(f"docker-compose --file {output} up")
 

@@ -191,7 +191,7 @@ def _ask(options: argparse.Namespace) -> int:
         async with Client(options.broker, keys) as client:
             return (await client.command("status", timeout_s=STATUS_S)).data
 
-    keys = of_client(options.broker, options.keys, options.insecure)
+    keys = of_client(options.broker, options.keys, options.insecure, asks=True)
 
     told = asyncio.run(asked())
     processes: dict[str, dict[str, Any]] = told["processes"]

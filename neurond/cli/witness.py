@@ -7,6 +7,7 @@ its own: the broker's loop never waits for the disk or for a slow terminal.
 from __future__ import annotations
 
 import asyncio
+import shlex
 import signal
 import threading
 import time
@@ -15,7 +16,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from neurond import runs
-from neurond.cli.output import say
+from neurond.cli.output import say, suggest
 from neurond.errors import Interrupted
 from topology import exits
 from topology.wire import Event, Telemetry
@@ -78,6 +79,7 @@ class Witness:
             self._say_result()
             raise
         self._say_result()
+        suggest(f"neurond eval {shlex.quote(str(self._run.path))}")
         return status
 
     def _say_result(self) -> None:
