@@ -85,6 +85,7 @@ GAUGES = {
     "weight_norm": Kind("weight_norm", "Euclidean norm of the weights."),
     "restored": Kind("restored", "1 if the process took up what an earlier one had saved."),
     "queue": Kind("queue_frames", "Frames that wait in the process."),
+    "outbox": Kind("outbox_frames", "Frames that wait for the peer that is furthest behind."),
     "rss_mb": Kind("resident_memory_bytes", "Resident memory of the process.", 2**20),
 }
 LEFT_OUT = ("cpu_s", "stimuli_per_s")  # served as a counter; what Prometheus derives itself
@@ -96,6 +97,7 @@ LINKS = {
     "gaps": Kind("link_gaps", "Frames that are missing at this end of a link."),
     "duplicates": Kind("link_duplicates", "Frames that came twice at this end of a link, dropped."),
     "fenced": Kind("link_fenced", "Frames of an incarnation that is over, dropped at this end of a link."),
+    "over": Kind("link_over_frames", "Frames, received or missing, of the senders before the present one of a link."),
 }
 
 PAIR = ("to", "seq", "from", "expected")  # of a link: which incarnations it joins at present, and their own numbers
