@@ -1,6 +1,6 @@
 """A whole run on this machine: the processes started, watched and stopped, its folder written.
 
-This is a composition root: only here and in the command line do broker, monitor and neurond meet. Whatever
+This is a composition root: only here, in `keep` and in the command line do broker, monitor and neurond meet. Whatever
 happens, no process, socket or lock is left when `supervise` is done; and if this process is killed, the others
 find their standard input ended and leave.
 """
