@@ -25,7 +25,7 @@ class Kind(NamedTuple):
 
     name: str  # without PREFIX, and for a counter without _total
     words: str
-    factor: float = 1.0  # to the base unit
+    factor: float = 1.0  # of a gauge, to the base unit
 
 
 COUNTERS = {
@@ -166,7 +166,7 @@ def _process(families: _Families, process: Process, stimuli: int | None) -> None
         families.counter(COUNTERS, key, n or 0, PROCESS, *labels)
     for key, value in process.gauges.items():
         if key not in LEFT_OUT:
-            families.gauge(GAUGES, key, value, *labels)
+            families.gauge(key, value, *labels)
     for link, counts in process.link_counts().items():
         for key in sorted(counts.keys() - {*PAIR}):
             families.counter(LINKS, key, counts[key], LINK, *labels, link)
@@ -195,11 +195,11 @@ class _Families:
         prefix = "link_" if table is LINKS else ""
         kind = table.get(key) or Kind(prefix + key, f"Counted by the process as `{key}`.")
         if _NAME.fullmatch(key):
-            self._counter(kind.name, kind.words, keys, n * kind.factor, labels)
+            self._counter(kind.name, kind.words, keys, n, labels)
 
-    def gauge(self, table: Mapping[str, Kind], key: str, value: float, *labels: str) -> None:
+    def gauge(self, key: str, value: float, *labels: str) -> None:
         """A gauge of telemetry."""
-        kind = table.get(key) or Kind(key, f"Measured by the process as `{key}`.")
+        kind = GAUGES.get(key) or Kind(key, f"Measured by the process as `{key}`.")
         if _NAME.fullmatch(key):
             self._gauge(kind.name, kind.words, PROCESS, value * kind.factor, labels)
 

@@ -34,10 +34,6 @@ class Graph:
         """Whom `name` feeds."""
         return tuple(self._post[name])
 
-    def joins(self) -> tuple[str, ...]:
-        """Groups that several links feed."""
-        return tuple(g for g in self.groups if len(self._pre[g]) > 1)
-
     def order(self) -> tuple[str, ...]:
         """Every group behind all that feed it; else as they were written.
 
