@@ -11,7 +11,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from neurond import begin, runs
+from neurond import runs
 from neurond.errors import RunError, WrongUse
 from topology import address
 
@@ -91,6 +91,8 @@ def _check_saved(run_dir: Path, plan: Plan, shape: DataShape) -> None:
     Each part is taken up here, by the machine that is to go on with it, so that nothing is started for what
     cannot be.
     """
+    from neurond import begin  # NumPy, msgpack
+
     try:
         for machine in _machines(plan, shape):
             begin.restore(machine, run_dir)
