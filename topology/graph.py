@@ -117,6 +117,11 @@ def shard_names(group: str, count: int) -> tuple[str, ...]:
     return (group,) if count == 1 else tuple(f"{group}.{i}" for i in range(count))
 
 
+def process_names(topology: Topology) -> list[str]:
+    """Names of the group processes, in the order of the file."""
+    return [name for group, body in topology.groups.items() for name in shard_names(group, body.shards)]
+
+
 def _reach(start: str, edges: dict[str, list[str]]) -> set[str]:
     seen = {start}
     todo: list[str] = [start]

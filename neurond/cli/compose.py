@@ -52,6 +52,7 @@ def compose(
     from neurond.cli.composefile import written
     from neurond.cli.swarm import swarm_file
     from topology.files import write_whole
+    from topology.graph import process_names
     from topology.load import load, zoo
 
     overrides = set_ or []
@@ -60,7 +61,7 @@ def compose(
     fetched = not path and kind not in EMBEDDED
     if not fetched:  # data that is to be fetched need not be here
         launch.planned(topology, None)
-    _check_names(containers.processes(topology))
+    _check_names(process_names(topology))
     folder = Path.cwd() if output is None else output.absolute().parent
     ready = file in zoo()
     named = file if ready else f"{containers.HOME}/{Path(file).name}"

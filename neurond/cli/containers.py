@@ -15,7 +15,7 @@ from ruamel.yaml.comments import CommentedMap
 from neurond.cli.composefile import apart, block, explained, merging, one_line, quoted, text, words
 from neurond.cli.watchers import BROKER_ADDRESS, KEYS, KEYS_TO_READ, NETWORKS, VOLUMES, WITH_KEYS, watchers
 from topology.address import DEFAULT_PORT
-from topology.graph import shard_names
+from topology.graph import process_names
 
 if TYPE_CHECKING:
     from topology.spec import Topology
@@ -78,11 +78,6 @@ class Service:
     host: str = ""  # where it is to run; empty for anywhere
 
 
-def processes(topology: Topology) -> list[str]:
-    """Names of the group processes, in the order of the file."""
-    return [name for group, body in topology.groups.items() for name in shard_names(group, body.shards)]
-
-
 def services(stack: Stack) -> Iterator[Service]:
     """Every process of a network, the broker first."""
     data = [stack.data.mount] if stack.data else []
@@ -96,7 +91,7 @@ def services(stack: Stack) -> Iterator[Service]:
     overrides = (part for override in stack.overrides for part in ("--set", override))
     yield _service(stack, "broker", ("broker", *overrides), broker | data_dir, data)
     yield _service(stack, "source", ("source",), _member("source") | data_dir, data)
-    for name in processes(stack.topology):
+    for name in process_names(stack.topology):
         yield _service(stack, name, ("group", name), _member(name), [])
 
 
