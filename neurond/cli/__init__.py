@@ -11,8 +11,8 @@
     doctor.py      doctor
     shell.py       completion
     monitor.py     monitor            metrics.py  metrics
-    compose.py     compose: containers.py for one machine, watchers.py what looks at them, swarm.py for several;
-                   composefile.py is how they are written
+    compose.py     compose: containers.py the services, onemachine.py for one machine, watchers.py what looks at them,
+                   swarm.py for several; composefile.py is how they are written
     daemons.py     broker, source, group, status: handed to their light entry points before typer is imported
     witness.py     what the verb broker writes of its own run
 

@@ -50,6 +50,7 @@ def compose(
     from neurond import launch
     from neurond.cli import containers
     from neurond.cli.composefile import written
+    from neurond.cli.onemachine import compose_file
     from neurond.cli.swarm import swarm_file
     from topology.files import write_whole
     from topology.graph import process_names
@@ -82,7 +83,7 @@ def compose(
     else:
         _say_one_machine(topology)
         head = [*HEAD]
-        document = containers.compose_file(stack)
+        document = compose_file(stack)
     text = written(document, [line.format(name=topology.name) for line in head])
     if output is None:
         out(text)
