@@ -54,7 +54,7 @@ def serve(
         loop.add_signal_handler(signal.SIGINT, interrupt)
         loop.add_signal_handler(signal.SIGTERM, server.leave, exits.OK)
         if tethered:
-            tether("broker", server.leave)
+            tether(BROKER, server.leave)
         status = await running
         return exits.INTERRUPTED if interrupted else status
 

@@ -19,8 +19,9 @@ from broker import incarnations, manifest
 from broker.machine import ANYBODY, Broadcast, BrokerMachine, Order, Remember, Say, Send
 from broker.registry import BEAT_TIMEOUT_S
 from broker.sockets import Socket, Sockets
-from broker.words import BROKER, Discard, Leave, WriteManifest
+from broker.words import Discard, Leave, WriteManifest
 from topology import exits, plan, wire
+from topology.plan import BROKER
 from topology.process import say
 from topology.watchdog import Watchdog
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 from neurond import runs
 from neurond.errors import RunError, WrongUse
 from topology import address
+from topology.plan import BROKER, SOURCE
 
 if TYPE_CHECKING:
     from neurond.machine import Machine
@@ -158,7 +159,7 @@ def commands(run: runs.Run, broker_address: str, resume: bool, data_dir: str | N
     broker += ["--address", broker_address, "--tethered", *([_RESUME] if resume else [])]
     source = [*daemon, "source", *here, *(["--data-dir", data_dir] if data_dir else [])]
     groups = {g.name: [*daemon, "group", g.name, *here] for g in run.plan.groups}
-    return {"broker": broker, "source": source, **groups}
+    return {BROKER: broker, SOURCE: source, **groups}
 
 
 def again(command: Sequence[str]) -> list[str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import zmq
 
 from topology.files import write_whole
-from topology.keys import PUBLIC, Entry, KeysError, is_name, read_public, read_secret, secret_path
+from topology.keys import PUBLIC, Entry, KeysError, is_process_name, read_public, read_secret, secret_path
 
 HEAD = "# Public keys, one a line; written by `neurond keys`. Every process needs this file and its own secret.\n"
 
@@ -33,7 +33,7 @@ def issue(folder: Path, names: Iterable[str], replace: bool = False) -> tuple[li
     entries = read_public(folder) if (folder / PUBLIC).exists() else []
     made, kept = [], []
     for name in names:
-        if not is_name(name):
+        if not is_process_name(name):
             raise KeysError(f"{name!r} cannot be the name of a process")
         held = next((entry for entry in entries if entry.name == name and not entry.revoked), None)
         if held is not None and not replace:

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from neurond.cli.containers import Place
     from topology.spec import Topology
 
-EMBEDDED = ("digits", "xor")
 SIGNED = "written by `neurond compose`"
 HEAD = (
     f"The network {{name}} as containers, {SIGNED}: change the topology, not this file.",
@@ -52,6 +51,7 @@ def compose(
     from neurond.cli.composefile import written
     from neurond.cli.onemachine import compose_file
     from neurond.cli.swarm import swarm_file
+    from neurond.data.embedded import EMBEDDED
     from topology.files import write_whole
     from topology.graph import process_names
     from topology.load import load, zoo

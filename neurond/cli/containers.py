@@ -15,6 +15,7 @@ from ruamel.yaml.comments import CommentedMap
 from neurond.cli.composefile import block, one_line, quoted, text, words
 from topology.address import DEFAULT_PORT
 from topology.graph import process_names
+from topology.plan import BROKER, SOURCE
 
 if TYPE_CHECKING:
     from topology.spec import Topology
@@ -24,7 +25,7 @@ RUNS, DATA = "/runs", "/data"  # run folders and data sets in the containers
 KEYS = "/keys"
 WITH_KEYS = {"NEUROND_KEYS": KEYS}
 KEYS_TO_READ = f"keys:{KEYS}:ro"
-BROKER_ADDRESS = f"tcp://broker:{DEFAULT_PORT}"
+BROKER_ADDRESS = f"tcp://{BROKER}:{DEFAULT_PORT}"
 INBOX_PORT = 5600  # each container has an address of its own, so the port may be the same
 DATA_SETS = "${NEUROND_DATA:-./data}"  # the host's folder of mnist/ and fashion-mnist/
 BASE, IMAGE = "${NEUROND_BASE:-python:3.11-slim}", "${NEUROND_IMAGE:-neurond}"  # what is built, and from what
@@ -92,8 +93,8 @@ def services(stack: Stack) -> Iterator[Service]:
         "NEUROND_AGAIN": quoted("1"),  # one that is started again finds its run
     }
     overrides = (part for override in stack.overrides for part in ("--set", override))
-    yield _service(stack, "broker", ("broker", *overrides), broker | data_dir, data)
-    yield _service(stack, "source", ("source",), _member("source") | data_dir, data)
+    yield _service(stack, BROKER, ("broker", *overrides), broker | data_dir, data)
+    yield _service(stack, SOURCE, ("source",), _member(SOURCE) | data_dir, data)
     for name in process_names(stack.topology):
         yield _service(stack, name, ("group", name), _member(name), [])
 

@@ -12,6 +12,7 @@ from ruamel.yaml.comments import CommentedMap
 from neurond.cli.composefile import apart, block, explained, merging, one_line, quoted, text, words
 from neurond.cli.containers import KEYS, KEYS_TO_READ, RUNS, WITH_KEYS, Service, Stack, deployment, hardened, services
 from neurond.cli.watchers import NETWORKS, VOLUMES, watchers
+from topology.plan import BROKER
 
 
 def compose_file(stack: Stack) -> CommentedMap:
@@ -32,7 +33,7 @@ def compose_file(stack: Stack) -> CommentedMap:
 
 
 def _composed(stack: Stack, every: CommentedMap, service: Service) -> CommentedMap:
-    broker = service.name == "broker"
+    broker = service.name == BROKER
     body: dict[str, Any] = {"command": words(*service.command)}
     if broker:
         body["restart"] = quoted("no")  # what it exits with is how the run ended
@@ -45,7 +46,7 @@ def _composed(stack: Stack, every: CommentedMap, service: Service) -> CommentedM
     # The broker's answer lets the others start, so it is asked for often.
     body["healthcheck"] = _health(interval="2s") if broker else _health(service.name, interval="10s")
     if not broker:
-        body["depends_on"] = {"broker": one_line({"condition": "service_healthy"})}
+        body["depends_on"] = {BROKER: one_line({"condition": "service_healthy"})}
     deploy = deployment(service)  # compose heeds the limits of it
     return merging(every, {**body, "deploy": deploy} if deploy else body)
 

@@ -12,6 +12,7 @@ from ruamel.yaml.comments import CommentedMap
 
 from neurond.cli.composefile import apart, block, explained, merging, one_line, quoted, text, words
 from neurond.cli.containers import RUNS, Service, Stack, deployment, hardened, services
+from topology.plan import BROKER
 
 # The machines share no folder for keys; the network between them is encrypted.
 WITHOUT_KEYS = {"NEUROND_INSECURE": quoted("1")}
@@ -58,7 +59,7 @@ def _every(stack: Stack) -> CommentedMap:
 
 
 def _deployed(stack: Stack, every: CommentedMap, service: Service) -> CommentedMap:
-    broker = service.name == "broker"
+    broker = service.name == BROKER
     body: dict[str, Any] = {
         "command": words(*service.command),
         "environment": {**service.environment, **WITHOUT_KEYS},
