@@ -9,7 +9,7 @@
     datasets.py    data list, fetch, show
     keys.py        keys init, show, revoke
     doctor.py      doctor
-    shell.py       completion
+    completion.py  completion
     monitor.py     monitor            metrics.py  metrics
     compose.py     compose: containers.py the services, onemachine.py for one machine, watchers.py what looks at them,
                    swarm.py for several; composefile.py is how they are written
