@@ -33,7 +33,7 @@ def serve(
 
     Ctrl-C stops the run in good order, a second one leaves at once, as SIGTERM does. A tethered broker leaves
     when its standard input ends, for then whoever started it is gone. With `again` it takes the place of a broker
-    that died. Raises ValueError if what is in `run_dir` cannot be used.
+    that died. Raises CheckpointError or IncarnationsError if what is in `run_dir` cannot be used.
     """
 
     async def main() -> int:
@@ -59,7 +59,7 @@ def serve(
 
         loop.add_signal_handler(signal.SIGTERM, terminated)
         if tethered:
-            tether("broker", server.leave)
+            tether(BROKER, server.leave)
         status = await running
         return exits.INTERRUPTED if interrupted else status
 
@@ -107,7 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (address.AddressError, KeysError) as error:
         say(f"broker: {error}")
         return error.exit_code
-    except ValueError as error:  # the plan, or the manifest
+    except ValueError as error:  # the plan, the manifest, or what the broker before has put down
         say(f"broker: {error}")
         return exits.FAILED
 

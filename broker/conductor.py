@@ -20,7 +20,7 @@ from typing import Any
 
 from broker import words
 from broker.round import Round, Rounds
-from topology.plan import SOURCE
+from topology.plan import BROKER, SOURCE
 from topology.wire import Command, Event, Reply
 
 _ACTIVE = (words.State.RUNNING, words.State.DRAINING)
@@ -236,7 +236,7 @@ class Conductor:
     def _saved(self, round: Round, now: float) -> None:
         newest = max(self.generation, *self._writing, 0)
         if not round.errors and round.generation <= newest:
-            round.errors[words.BROKER] = f"generation {newest} was saved meanwhile"
+            round.errors[BROKER] = f"generation {newest} was saved meanwhile"
         if round.errors:
             self._out.append(words.Discard(round.generation))
             if self._lost_of_late and self._ends_run(round) and now < self._save_last_until:
@@ -256,7 +256,7 @@ class Conductor:
         if round is None:
             return
         if error:
-            round.errors[words.BROKER] = error
+            round.errors[BROKER] = error
         self._save_is_over(round, now)
 
     def _save_is_over(self, round: Round, now: float) -> None:
@@ -324,7 +324,7 @@ class Conductor:
             self._save("", words.SAVE_S, now)  # without them, which then is told
 
     def _publish(self, kind: str, **data: Any) -> None:
-        self._out.append(words.Publish(Event(words.BROKER, kind, data)))
+        self._out.append(words.Publish(Event(BROKER, kind, data)))
 
 
 def _limit(command: Command, most_s: float) -> float:

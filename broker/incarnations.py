@@ -6,11 +6,18 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from topology.files import INCARNATIONS
+from topology import exits
+from topology.files import INCARNATIONS, write_whole
+
+
+class IncarnationsError(ValueError):
+    """What the broker before this one has put down cannot be used; the message is one line that says why."""
+
+    exit_code = exits.FAILED
 
 
 def read(run_dir: Path) -> dict[str, int]:
-    """Name -> incarnation; empty where none was given yet. ValueError with one line if the file cannot be used."""
+    """Name -> incarnation; empty where none was given yet. IncarnationsError if the file cannot be used."""
     path = run_dir / INCARNATIONS
     try:
         found = json.loads(path.read_bytes())
@@ -18,16 +25,15 @@ def read(run_dir: Path) -> dict[str, int]:
     except FileNotFoundError:
         return {}
     except OSError as error:
-        raise ValueError(f"cannot read {path}: {error.strerror}") from error
+        raise IncarnationsError(f"cannot read {path}: {error.strerror}") from error
     except (ValueError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path} is damaged: {error}; go on from the last checkpoint with --resume") from error
+        what = f"{path} is damaged: {error}; go on from the last checkpoint with --resume"
+        raise IncarnationsError(what) from error
 
 
 def write(run_dir: Path, incarnations: Mapping[str, int]) -> None:
-    """Put them down as a whole; OSError where that cannot be done. It outlives a process, not a loss of power."""
-    partial = run_dir / f"{INCARNATIONS}.part"
-    partial.write_text(json.dumps(incarnations), encoding="utf-8")
-    partial.replace(run_dir / INCARNATIONS)
+    """Put them down as a whole, on disk when this returns; OSError, and then the file is what it was."""
+    write_whole(run_dir / INCARNATIONS, json.dumps(incarnations).encode())
 
 
 def forget(run_dir: Path) -> None:

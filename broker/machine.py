@@ -18,6 +18,7 @@ from broker.fanout import Fanout
 from broker.registry import BEAT_TIMEOUT_S, Member, RefusedError, Registry, TakenError
 from broker.requests import Requests
 from topology import plan, wire
+from topology.plan import BROKER
 
 TICK_S = 0.5  # between two ticks, at most
 STALLED_S = 1.0  # a tick that comes this late: it was the broker that stood still
@@ -212,7 +213,7 @@ class BrokerMachine:
 
     def stop(self, now: float) -> list[Order]:
         """End the run as a client's `stop` would."""
-        return self.happened(words.Asked(wire.Command(f"{words.BROKER}-stop", "stop")), now)
+        return self.happened(words.Asked(wire.Command(f"{BROKER}-stop", "stop")), now)
 
     def written(self, generation: int, error: str, now: float) -> list[Order]:
         """A manifest is on disk, or why it is not."""
@@ -264,7 +265,7 @@ class BrokerMachine:
         holder, contest = self.registry.member(hello.name), self._contests.get(hello.name)
         assert holder is not None
         if contest is None:
-            probe = f"{words.BROKER}-probe-{hello.name}-{holder.beats}"
+            probe = f"{BROKER}-probe-{hello.name}-{holder.beats}"
             self._contests[hello.name] = _Contest(hello, route, probe, now + PROBE_S)
             self._out.append(Send(holder.route, wire.Command(probe, "status", hello.name)))
         elif contest.route == route:
@@ -347,7 +348,7 @@ class BrokerMachine:
                     for name in self.registry.alive:
                         self._tell(name, self.registry.roster())
                 case words.Publish(event):
-                    if event.name == words.BROKER and event.kind not in ("joined", "lost"):
+                    if event.name == BROKER and event.kind not in ("joined", "lost"):
                         self._out.append(Say(_in_words(event)))
                     self._out.append(Broadcast(self._fanout.event(event)))
                 case words.Answer(reply):

@@ -52,9 +52,9 @@ class Registry:
 
     Args:
         names: the processes that the plan knows; no other may register.
-        incarnations: the last of each name that a broker of this run before has given.
         beat_timeout_s: a process whose last beat is older is silent.
         start_timeout_s: the same for one that has registered but not beaten yet: it is loading its data.
+        incarnations: the last of each name that a broker of this run before has given.
 
     """
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Any
 
-from broker.words import BROKER, Tell
+from broker.words import Tell
+from topology.plan import BROKER
 from topology.wire import Command, Reply
 
 

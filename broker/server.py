@@ -19,8 +19,9 @@ from broker import incarnations, manifest
 from broker.machine import ANYBODY, Broadcast, BrokerMachine, Order, Remember, Say, Send
 from broker.registry import BEAT_TIMEOUT_S
 from broker.sockets import Socket, Sockets
-from broker.words import BROKER, Discard, Leave, WriteManifest
+from broker.words import Discard, Leave, WriteManifest
 from topology import exits, plan, wire
+from topology.plan import BROKER
 from topology.process import say
 from topology.watchdog import Watchdog
 
@@ -41,8 +42,8 @@ class Server:
         again: a broker of this run died, and its processes may live: incarnations go on from those it gave.
         beat_timeout_s: silence after which a process is lost.
 
-    Raises CheckpointError if the manifest of `run_dir` cannot be used, ValueError if what the broker before this
-    one has put down there cannot.
+    Raises CheckpointError if the manifest of `run_dir` cannot be used, IncarnationsError if what the broker before
+    this one has put down there cannot.
 
     """
 
@@ -229,7 +230,8 @@ class Server:
         if given == self._given:
             return
         try:
-            incarnations.write(self._run_dir, given)
+            with self._watchdog.elsewhere():  # a disk takes its time, and the name is not given before
+                incarnations.write(self._run_dir, given)
             self._given = given
         except OSError as error:  # it matters only if this broker dies too
             say(f"broker: cannot put down who is who in {self._run_dir}: {error.strerror}")

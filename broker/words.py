@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from topology.plan import BROKER as BROKER  # under which the broker's own events go out
 from topology.wire import Command, Event, Reply
 
 VERBS = ("pause", "resume", "eval", "save", "status", "stop")

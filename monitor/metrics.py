@@ -25,7 +25,7 @@ class Kind(NamedTuple):
 
     name: str  # without PREFIX, and for a counter without _total
     words: str
-    factor: float = 1.0  # to the base unit
+    factor: float = 1.0  # of a gauge, to the base unit
 
 
 COUNTERS = {
@@ -85,6 +85,7 @@ GAUGES = {
     "weight_norm": Kind("weight_norm", "Euclidean norm of the weights."),
     "restored": Kind("restored", "1 if the process took up what an earlier one had saved."),
     "queue": Kind("queue_frames", "Frames that wait in the process."),
+    "outbox": Kind("outbox_frames", "Frames that wait for the peer that is furthest behind."),
     "rss_mb": Kind("resident_memory_bytes", "Resident memory of the process.", 2**20),
 }
 LEFT_OUT = ("cpu_s", "stimuli_per_s")  # served as a counter; what Prometheus derives itself
@@ -96,6 +97,7 @@ LINKS = {
     "gaps": Kind("link_gaps", "Frames that are missing at this end of a link."),
     "duplicates": Kind("link_duplicates", "Frames that came twice at this end of a link, dropped."),
     "fenced": Kind("link_fenced", "Frames of an incarnation that is over, dropped at this end of a link."),
+    "over": Kind("link_over_frames", "Frames, received or missing, of the senders before the present one of a link."),
 }
 
 PAIR = ("to", "seq", "from", "expected")  # of a link: which incarnations it joins at present, and their own numbers
@@ -164,7 +166,7 @@ def _process(families: _Families, process: Process, stimuli: int | None) -> None
         families.counter(COUNTERS, key, n or 0, PROCESS, *labels)
     for key, value in process.gauges.items():
         if key not in LEFT_OUT:
-            families.gauge(GAUGES, key, value, *labels)
+            families.gauge(key, value, *labels)
     for link, counts in process.link_counts().items():
         for key in sorted(counts.keys() - {*PAIR}):
             families.counter(LINKS, key, counts[key], LINK, *labels, link)
@@ -193,11 +195,11 @@ class _Families:
         prefix = "link_" if table is LINKS else ""
         kind = table.get(key) or Kind(prefix + key, f"Counted by the process as `{key}`.")
         if _NAME.fullmatch(key):
-            self._counter(kind.name, kind.words, keys, n * kind.factor, labels)
+            self._counter(kind.name, kind.words, keys, n, labels)
 
-    def gauge(self, table: Mapping[str, Kind], key: str, value: float, *labels: str) -> None:
+    def gauge(self, key: str, value: float, *labels: str) -> None:
         """A gauge of telemetry."""
-        kind = table.get(key) or Kind(key, f"Measured by the process as `{key}`.")
+        kind = GAUGES.get(key) or Kind(key, f"Measured by the process as `{key}`.")
         if _NAME.fullmatch(key):
             self._gauge(kind.name, kind.words, PROCESS, value * kind.factor, labels)
 

@@ -38,7 +38,6 @@ class Line:
     queue: float | None  # messages waiting; for the source, stimuli in flight
     cpu: float | None  # share of one core, 0 to 1
     rss_mb: float | None
-    age_s: float | None  # since it was last heard
 
     def row(self) -> dict[str, Any]:
         """What of it goes into a row of `metrics.jsonl`; absent means not measured."""
@@ -139,8 +138,8 @@ class Process:
         (t0, _, c0), (t1, _, c1) = self.marks[0], self.marks[-1]
         return max(0.0, (c1 - c0) / (t1 - t0)) if c0 is not None and c1 is not None and t1 > t0 else None
 
-    def line(self, now: float | None) -> Line:
-        """The process as it is shown at `now`."""
+    def line(self) -> Line:
+        """The process as it is shown."""
         spikes, dense = self.count("spikes"), self.count("spikes_dense")
         stale, n = self.count("staleness_sum"), self.count("staleness_count")
         is_source, is_gone = self.role == "source", self.state in GONE
@@ -157,7 +156,6 @@ class Process:
             queue=self.gauges.get("in_flight" if is_source else "queue"),
             cpu=None if is_gone else self.cpu(),
             rss_mb=self.gauges.get("rss_mb"),
-            age_s=None if self.heard is None or now is None else now - self.heard,
         )
 
 

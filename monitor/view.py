@@ -224,7 +224,7 @@ class View:
 
     def lines(self) -> list[Line]:
         """A line a process, in the order of the plan."""
-        return [p.line(self.now) for p in self._processes.values()]
+        return [p.line() for p in self._processes.values()]
 
     def row(self) -> dict[str, Any]:
         """One row of `metrics.jsonl`: totals, and a short map a process. Absent means not measured."""
@@ -233,7 +233,7 @@ class View:
             "stimuli": self.stimuli,
             "epoch": rounded(self.gauge("epoch"), 4),
             "stimuli_per_s": whole(self.stimuli_per_s),
-            **{k: rounded(self.gauge(k), 6) for k in ("loss", "train_accuracy", "test_accuracy", "test_loss")},
+            **{k: rounded(self.gauge(k), 6) for k in QUALITY},
             "in_flight": whole(self.gauge("in_flight")),
             **{counter: self.total(counter) for counter in COUNTED},
             "staleness_mean": rounded(self.staleness_mean, 3),

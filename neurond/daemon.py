@@ -18,7 +18,7 @@ import contextlib
 import errno
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -80,7 +80,6 @@ class Daemon:
         self._role = "source" if settings.name == SOURCE else "group"
         self._loop = asyncio.get_running_loop()
         self._exit: asyncio.Future[int] = self._loop.create_future()
-        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._shell: Shell | None = None
         self._machine: Machine | None = None
         self._scribe: Scribe | None = None
@@ -99,45 +98,40 @@ class Daemon:
             self._loop.add_signal_handler(number, self._leave, status)
         if self._settings.tethered:
             tether(self._settings.name, self._leave)
-        s = self._settings
-        address.control(s.broker)  # refused before its keys are looked for
-        endpoint = s.bind or default_inbox(s.broker, s.name)
-        keys = of_process(s.name, (s.broker, endpoint), s.keys, s.insecure)
-        self._gate = None if keys is None else Gate(self._context, keys)
-        try:
-            self._inbox = Inbox(self._context, endpoint, self._gate)
-        except zmq.ZMQError as error:
-            self._context.destroy(linger=0)
-            raise _unusable("bind", endpoint, error) from error
         with contextlib.ExitStack() as stack:
-            stack.callback(self._inbox.release)
-            stack.callback(self._context.term)
-            stack.callback(self._inbox.close)
-            if self._gate is not None:
-                stack.callback(self._gate.close)
-                self._gate.open()
-            introduction = hello(self._settings.name, self._role, self._reachable(self._inbox.endpoint))
-            try:
-                self._control = Control(
-                    self._context,
-                    self._settings.broker,
-                    introduction,
-                    self._message,
-                    self._unreachable,
-                    UNREACHABLE_S,
-                    keys,
-                )
-            except (zmq.ZMQError, KeysError) as error:
-                self._context.destroy(linger=0)
-                if isinstance(error, KeysError):
-                    raise
-                raise _unusable("connect to", self._settings.broker, error) from error
+            self._open(stack)
             self._loop.call_later(PATIENT_S, self._still_waiting)
-            stack.callback(self._control.close)
             stack.callback(self._stop_work)
             self._timer = self._loop.call_later(TICK_S, self._tick)
             stack.enter_context(self._watchdog)
             return await self._exit
+
+    def _open(self, stack: contextlib.ExitStack) -> None:
+        """Make the sockets; the stack closes whatever was made, in the order in which that is safe.
+
+        Raises StartError, AddressError, KeysError.
+        """
+        s = self._settings
+        address.control(s.broker)  # refused before its keys are looked for
+        endpoint = s.bind or default_inbox(s.broker, s.name)
+        keys = of_process(s.name, (s.broker, endpoint), s.keys, s.insecure)
+        # Given back last, when no thread of libzmq touches the file any more.
+        stack.callback(address.bind_lock(endpoint).release)
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        stack.callback(self._context.destroy, linger=0)  # all is closed by then but what was only half made
+        self._gate = None if keys is None else Gate(self._context, keys)
+        with _usable("bind", endpoint):
+            self._inbox = Inbox(self._context, endpoint, self._gate)
+        stack.callback(self._inbox.close)
+        if self._gate is not None:
+            stack.callback(self._gate.close)  # before what it watches
+            self._gate.open()
+        introduction = hello(s.name, self._role, self._reachable(self._inbox.endpoint))
+        with _usable("connect to", s.broker):
+            self._control = Control(
+                self._context, s.broker, introduction, self._message, self._unreachable, UNREACHABLE_S, keys
+            )
+        stack.callback(self._control.close)
 
     def _still_waiting(self) -> None:
         if self._machine is None and not self._exit.done():
@@ -203,7 +197,8 @@ class Daemon:
         elif command.verb == "exit":
             self._control.send(wire.Reply(command.id, True, {"telemetry": asdict(self._telemetry())}))
             if self._scribe is not None:
-                self._scribe.discard()  # the run is over, and the checkpoint is what is left of it
+                with self._watchdog.elsewhere():  # a disk takes its time
+                    self._scribe.discard()  # the run is over, and the checkpoint is what is left of it
             self._leave(exits.OK)
         elif command.verb == "status":
             self._control.send(wire.Reply(command.id, True, {"telemetry": asdict(self._telemetry())}))
@@ -295,11 +290,16 @@ def default_inbox(broker: str, name: str) -> str:
     return "tcp://127.0.0.1:*" if folder is None else address.in_folder(folder, name)
 
 
-def _unusable(verb: str, where: str, error: zmq.ZMQError) -> StartError:
-    """An endpoint that cannot be used: the user's fault where it is none, else that of the moment."""
-    number = error.errno or 0
-    is_none = number in (errno.EINVAL, errno.ENODEV, zmq.EPROTONOSUPPORT)
-    return StartError(f"cannot {verb} {where}: {zmq.strerror(number)}", exits.USAGE if is_none else exits.FAILED)
+@contextlib.contextmanager
+def _usable(verb: str, where: str) -> Iterator[None]:
+    """An endpoint that cannot be used is a StartError: the user's fault where it is none, else that of the moment."""
+    try:
+        yield
+    except zmq.ZMQError as error:
+        number = error.errno or 0
+        is_none = number in (errno.EINVAL, errno.ENODEV, zmq.EPROTONOSUPPORT)
+        code = exits.USAGE if is_none else exits.FAILED
+        raise StartError(f"cannot {verb} {where}: {zmq.strerror(number)}", code) from error
 
 
 def serve(settings: Settings) -> int:

@@ -38,10 +38,8 @@ class Dendrites:
         self.staleness_count = 0
         self.updates = 0
         self.finite = True
-        self._left = (
-            0,
-            1.0,
-        )  # a count of stimuli, and what the schedule leaves then: asked for several times a volley
+        # A count of stimuli, and what the schedule leaves then: asked for several times a volley.
+        self._left = (0, 1.0)
         self._plan = plan
         self._nothing: Floats = np.zeros((0, plan.size), np.float32)
         self._gathers = plan.optimizer.kind == "sgd" and plan.update.rule == "threshold" and plan.update.threshold > 0

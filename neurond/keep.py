@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from broker.restart import Restarts
 from broker.spawn import Exit, Spawner, SpawnError
-from broker.words import BROKER
 from neurond import launch
 from neurond.conclusion import died, last_word, lost
 from neurond.errors import RunError
 from topology import exits
+from topology.plan import BROKER
 
 if TYPE_CHECKING:
     from monitor.view import View

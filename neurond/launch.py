@@ -12,9 +12,10 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from neurond import begin, runs
+from neurond import runs
 from neurond.errors import RunError, WrongUse
 from topology import address
+from topology.plan import BROKER, SOURCE
 
 if TYPE_CHECKING:
     from neurond.machine import Machine
@@ -92,6 +93,8 @@ def _check_saved(run_dir: Path, plan: Plan, shape: DataShape) -> None:
     Each part is taken up here, by the machine that is to go on with it, so that nothing is started for what
     cannot be.
     """
+    from neurond import begin  # NumPy, msgpack
+
     try:
         for machine in _machines(plan, shape):
             begin.restore(machine, run_dir)
@@ -157,7 +160,7 @@ def commands(run: runs.Run, broker_address: str, resume: bool, data_dir: str | N
     broker += ["--address", broker_address, "--tethered", *([_RESUME] if resume else [])]
     source = [*daemon, "source", *here, *(["--data-dir", data_dir] if data_dir else [])]
     groups = {g.name: [*daemon, "group", g.name, *here] for g in run.plan.groups}
-    return {"broker": broker, "source": source, **groups}
+    return {BROKER: broker, SOURCE: source, **groups}
 
 
 def again(command: Sequence[str]) -> list[str]:

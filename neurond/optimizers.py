@@ -227,11 +227,7 @@ def _adagrad(plan: OptimizerPlan, _t: int, lr: float, g: Floats, sums: list[Floa
     (squares,) = sums
     scale = g * g
     squares += scale
-    np.sqrt(squares, out=scale)
-    scale += np.float32(plan.epsilon)
-    g *= np.float32(-lr)
-    g /= scale
-    return g
+    return _over_root(plan, lr, g, squares, scale)
 
 
 def _rmsprop(plan: OptimizerPlan, _t: int, lr: float, g: Floats, sums: list[Floats]) -> Floats:
@@ -241,10 +237,15 @@ def _rmsprop(plan: OptimizerPlan, _t: int, lr: float, g: Floats, sums: list[Floa
     scale = g * g
     scale *= np.float32(1.0 - plan.decay)
     squares += scale
-    np.sqrt(squares, out=scale)
-    scale += np.float32(plan.epsilon)
+    return _over_root(plan, lr, g, squares, scale)
+
+
+def _over_root(plan: OptimizerPlan, lr: float, g: Floats, squares: Floats, room: Floats) -> Floats:
+    """Step -lr g / (sqrt(s) + epsilon) in place of g; `room` is of its shape, and written over."""
+    np.sqrt(squares, out=room)
+    room += np.float32(plan.epsilon)
     g *= np.float32(-lr)
-    g /= scale
+    g /= room
     return g
 
 

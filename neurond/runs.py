@@ -4,6 +4,11 @@ topology.yaml     as resolved, with every default       plan.json          what 
 metrics.jsonl     a row every half second               summary.json       the run in one object
 environment.json  where it ran                          logs/              of each process
 checkpoints/      manifest.json and one file a process (topology/checkpoints.py)
+
+While it runs also:
+
+journal/          what a process that was killed goes on from (neurond/journal.py)
+incarnations.json what a broker must know that takes another's place (broker/incarnations.py)
 """
 
 from __future__ import annotations

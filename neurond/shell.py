@@ -25,7 +25,6 @@ import zmq
 from neurond.guard import Guard
 from neurond.machine import Action, Answer, Frame, Idle, Machine, Peers, Request, Send, Start, Tell, Tick
 from topology import sockets, wire
-from topology.address import Lock, bind_lock
 from topology.gate import Gate
 from topology.keys import Keyring, KeysError
 from topology.plan import senders
@@ -42,24 +41,15 @@ _URGENT = frozenset({wire.NOTIFICATIONS, wire.CLOSES, wire.CONFIRMS, wire.TARGET
 
 
 class Inbox:
-    """The bound PULL socket of a process, with the lock that keeps a second process away from its ipc file."""
+    """The bound PULL socket of a process; whoever binds it holds the lock of its endpoint (`bind_lock`)."""
 
     def __init__(self, context: zmq.Context[zmq.Socket[bytes]], endpoint: str, gate: Gate | None = None) -> None:
-        self._lock: Lock = bind_lock(endpoint)
-        try:
-            self.socket = sockets.bind(context, sockets.INBOX, endpoint, gate)
-        except zmq.ZMQError:
-            self._lock.release()
-            raise
+        self.socket = sockets.bind(context, sockets.INBOX, endpoint, gate)
         self.endpoint = self.socket.getsockopt_string(zmq.LAST_ENDPOINT)
 
     def close(self) -> None:
-        """Close the socket; `release` follows once the context is gone."""
+        """Close the socket."""
         self.socket.close()
-
-    def release(self) -> None:
-        """Give the ipc file back."""
-        self._lock.release()
 
 
 class Outbox:

@@ -378,7 +378,7 @@ class SourceMachine:
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Take up what `state` gave; ValueError, and nothing is changed, when it belongs to other data."""
         count = counters_from(COUNTERS, state["counters"])  # a run's figures go on
-        again = [int(sample) for sample in state["again"]]
+        again = [int(row) for row in state["again"]]
         if again and max(again) >= self._train:
             raise ValueError("the checkpoint of the source belongs to other data")
         self._next, self._before_s = int(state["next"][0]), float(state["train_s"][0])

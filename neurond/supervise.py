@@ -1,6 +1,6 @@
 """A whole run on this machine: the processes started, watched and stopped, its folder written.
 
-This is a composition root: only here and in the command line do broker, monitor and neurond meet. Whatever
+This is a composition root: only here, in `keep` and in the command line do broker, monitor and neurond meet. Whatever
 happens, no process, socket or lock is left when `supervise` is done; and if this process is killed, the others
 find their standard input ended and leave.
 """
@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 
 from broker.restart import Restarts
 from broker.spawn import Exit, Spawner
-from broker.words import BROKER
 from broker.words import STOP_S as BROKER_STOP_S
 from neurond import launch, runs
 from neurond.conclusion import conclude, lost
@@ -29,7 +28,7 @@ from neurond.signals import stopped_by
 from neurond.unheard import UNHEARD
 from neurond.until import RESTARTS, Check, Target
 from topology import address
-from topology.plan import SOURCE
+from topology.plan import BROKER, SOURCE
 from topology.wire import Event, Telemetry
 
 if TYPE_CHECKING:

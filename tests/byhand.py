@@ -32,9 +32,9 @@ class ByHand:
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self._overrides = [part for override in overrides for part in ("--set", override)]
 
-    def start_broker(self, *options: str) -> None:
-        """The broker as a user starts it, with the run folder `run`."""
-        verb = ("broker", "digits", "--address", self.address, "--run", "run", *self._overrides)
+    def start_broker(self, *options: str, run: str = "run") -> None:
+        """The broker as a user starts it, with this run folder."""
+        verb = ("broker", "digits", "--address", self.address, "--run", run, *self._overrides)
         self._start("broker", [*NEUROND, *verb, *options])
 
     def start_processes(self) -> None:

@@ -12,10 +12,10 @@ from typing import Any
 import zmq
 
 from monitor.client import Client
-from neurond.cli.containers import processes
 from tests.command import NEUROND, environment
 from tests.waiting import DEADLINE_S, comes
 from topology import sockets
+from topology.graph import process_names
 from topology.issue import issue
 from topology.keys import PUBLIC, Keyring, names_of, secret_path
 from topology.load import load
@@ -89,7 +89,7 @@ def network(
 ) -> Iterator[Network]:
     """A network over tcp, started in a folder, its run in `run`; whatever still runs at the end is killed."""
     keys, at = folder / "keys", f"tcp://127.0.0.1:{port}"
-    groups = processes(load(topology, settings))
+    groups = process_names(load(topology, settings))
     issue(keys, names_of(groups))
     sets = [part for setting in settings for part in ("--set", setting)]
     broker = ["broker", topology, "--address", at, "--run", "run", *sets]

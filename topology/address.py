@@ -19,8 +19,6 @@ import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from topology import exits
 
@@ -142,10 +140,9 @@ def _tcp(address: str, rest: str, plane: int) -> str:
 
 
 class Lock:
-    """The right to bind one endpoint, until `release`, the end of a ``with``, or the death of the process."""
+    """The right to bind one endpoint, until `release` or the death of the process."""
 
-    def __init__(self, endpoint: str, path: Path | None, fd: int, made: Sequence[Path] = ()) -> None:
-        self.endpoint = endpoint
+    def __init__(self, path: Path | None, fd: int, made: Sequence[Path] = ()) -> None:
         self._path = path
         self._fd = fd
         self._made = made
@@ -168,14 +165,6 @@ class Lock:
                     folder.rmdir()
             self._path = None
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.release()
-
 
 def _lock_path(path: Path) -> Path:
     return path.with_name(path.name + ".lock")
@@ -188,7 +177,7 @@ def bind_lock(endpoint: str) -> Lock:
     process holds the endpoint, AddressError if its folder cannot be used. A stale socket file is removed.
     """
     if not endpoint.startswith("ipc://"):
-        return Lock(endpoint, None, -1)
+        return Lock(None, -1)
     path = Path(endpoint.removeprefix("ipc://"))
     _ipc(path)
     lock = _lock_path(path)
@@ -212,7 +201,7 @@ def bind_lock(endpoint: str) -> Lock:
                 os.close(fd)
                 raise AddressError(f"{path} is in the way: it is not a socket; use another folder")
             path.unlink(missing_ok=True)
-            return Lock(endpoint, path, fd, made)
+            return Lock(path, fd, made)
         except BlockingIOError as error:
             os.close(fd)
             raise AddressInUse(f"address in use: {endpoint} is held by another process") from error

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from topology.errors import Marks, Problem, guess, guessed, quote
 from topology.graph import Graph, shard_names
-from topology.plan import SOURCE
+from topology.plan import BROKER, SOURCE
 
 if TYPE_CHECKING:
     from topology.spec import Topology
@@ -212,7 +212,7 @@ def _limits(groups: Mapping[str, Any], pairs: list[tuple[str, str]], marks: Mark
 
 def _strangers(data: Mapping[str, Any], groups: Mapping[str, Any], marks: Marks) -> Iterator[Problem]:
     """Names of processes that are placed or limited, and that are none."""
-    known = [SOURCE, "broker", *groups]
+    known = [SOURCE, BROKER, *groups]
     count = {group: min(1000, _count(body, "shards")) for group, body in groups.items()}
     shards = {name for group in groups for name in shard_names(group, count[group])}
     for key in ("place", "limits"):

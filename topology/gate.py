@@ -10,12 +10,14 @@ import asyncio
 from typing import Any
 
 import zmq
+from zmq.utils import z85
 
 from topology import sockets, zap
 from topology.keys import Keyring, KeysError
 from topology.process import say
 
 ENDPOINT = "inproc://zeromq.zap.01"
+KEY_BYTES = 32  # of a public key of CURVE
 BUDGET = 16  # requests, and events of each socket, before the loop gets its turn
 
 
@@ -102,7 +104,8 @@ class Gate:
                 request = self._requests.recv_multipart(zmq.NOBLOCK)
             except zmq.Again:
                 return False
-            self._requests.send_multipart(zap.answer(request, self.keys.owner), zmq.NOBLOCK)
+            key = z85.encode(request[-1]).decode() if len(request[-1]) == KEY_BYTES else ""
+            self._requests.send_multipart(zap.answer(request, key, self.keys.owner), zmq.NOBLOCK)
         return True
 
     def _count(self, seen: int) -> None:

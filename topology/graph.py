@@ -34,10 +34,6 @@ class Graph:
         """Whom `name` feeds."""
         return tuple(self._post[name])
 
-    def joins(self) -> tuple[str, ...]:
-        """Groups that several links feed."""
-        return tuple(g for g in self.groups if len(self._pre[g]) > 1)
-
     def order(self) -> tuple[str, ...]:
         """Every group behind all that feed it; else as they were written.
 
@@ -119,6 +115,11 @@ def shards(size: int, count: int) -> tuple[tuple[int, int], ...]:
 def shard_names(group: str, count: int) -> tuple[str, ...]:
     """Process names of a group: its own, or `h2.0`, `h2.1`, … where it is sharded."""
     return (group,) if count == 1 else tuple(f"{group}.{i}" for i in range(count))
+
+
+def process_names(topology: Topology) -> list[str]:
+    """Names of the group processes, in the order of the file."""
+    return [name for group, body in topology.groups.items() for name in shard_names(group, body.shards)]
 
 
 def _reach(start: str, edges: dict[str, list[str]]) -> set[str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import zmq
 
 from topology.files import write_whole
-from topology.keys import PUBLIC, Entry, KeysError, is_name, read_public, read_secret, secret_path
+from topology.keys import PUBLIC, Entry, KeysError, is_process_name, read_public, read_secret, secret_path
 
 HEAD = "# Public keys, one a line; written by `neurond keys`. Every process needs this file and its own secret.\n"
 
@@ -33,9 +33,9 @@ def issue(folder: Path, names: Iterable[str], replace: bool = False) -> tuple[li
     entries = read_public(folder) if (folder / PUBLIC).exists() else []
     made, kept = [], []
     for name in names:
-        if not is_name(name):
+        if not is_process_name(name):
             raise KeysError(f"{name!r} cannot be the name of a process")
-        held = next((entry for entry in entries if entry.name == name and not entry.revoked), None)
+        held = _held(entries, name)
         if held is not None and not replace:
             kept.append(name)
             continue
@@ -49,20 +49,24 @@ def issue(folder: Path, names: Iterable[str], replace: bool = False) -> tuple[li
     return made, kept
 
 
-def revoke(folder: Path, name: str) -> str:
-    """Take a name's key back: it is accepted nowhere any more, and its secret, if it is here, removed; the key.
+def revoke(folder: Path, name: str) -> None:
+    """Take a name's key back: it is accepted nowhere any more, and its secret, if it is here, removed.
 
     Raises KeysError if the name has none, OSError.
     """
     entries = read_public(folder)
-    held = next((entry for entry in entries if entry.name == name and not entry.revoked), None)
+    held = _held(entries, name)
     if held is None:
         there = ", ".join(entry.name for entry in entries if not entry.revoked) or "nobody"
         raise KeysError(f"no key of {name!r} in {folder / PUBLIC}; there are those of {there}")
     entries[entries.index(held)] = Entry(name, held.key, revoked=True)
     _write(folder, entries)
     secret_path(folder, name).unlink(missing_ok=True)
-    return held.key
+
+
+def _held(entries: Iterable[Entry], name: str) -> Entry | None:
+    """The entry of a name's key that is accepted."""
+    return next((entry for entry in entries if entry.name == name and not entry.revoked), None)
 
 
 def _pair(folder: Path, name: str, revoked: set[str], replace: bool) -> str:

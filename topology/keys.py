@@ -20,14 +20,14 @@ from pathlib import Path
 import zmq
 
 from topology import exits
-from topology.plan import BROKER, MONITOR, SOURCE
+from topology.plan import BROKER, MONITOR, NAME, SOURCE
 
 FOLDER = "keys"
 PUBLIC = "public.keys"
 REVOKED = "revoked"
 
 _KEY = re.compile(r"[0-9a-zA-Z.\-:+=^!/*?&<>()\[\]{}@%$#]{40}")  # Z85, as ZeroMQ writes 32 bytes
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,31}(\.[0-9]{1,5})?")  # of a process; never a path
+_PROCESS = re.compile(rf"{NAME}(\.[0-9]{{1,5}})?")  # never a path
 
 
 class KeysError(ValueError):
@@ -132,9 +132,9 @@ def secret_path(folder: Path, name: str) -> Path:
     return folder / f"{name}.secret"
 
 
-def is_name(name: str) -> bool:
+def is_process_name(name: str) -> bool:
     """Whether it can be the name of a process, and so part of a file's name."""
-    return _NAME.fullmatch(name) is not None
+    return _PROCESS.fullmatch(name) is not None
 
 
 def names_of(processes: Iterable[str]) -> tuple[str, ...]:
@@ -150,7 +150,7 @@ def read_public(folder: Path) -> list[Entry]:
         words = line.split()
         if not words or line.startswith("# "):
             continue
-        if not 2 <= len(words) <= 3 or words[2:] not in ([], [REVOKED]) or not is_name(words[0]):
+        if not 2 <= len(words) <= 3 or words[2:] not in ([], [REVOKED]) or not is_process_name(words[0]):
             raise KeysError(f"{path}:{number}: should be NAME KEY, as `neurond keys show` prints it")
         if not _KEY.fullmatch(words[1]):
             raise KeysError(f"{path}:{number}: the key of {words[0]} should be 40 characters of Z85")

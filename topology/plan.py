@@ -19,6 +19,9 @@ SOURCE = "source"
 BROKER, MONITOR = "broker", "monitor"
 """Names of the process that hands out the plan, and of those who watch and command: beside the plan's own."""
 
+NAME = r"[A-Za-z][A-Za-z0-9_-]{0,31}"
+"""Pattern of what a topology and a group may be called."""
+
 
 @dataclass(frozen=True, slots=True)
 class NotifyPlan:

@@ -23,9 +23,9 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from topology.errors import quote
-from topology.plan import SOURCE
+from topology.plan import BROKER, MONITOR, NAME, SOURCE
 
-RESERVED = (SOURCE, "loss", "broker", "monitor")
+RESERVED = (SOURCE, "loss", BROKER, MONITOR)
 """Names of processes and places that no group may take."""
 
 LEAST_MEMORY_MB = 64
@@ -34,7 +34,7 @@ LEAST_MEMORY_MB = 64
 NEEDS = "needs"
 """Type of the error that a key is missing which another one asks for."""
 
-_NAME = r"^[A-Za-z][A-Za-z0-9_-]{0,31}$"
+_WHOLE_NAME = f"^{NAME}$"
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*(ms|s|m|h)")
 _HOST = r"[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?"
 _MEMORY = re.compile(r"([0-9]{1,7})(m|g)")
@@ -91,7 +91,7 @@ def _memory(value: Any) -> Any:
 
 def is_name(text: str) -> bool:
     """Whether `text` may name a group or a topology."""
-    return re.fullmatch(_NAME, text) is not None and not text.endswith("\n")
+    return re.fullmatch(NAME, text) is not None
 
 
 def _group_name(value: Any) -> Any:
@@ -106,8 +106,8 @@ def _name(value: Any) -> Any:
     return value
 
 
-Name = Annotated[str, StringConstraints(pattern=_NAME), BeforeValidator(_name)]
-GroupName = Annotated[str, StringConstraints(pattern=_NAME), BeforeValidator(_group_name)]
+Name = Annotated[str, StringConstraints(pattern=_WHOLE_NAME), BeforeValidator(_name)]
+GroupName = Annotated[str, StringConstraints(pattern=_WHOLE_NAME), BeforeValidator(_group_name)]
 Duration = Annotated[
     str,
     BeforeValidator(_duration),

@@ -199,7 +199,8 @@ class Event:
     """process -> broker -> monitors (and broker -> monitors): something happened."""
 
     name: str  # process that says so
-    # running | epoch | evaluated | finished | diverged | joined | left | lost | saved | journal | ended | failed
+    # running | epoch | evaluated | finished | diverged | joined | left | lost | saved | journal | failed |
+    # leaving | ended
     kind: str
     data: dict[str, Any] = field(default_factory=dict)
 

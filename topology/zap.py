@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from zmq.utils import z85
-
 from topology.plan import BROKER, MONITOR
 
 CONTROL, REPORTS, FEED, INBOX = b"control", b"reports", b"feed", b"inbox"
@@ -22,19 +20,22 @@ _FOR_PROCESSES = frozenset({CONTROL, REPORTS, INBOX})
 _OK, _LATER, _NO, _FAULT = b"200", b"300", b"400", b"500"
 
 
-def answer(request: Sequence[bytes], owner: Callable[[str], str | None]) -> list[bytes]:
+def answer(request: Sequence[bytes], key: str, owner: Callable[[str], str | None]) -> list[bytes]:
     """The reply to a ZAP request, whatever its bytes; a request that is none is refused.
 
-    `owner` tells whose a public key is, None for one that is not accepted (`Keyring.owner`).
+    Args:
+        request: its frames.
+        key: the public key that its credentials are, as text (Z85); empty where they are none.
+        owner: tells whose a public key is, None for one that is not accepted (`Keyring.owner`).
 
     A key that is not accepted hears so at the broker's control socket alone: there its owner is told, and gives up.
     Elsewhere the connection ends without a word after a while (300), and the other side tries again by itself: its
     key may be newer than the list that we have read.
+
     """
     if len(request) != 7 or request[0] != b"1.0":
         return [b"1.0", request[1] if len(request) > 1 else b"", _FAULT, b"not ZAP 1.0", b"", b""]
-    _, number, domain, _, _, mechanism, credentials = request
-    key = z85.encode(credentials).decode() if len(credentials) == 32 else ""
+    _, number, domain, _, _, mechanism, _ = request
     name = owner(key)
     open_to = _FOR_CLIENTS if name in _CLIENTS else _FOR_PROCESSES
     if mechanism == b"CURVE" and name is not None and domain in open_to:

@@ -3,18 +3,17 @@
     app.py         main(): the one place where an exception becomes a line and an exit code
     verbs.py       the verbs put together, with their examples
     output.py      data to stdout, words to stderr
-    until.py       `--until acc>=0.97` and `--for 60s`
     run.py         run
-    topologies.py  check, expand, graph, schema, init
+    topologies.py  init, check, graph, expand, zoo, schema
     trained.py     eval, predict
     datasets.py    data list, fetch, show
     keys.py        keys init, show, revoke
     doctor.py      doctor
-    shell.py       completion
+    completion.py  completion
     monitor.py     monitor            metrics.py  metrics
-    compose.py     compose: containers.py for one machine, watchers.py what looks at them, swarm.py for several;
-                   composefile.py is how they are written
-    daemons.py     broker, source, group: handed to their light entry points before typer is imported
+    compose.py     compose: containers.py the services, onemachine.py for one machine, watchers.py what looks at them,
+                   swarm.py for several; composefile.py is how they are written
+    daemons.py     broker, source, group, status: handed to their light entry points before typer is imported
     witness.py     what the verb broker writes of its own run
 
 Nothing heavy is imported before a verb needs it, so that `--help` is quick and `run` starts processes early.

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from neurond.cli.containers import Place
     from topology.spec import Topology
 
-EMBEDDED = ("digits", "xor")
 SIGNED = "written by `neurond compose`"
 HEAD = (
     f"The network {{name}} as containers, {SIGNED}: change the topology, not this file.",
@@ -50,8 +49,11 @@ def compose(
     from neurond import launch
     from neurond.cli import containers
     from neurond.cli.composefile import written
+    from neurond.cli.onemachine import compose_file
     from neurond.cli.swarm import swarm_file
+    from neurond.data.embedded import EMBEDDED
     from topology.files import write_whole
+    from topology.graph import process_names
     from topology.load import load, zoo
 
     overrides = set_ or []
@@ -60,7 +62,7 @@ def compose(
     fetched = not path and kind not in EMBEDDED
     if not fetched:  # data that is to be fetched need not be here
         launch.planned(topology, None)
-    _check_names(containers.processes(topology))
+    _check_names(process_names(topology))
     folder = Path.cwd() if output is None else output.absolute().parent
     ready = file in zoo()
     named = file if ready else f"{containers.HOME}/{Path(file).name}"
@@ -81,7 +83,7 @@ def compose(
     else:
         _say_one_machine(topology)
         head = [*HEAD]
-        document = containers.compose_file(stack)
+        document = compose_file(stack)
     text = written(document, [line.format(name=topology.name) for line in head])
     if output is None:
         out(text)

@@ -1,6 +1,6 @@
 """A topology as containers: the broker, the source and each group process as a service, whatever runs them.
 
-`compose_file` writes these for docker-compose 1.28 and newer and the plugin `docker compose`; `swarm.py` for a swarm.
+`onemachine.py` writes these for docker-compose, `swarm.py` for a swarm.
 """
 
 from __future__ import annotations
@@ -12,16 +12,20 @@ from typing import TYPE_CHECKING, Any
 
 from ruamel.yaml.comments import CommentedMap
 
-from neurond.cli.composefile import apart, block, explained, merging, one_line, quoted, text, words
-from neurond.cli.watchers import BROKER_ADDRESS, KEYS, KEYS_TO_READ, NETWORKS, VOLUMES, WITH_KEYS, watchers
+from neurond.cli.composefile import block, one_line, quoted, text, words
 from topology.address import DEFAULT_PORT
-from topology.graph import shard_names
+from topology.graph import process_names
+from topology.plan import BROKER, SOURCE
 
 if TYPE_CHECKING:
     from topology.spec import Topology
 
 HOME = "/home/neurond"  # working directory of the image
 RUNS, DATA = "/runs", "/data"  # run folders and data sets in the containers
+KEYS = "/keys"
+WITH_KEYS = {"NEUROND_KEYS": KEYS}
+KEYS_TO_READ = f"keys:{KEYS}:ro"
+BROKER_ADDRESS = f"tcp://{BROKER}:{DEFAULT_PORT}"
 INBOX_PORT = 5600  # each container has an address of its own, so the port may be the same
 DATA_SETS = "${NEUROND_DATA:-./data}"  # the host's folder of mnist/ and fashion-mnist/
 BASE, IMAGE = "${NEUROND_BASE:-python:3.11-slim}", "${NEUROND_IMAGE:-neurond}"  # what is built, and from what
@@ -78,11 +82,6 @@ class Service:
     host: str = ""  # where it is to run; empty for anywhere
 
 
-def processes(topology: Topology) -> list[str]:
-    """Names of the group processes, in the order of the file."""
-    return [name for group, body in topology.groups.items() for name in shard_names(group, body.shards)]
-
-
 def services(stack: Stack) -> Iterator[Service]:
     """Every process of a network, the broker first."""
     data = [stack.data.mount] if stack.data else []
@@ -94,9 +93,9 @@ def services(stack: Stack) -> Iterator[Service]:
         "NEUROND_AGAIN": quoted("1"),  # one that is started again finds its run
     }
     overrides = (part for override in stack.overrides for part in ("--set", override))
-    yield _service(stack, "broker", ("broker", *overrides), broker | data_dir, data)
-    yield _service(stack, "source", ("source",), _member("source") | data_dir, data)
-    for name in processes(stack.topology):
+    yield _service(stack, BROKER, ("broker", *overrides), broker | data_dir, data)
+    yield _service(stack, SOURCE, ("source",), _member(SOURCE) | data_dir, data)
+    for name in process_names(stack.topology):
         yield _service(stack, name, ("group", name), _member(name), [])
 
 
@@ -119,28 +118,8 @@ def _service(
     return Service(name, command, environment, mounts, limits.written() if limits else {}, host)
 
 
-# --- for docker-compose -------------------------------------------------------------------------------
-
-
-def compose_file(stack: Stack) -> CommentedMap:
-    """The network as a compose file."""
-    every = hardened(stack)
-    every.yaml_set_anchor("process", always_dump=True)
-    made = CommentedMap((text(service.name), _composed(stack, every, service)) for service in services(stack))
-    made.update((name, merging(every, body) if ours else body) for name, body, ours in watchers(stack.deploy))
-    document = CommentedMap({"x-process": every, "services": apart(made)})
-    document["networks"] = block({"neurond": one_line({"internal": True}), **NETWORKS})
-    document["volumes"] = block({"runs": {}, "keys": {}, **VOLUMES})
-    comments = {
-        "services": "The broker hands out the plan, watches the others, and prints the result.",
-        "networks": "No way into the network's own from outside, and none out; `watch` is for the profile metrics.",
-        "volumes": "Run folders (docker-compose run --rm broker eval /runs/...), and a pair of keys a process.",
-    }
-    return explained(document, comments)
-
-
 def hardened(stack: Stack) -> CommentedMap:
-    """What all our services have in common."""
+    """What all our services have in common on one machine."""
     made = CommentedMap({"image": quoted(IMAGE) if stack.image is None else text(stack.image)})
     if stack.image is None:
         made["build"] = block({"context": ".", "args": {"BASE": quoted(BASE)}})
@@ -159,25 +138,6 @@ def hardened(stack: Stack) -> CommentedMap:
     return made
 
 
-def _composed(stack: Stack, every: CommentedMap, service: Service) -> CommentedMap:
-    broker = service.name == "broker"
-    body: dict[str, Any] = {"command": words(*service.command)}
-    if broker:
-        body["restart"] = quoted("no")  # what it exits with is how the run ended
-    # The broker makes the keys that are missing before it answers, and the others start when it does.
-    makes = {"NEUROND_MAKE_KEYS": quoted("1")} if broker else {}
-    body["environment"] = {**service.environment, **WITH_KEYS, **makes}
-    mounts = [stack.file.mount] if broker and stack.file else []
-    keys = f"keys:{KEYS}" if broker else KEYS_TO_READ
-    body["volumes"] = ["runs:" + RUNS, keys, *(block(mount) for mount in (*mounts, *service.mounts))]
-    # The broker's answer lets the others start, so it is asked for often.
-    body["healthcheck"] = _health(interval="2s") if broker else _health(service.name, interval="10s")
-    if not broker:
-        body["depends_on"] = {"broker": one_line({"condition": "service_healthy"})}
-    deploy = deployment(service)  # compose heeds the limits of it
-    return merging(every, {**body, "deploy": deploy} if deploy else body)
-
-
 def deployment(service: Service) -> dict[str, Any]:
     """Where a service is to run and what it may take, as its `deploy` section says it; empty for no matter."""
     made: dict[str, Any] = {}
@@ -187,11 +147,6 @@ def deployment(service: Service) -> dict[str, Any]:
         limits = {key: quoted(f"{value:g}") if key == "cpus" else value for key, value in service.limits.items()}
         made["resources"] = {"limits": one_line(limits)}
     return made
-
-
-def _health(*names: str, interval: str) -> dict[str, Any]:
-    test = words("CMD", "neurond", "status", *names)
-    return {"test": test, "interval": interval, "timeout": "5s", "retries": 3, "start_period": "30s"}
 
 
 def in_container(path: str) -> str:

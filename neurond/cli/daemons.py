@@ -130,15 +130,15 @@ def _conduct(options: argparse.Namespace) -> int:
     from broker.sockets import bound
     from neurond import launch, runs
     from neurond.api import topology_of
-    from neurond.cli.containers import processes
     from neurond.cli.witness import Witness
+    from topology.graph import process_names
     from topology.issue import issue
     from topology.keys import folder_of, names_of, of_process
 
     address.control(options.address)  # refused before its keys are looked for
     wanted = topology_of(options.file, options.overrides, options.resume)
     if options.make_keys and wanted is not None:
-        issue(folder_of(options.keys), names_of(processes(wanted)))
+        issue(folder_of(options.keys), names_of(process_names(wanted)))
     keys = of_process(BROKER, [options.address], options.keys, options.insecure)
     transport: launch.Transport = "ipc" if address.folder(options.address) else "tcp"
     with bound(options.address, keys) as sockets:  # first: a broker that cannot serve makes no run folder

@@ -40,14 +40,14 @@ def init(
     force: Annotated[bool, typer.Option("--force", help="Revoke the keys that are there, and make all new.")] = False,
 ) -> None:
     """Make a pair of keys for each process of a network, and one for clients. Keeps those that are there."""
-    from neurond.cli.containers import processes
+    from topology.graph import process_names
     from topology.issue import issue
     from topology.keys import PUBLIC, folder_of, names_of
     from topology.load import load
 
     topology = load(file, set_ or [], os.environ)
     folder = folder_of(keys)
-    made, kept = issue(folder, names_of(processes(topology)), replace=force)
+    made, kept = issue(folder, names_of(process_names(topology)), replace=force)
     if kept:
         say(f"kept in {folder}: {', '.join(kept)}")
     if made:

@@ -11,12 +11,14 @@ from typing import Any
 from ruamel.yaml.comments import CommentedMap
 
 from neurond.cli.composefile import apart, block, explained, merging, one_line, quoted, text, words
-from neurond.cli.containers import IMAGE, RUNS, Service, Stack, deployment, services
+from neurond.cli.containers import RUNS, Service, Stack, deployment, hardened, services
+from topology.plan import BROKER
 
 # The machines share no folder for keys; the network between them is encrypted.
 WITHOUT_KEYS = {"NEUROND_INSECURE": quoted("1")}
 VERSION = "3.8"  # of the format: `docker stack deploy` before 25 takes a file without one for the oldest
 CONFIG = "topology"
+NOT_IN_A_SWARM = ("build", "restart", "security_opt")  # it restarts by a policy, and passes over the others
 COMMENTS = {
     "services": "The broker hands out the plan, watches the others, and prints the result: docker service logs.",
     "networks": """\
@@ -52,21 +54,12 @@ def swarm_file(stack: Stack, digest: str) -> CommentedMap:
 
 
 def _every(stack: Stack) -> CommentedMap:
-    """What all services have in common, less what only one machine has or a swarm does otherwise."""
-    made = {
-        "image": quoted(IMAGE) if stack.image is None else text(stack.image),
-        "init": True,
-        "stop_grace_period": "5s",
-        "read_only": True,
-        "tmpfs": words("/tmp"),
-        "cap_drop": words("ALL"),
-        "networks": words("neurond"),
-    }
-    return block(made)
+    """What all services have in common, less what a swarm has not."""
+    return CommentedMap((key, value) for key, value in hardened(stack).items() if key not in NOT_IN_A_SWARM)
 
 
 def _deployed(stack: Stack, every: CommentedMap, service: Service) -> CommentedMap:
-    broker = service.name == "broker"
+    broker = service.name == BROKER
     body: dict[str, Any] = {
         "command": words(*service.command),
         "environment": {**service.environment, **WITHOUT_KEYS},

@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from neurond.cli import compose, daemons, datasets, doctor, keys, metrics, monitor, run, shell, topologies, trained
+from neurond.cli import compose, daemons, datasets, doctor, keys, metrics, monitor, run, topologies, trained
+from neurond.cli.completion import COMPLETE_VARIABLE, completion
 from neurond.cli.output import out
-from neurond.cli.shell import COMPLETE_VARIABLE
 
 EXAMPLES = {
     "run": "neurond run digits --until 'acc>=0.97' --set source.epochs=40",
@@ -62,7 +62,7 @@ def verbs() -> typer.Typer:
         ("Train and use", (run.run, trained.eval_, trained.predict)),
         ("Watch", (monitor.monitor, metrics.metrics)),
         ("Topologies", (t.init, t.zoo, t.check, t.expand, t.graph, t.schema, compose.compose)),
-        ("This machine", (doctor.doctor, shell.completion)),
+        ("This machine", (doctor.doctor, completion)),
     )
     for panel, members in panels:
         for verb in members:

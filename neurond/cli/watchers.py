@@ -12,15 +12,11 @@ from typing import Any
 from ruamel.yaml.comments import CommentedMap
 
 from neurond.cli.composefile import block, quoted, text, words
-from topology.address import DEFAULT_PORT
+from neurond.cli.containers import BROKER_ADDRESS, KEYS_TO_READ, WITH_KEYS
 
 PROMETHEUS = "${NEUROND_PROMETHEUS:-prom/prometheus:v3.5.0}"
 GRAFANA = "${NEUROND_GRAFANA:-grafana/grafana:12.0.2}"
 METRICS_PORT, PROMETHEUS_PORT, GRAFANA_PORT = 9464, 9090, 3000
-BROKER_ADDRESS = f"tcp://broker:{DEFAULT_PORT}"
-KEYS = "/keys"
-WITH_KEYS = {"NEUROND_KEYS": KEYS}
-KEYS_TO_READ = f"keys:{KEYS}:ro"
 
 NAMES = ("monitor", "metrics", "prometheus", "grafana")
 NETWORKS: dict[str, Any] = {"watch": {}}

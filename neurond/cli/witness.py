@@ -19,6 +19,7 @@ from neurond import runs
 from neurond.cli.output import say, suggest
 from neurond.errors import Interrupted
 from topology import exits
+from topology.plan import BROKER
 from topology.wire import Event, Telemetry
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ class Witness:
             now = time.monotonic()
             self._view.update(item, now)
             progress(self._view)
-            over = isinstance(item, Event) and (item.name, item.kind) == ("broker", "ended")
+            over = isinstance(item, Event) and (item.name, item.kind) == (BROKER, "ended")
             if self._view.stimuli is not None and (over or (now >= due and isinstance(item, Telemetry))):
                 due = now + ROW_S
                 metrics.append(self._view.row())

@@ -33,8 +33,6 @@ MAGICS = (
     b"\x00\x00\x00",
 )
 """Other versions of ours, and what other programs begin with."""
-STRINGS = ("", "b", "source", "\x00", "ä" * 100, "x" * 70_000, "../../x", "failed", "exit")
-STRANGE = (None, -1, 1.5, float("nan"), float("inf"), "", b"\x00", [], {}, [[[]]], {"a": {"b": []}})
 
 
 class Fuzzer:

@@ -7,7 +7,6 @@ the run was disturbed: a fault may cost time, never a promise.
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -232,20 +231,6 @@ def nothing_strange(history: History, wire_errors: int) -> Iterator[str]:
         for report in last
         if report.counters.get("nonfinite")
     )
-
-
-def memory_growth(history: History, settled_s: float) -> dict[str, float]:
-    """By how much the memory of each process grew from `settled_s` after its first report to its last, as a share."""
-    by_process: dict[tuple[str, int], list[tuple[float, float]]] = defaultdict(list)
-    for at, report in history.reports:
-        if "rss_mb" in report.gauges:
-            by_process[report.name, report.incarnation].append((at, report.gauges["rss_mb"]))
-    growth = {}
-    for (name, incarnation), points in by_process.items():
-        settled = [mb for at, mb in points if at >= points[0][0] + settled_s]
-        if len(settled) > 1:
-            growth[f"{name} {incarnation}"] = settled[-1] / settled[0] - 1.0
-    return growth
 
 
 def links(plan: Plan) -> Iterator[tuple[str, str, str]]:

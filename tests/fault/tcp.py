@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from monitor.client import Client
-from neurond.cli.containers import processes
 from tests.command import NEUROND, environment
 from tests.fault.history import History, Mark, check, recording
 from tests.fault.proxy import DOWN, UP, Proxy
 from tests.waiting import DEADLINE_S, comes
+from topology.graph import process_names
 from topology.issue import issue
 from topology.keys import Keyring, names_of
 from topology.load import load
@@ -61,7 +61,7 @@ class Network:
         """Of everybody: one folder is enough where all processes are the same user's."""
         self._port = free_ports(3)
         self.proxies[BROKER] = [self._proxy(self._port + plane) for plane in range(3)]
-        issue(self.keys, names_of(processes(load(topology, settings))))
+        issue(self.keys, names_of(process_names(load(topology, settings))))
         sets = [word for setting in settings for word in ("--set", setting)]
         command = [
             *NEUROND,

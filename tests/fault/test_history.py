@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.fault.history import LOSS, History, Mark, check, memory_growth
+from tests.fault.history import LOSS, History, Mark, check
 from tests.fault.networks import build
 from tests.simulated import Faults
 from topology.plan import SOURCE
@@ -142,12 +142,3 @@ def test_a_broken_history_is_found(history: History, whole: tuple[History, int],
     spoil(history)
     with pytest.raises(AssertionError, match=line):
         check(history, whole[1])
-
-
-def test_growth_is_told_for_each_incarnation(whole: tuple[History, int]) -> None:
-    """Memory is compared from when a process has settled, and never across a restart."""
-    history = History(whole[0].plan)
-    report = last(whole[0], "b")
-    for at, incarnation, mb in [(0, 1, 10), (5, 1, 20), (9, 1, 30), (10, 2, 7), (15, 2, 8), (20, 2, 6)]:
-        history.add(at, replace(report, incarnation=incarnation, gauges={"rss_mb": float(mb)}))
-    assert memory_growth(history, 4.0) == {"b 1": 0.5, "b 2": -0.25}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 from pathlib import Path
 
@@ -62,6 +63,22 @@ def test_everything_is_killed_and_started_again(tmp_path: Path) -> None:
         assert "goes on from the journal of incarnation 1" in (tmp_path / f"{name}.log").read_text()
     found = summary(tmp_path)
     assert (found["why"], found["stimuli"]) == ("finished", TOTAL)
+
+
+def test_what_the_last_broker_put_down_is_damaged(tmp_path: Path) -> None:
+    """A broker that cannot read it says so in one line, and leaves with 1 and the run as it was."""
+    with by_hand(tmp_path, EPOCHS) as network:
+        network.start_broker()
+        network.start_processes()
+        network.kill("broker")
+        path = tmp_path / "run" / INCARNATIONS
+        path.write_text("{")
+        here = ("--set", EPOCHS, "--run", "run", "--address", network.address)
+        found = neurond(tmp_path, "broker", "digits", "--again", *here)
+        assert (found.returncode, path.read_text()) == (1, "{")
+        *_, line = found.stderr.splitlines()
+        assert re.fullmatch(r"neurond: .*incarnations.json is damaged: .*; go on from the last .*--resume", line)
+        assert "fault of neurond" not in found.stderr
 
 
 def test_only_a_run_of_the_same_network(tmp_path: Path) -> None:

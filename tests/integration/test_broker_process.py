@@ -19,6 +19,7 @@ from tests.peers import broker, network
 from tests.waiting import DEADLINE_S
 from topology import address, wire
 from topology.address import BrokerUnreachable
+from topology.files import INCARNATIONS
 from topology.load import load
 from topology.plan import Plan, to_dict
 from topology.resolve import resolve
@@ -122,6 +123,18 @@ async def test_bad_plan(tmp_path: Path, sockets: str, content: str | None, expec
         assert await child.code() == 1
         (line,) = child.words().splitlines()
         assert re.fullmatch(expected, line)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"a": "b"}', ""], ids=["no JSON", "a list", "no number", "empty"])
+async def test_damaged_incarnations(run_dir: Path, sockets: str, content: str) -> None:
+    """A broker that cannot read what the one before has put down says so in one line, and leaves with 1."""
+    address.remove_folder(Path(sockets.removeprefix("ipc://")))
+    (run_dir / INCARNATIONS).write_text(content)
+    with broker(run_dir, sockets, "--again") as child:
+        assert await child.code() == 1
+        (line,) = child.words().splitlines()
+        assert line.startswith(f"broker: {run_dir / INCARNATIONS} is damaged: ")
+        assert line.endswith("go on from the last checkpoint with --resume")
 
 
 async def test_nobody_there(sockets: str) -> None:

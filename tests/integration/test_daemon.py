@@ -16,6 +16,7 @@ import zmq.asyncio
 
 from neurond import daemon, data
 from tests.command import NEUROND, environment
+from tests.locked import locked
 from tests.waiting import DEADLINE_S
 from topology import address, plan, wire
 from topology.load import load
@@ -86,8 +87,8 @@ async def test_a_broker_that_talks_nonsense(scratch: Path) -> None:
     at = address.of_folder(address.make_folder())
     junk = [b"", b"\xc1", b"\x00" * 1000, os.urandom(100)]
     with (
-        address.bind_lock(address.control(at)),
-        address.bind_lock(address.telemetry_in(at)),
+        locked(address.control(at)),
+        locked(address.telemetry_in(at)),
         zmq.asyncio.Context() as context,
         context.socket(zmq.ROUTER) as control,
         context.socket(zmq.PULL) as reports,

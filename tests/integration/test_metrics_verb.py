@@ -17,6 +17,9 @@ from urllib.request import urlopen
 
 import pytest
 
+from monitor.metrics import COUNTERS, GAUGES, LEFT_OUT, LINKS, PAIR, SUMMED
+from monitor.view import View
+from neurond import run as neurond_run
 from tests.byhand import ENDLESS, by_hand
 from tests.command import DEADLINE_S, NEUROND, environment, neurond
 from tests.dashboard import DEPLOY, queried
@@ -81,11 +84,24 @@ def test_a_run_from_before_its_broker_to_after_its_end(tmp_path: Path) -> None:
         assert serving.process.wait(DEADLINE_S) == 0
 
 
+def test_all_that_processes_tell_has_its_words(tmp_path: Path) -> None:
+    """Whatever machine, shell, daemon and scribe count and measure is in the tables, so that it has a meaning."""
+    seen: list[View] = []
+    neurond_run("xor", {"source.epochs": 50, "journal": "20ms"}, run_dir=tmp_path, on_view=seen.append)
+    processes = seen[-1].processes
+    assert {p.role for p in processes} == {"source", "group"}
+    assert {key for p in processes for key in p.counters} - {*COUNTERS, *SUMMED} == set()
+    assert {key for p in processes for key in p.gauges} - {*GAUGES, *LEFT_OUT} == set()
+    assert {key for p in processes for link in p.links.values() for key in link} == {*LINKS, *PAIR}
+    told = {key for p in processes for key in (*p.counters, *p.gauges)}
+    assert {"confirmed", "spikes", "drops", "control_drops", "journal_bytes", "outbox", "restored"} <= told
+
+
 def test_the_next_run(tmp_path: Path) -> None:
     """A run that begins at the same address when the first has ended is followed from its beginning."""
     with by_hand(tmp_path, "source.epochs=2") as network, exporter(tmp_path, network.address) as serving:
         for run in ("first", "second"):
-            network.start_broker(run)
+            network.start_broker(run=run)
             network.start_processes()
             network.wait()
             stimuli = json.loads((tmp_path / run / "summary.json").read_text())["stimuli"]

@@ -6,14 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.locked import locked
 from topology import address
 
 CHILD = """
 import sys
 from topology import address
-with address.bind_lock(sys.argv[1]):
-    print("held", flush=True)
-    sys.stdin.read()
+lock = address.bind_lock(sys.argv[1])
+print("held", flush=True)
+sys.stdin.read()
 """
 
 
@@ -68,7 +69,7 @@ def test_lock_is_exclusive_and_leaves_nothing(scratch: Path) -> None:
     folder = address.make_folder()
     assert folder.stat().st_mode & 0o777 == 0o700
     endpoint = address.in_folder(folder, "control")
-    with address.bind_lock(endpoint), pytest.raises(address.AddressInUse, match="address in use: ipc://"):
+    with locked(endpoint), pytest.raises(address.AddressInUse, match="address in use: ipc://"):
         address.bind_lock(endpoint)
     assert not folder.exists()
 
@@ -90,10 +91,10 @@ def test_folders_made_for_an_endpoint_go_with_it(scratch: Path) -> None:
     there = scratch / "there"
     there.mkdir()
     for folder in (there / "run" / "mistyped", there):
-        with address.bind_lock(f"ipc://{folder}/control"):
+        with locked(f"ipc://{folder}/control"):
             pass
         assert list(there.iterdir()) == []
-    with address.bind_lock(f"ipc://{there}/run/used/control"):
+    with locked(f"ipc://{there}/run/used/control"):
         (there / "run" / "precious").touch()
     assert [path.name for path in there.rglob("*")] == ["run", "precious"]
     (there / "run" / "precious").unlink()
@@ -115,7 +116,7 @@ def test_another_process_holds_it_until_it_is_killed(scratch: Path) -> None:
         holder.kill()
     with socket.socket(socket.AF_UNIX) as stale:
         stale.bind(endpoint.removeprefix("ipc://"))
-    with address.bind_lock(endpoint):
+    with locked(endpoint):
         assert not Path(endpoint.removeprefix("ipc://")).exists()
     (scratch / "sockets").rmdir()
 

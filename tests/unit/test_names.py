@@ -5,11 +5,12 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 import zmq
 
+from tests.waiting import comes
 from topology import names
 from topology.names import Connection
 
@@ -59,28 +60,18 @@ def bound(context: zmq.Context[zmq.Socket[bytes]], host: str, port: int = 0) -> 
     return pull, port
 
 
-async def until(condition: Callable[[], object], what: str) -> None:
-    """Poll a condition, and let the loop run meanwhile."""
-    import asyncio
-
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline, what
-        await asyncio.sleep(0.005)
-
-
 async def test_a_peer_is_found_by_a_name_that_is_known_late(context, book: Book) -> None:
     """What is sent before anybody has the name waits; it arrives once the name is known."""
     pull, port = bound(context, "127.0.0.1")
     push = context.socket(zmq.PUSH)
     connection = Connection(push, f"tcp://peer:{port}")
-    await until(lambda: book.asked > 2, "the name is asked for again and again")
+    await comes(lambda: book.asked > 2, "the name is asked for again and again")
     with pytest.raises(zmq.Again):
         push.send(b"too early", zmq.NOBLOCK)
     book.known["peer"] = "127.0.0.1"
-    await until(lambda: push.poll(0, zmq.POLLOUT), "the peer is found")
+    await comes(lambda: push.poll(0, zmq.POLLOUT), "the peer is found")
     push.send(b"hello", zmq.NOBLOCK)
-    await until(lambda: pull.poll(0), "it arrives")
+    await comes(lambda: pull.poll(0), "it arrives")
     assert pull.recv() == b"hello"
     connection.close()
     push.close(0)
@@ -94,9 +85,9 @@ async def test_a_peer_that_moved_is_found_at_its_new_address(context, book: Book
     book.known["peer"] = "127.0.0.1"
     push = context.socket(zmq.PUSH)
     connection = Connection(push, f"tcp://peer:{port}")
-    await until(lambda: push.poll(0, zmq.POLLOUT), "the peer is found")
+    await comes(lambda: push.poll(0, zmq.POLLOUT), "the peer is found")
     push.send(b"one")
-    await until(lambda: first.poll(0), "it arrives at the first")
+    await comes(lambda: first.poll(0), "it arrives at the first")
     book.known["peer"] = "127.0.0.2"
 
     def arrives() -> bool:
@@ -104,7 +95,7 @@ async def test_a_peer_that_moved_is_found_at_its_new_address(context, book: Book
             push.send(b"two", zmq.NOBLOCK)
         return bool(second.poll(0))
 
-    await until(arrives, "it arrives at the second")
+    await comes(arrives, "it arrives at the second")
     connection.close()
     for used in (push, first, second):
         used.close(0)

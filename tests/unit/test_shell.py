@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,9 @@ import zmq
 
 from neurond.machine import Action, Frame, MachineEvent, Peers, Send, Start
 from neurond.shell import OUTBOX, Inbox, Outbox, Shell, resident_bytes
+from tests.waiting import comes
 from topology import wire
+from topology.address import bind_lock
 from topology.wire import Closes, Roster, Telemetry
 
 
@@ -20,6 +23,21 @@ def context():
     """A ZeroMQ context that must not be left with open sockets."""
     with zmq.Context() as context:
         yield context
+
+
+@pytest.fixture
+def inbox_at(context, scratch: Path) -> Iterator[Callable[[str], Inbox]]:
+    """Inboxes by name, each with the lock of its endpoint, as a process has it."""
+    with ExitStack() as stack:
+
+        def bind(name: str) -> Inbox:
+            endpoint = f"ipc://{scratch}/{name}"
+            stack.callback(bind_lock(endpoint).release)
+            inbox = Inbox(context, endpoint)
+            stack.callback(inbox.close)
+            return inbox
+
+        yield bind
 
 
 def closes(seq: int) -> bytes:
@@ -57,14 +75,6 @@ class Recorder:
         return [e.data for e in self.events if isinstance(e, Frame)]
 
 
-async def until(condition, what: str, within_s: float = 10.0) -> None:
-    """Poll a condition; fails after the deadline."""
-    deadline = asyncio.get_running_loop().time() + within_s
-    while not condition():
-        assert asyncio.get_running_loop().time() < deadline, what
-        await asyncio.sleep(0.005)
-
-
 def test_an_outbox_to_nobody_is_bounded_and_counts_what_it_drops(context, scratch: Path) -> None:
     """Frames for a peer that never comes fill the socket, then the outbox, and then the oldest is dropped."""
     outbox = Outbox(context, f"ipc://{scratch}/nobody", 1)
@@ -79,17 +89,18 @@ async def test_frames_reach_the_machine_and_errors_overtake_spikes(context, scra
     """Everything sent arrives once; of what waits together, closes are handled before spikes, in their own order."""
     import numpy as np
 
+    lock = bind_lock(f"ipc://{scratch}/inbox")
     inbox, machine = Inbox(context, f"ipc://{scratch}/inbox"), Recorder()
     sender = Outbox(context, inbox.endpoint, 1)
     spikes = wire.encode(wire.Spikes(0, 1, 1, 0, 1, True, np.array([1]), np.ones((1, 2), np.float32)))
     for frame in (spikes, spikes, closes(0), closes(1), spikes):
         assert sender.put(frame)
-    await until(lambda: inbox.socket.poll(0), "nothing arrives")
+    await comes(lambda: inbox.socket.poll(0), "nothing arrives")
     shell = Shell(context, inbox, machine, lambda _: None)
     await asyncio.sleep(0.05)
     assert machine.frames == [], "frames were handled before the peers were known"
     shell.meet(Roster({}, complete=True))
-    await until(lambda: len(machine.frames) == 5, "five frames")
+    await comes(lambda: len(machine.frames) == 5, "five frames")
     kinds = [wire.kind_of(frame) for frame in machine.frames]
     # What had arrived before the first look is sorted; under load the last ones may come a little later.
     assert kinds.count(wire.CLOSES) == 2
@@ -97,30 +108,28 @@ async def test_frames_reach_the_machine_and_errors_overtake_spikes(context, scra
     shell.close()
     sender.close()
     inbox.close()
-    inbox.release()
+    lock.release()
     assert not (scratch / "inbox").exists()
 
 
-async def test_garbage_is_counted_and_never_reaches_the_machine(context, scratch: Path) -> None:
+async def test_garbage_is_counted_and_never_reaches_the_machine(context, inbox_at) -> None:
     """Bytes that are no frame of ours cost a counter, and the next good frame is handled as ever."""
-    inbox, machine = Inbox(context, f"ipc://{scratch}/inbox"), Recorder()
+    inbox, machine = inbox_at("inbox"), Recorder()
     shell = Shell(context, inbox, machine, lambda _: None)
     shell.meet(Roster({}, complete=True))
     sender = Outbox(context, inbox.endpoint, 1)
     for frame in (b"", b"nd", b"\0" * 100, b"nd\x01\xff" + b"\0" * 60, closes(7)):
         sender.put(frame)
-    await until(lambda: machine.frames == [closes(7)], "the good frame")
+    await comes(lambda: machine.frames == [closes(7)], "the good frame")
     assert shell.telemetry().counters["wire_errors"] == 4
     shell.close()
     sender.close()
-    inbox.close()
-    inbox.release()
 
 
-async def test_a_complete_roster_starts_the_machine_once_and_frames_flow(context, scratch: Path) -> None:
+async def test_a_complete_roster_starts_the_machine_once_and_frames_flow(context, inbox_at) -> None:
     """Start comes with the first complete roster only; what the machine wants sent arrives at the peer."""
-    inbox, machine = Inbox(context, f"ipc://{scratch}/inbox"), Recorder()
-    peer = Inbox(context, f"ipc://{scratch}/peer")
+    inbox, machine = inbox_at("inbox"), Recorder()
+    peer = inbox_at("peer")
     shell = Shell(context, inbox, machine, lambda _: None)
     machine.answers = [Send("peer", closes(1)), Send("stranger", closes(2))]
     shell.meet(Roster({"peer": (peer.endpoint, 1)}, complete=False))
@@ -132,14 +141,11 @@ async def test_a_complete_roster_starts_the_machine_once_and_frames_flow(context
     assert peer.socket.recv() == closes(1)
     assert shell.telemetry().counters["drops"] == 1  # nobody is called stranger
     shell.close()
-    for box in (inbox, peer):
-        box.close()
-        box.release()
 
 
-async def test_a_new_incarnation_gets_nothing_that_was_meant_for_the_last(context, scratch: Path) -> None:
+async def test_a_new_incarnation_gets_nothing_that_was_meant_for_the_last(context, scratch: Path, inbox_at) -> None:
     """Frames that waited for a peer that died are gone and counted; those for its successor arrive, at once."""
-    inbox, machine = Inbox(context, f"ipc://{scratch}/inbox"), Recorder()
+    inbox, machine = inbox_at("inbox"), Recorder()
     shell = Shell(context, inbox, machine, lambda _: None)
     endpoint = f"ipc://{scratch}/peer"
     waiting = OUTBOX // 2
@@ -147,15 +153,12 @@ async def test_a_new_incarnation_gets_nothing_that_was_meant_for_the_last(contex
     shell.meet(Roster({"peer": (endpoint, 1)}, complete=True))
     machine.answers = [Send("peer", closes(9999))]
     shell.meet(Roster({"peer": (endpoint, 2)}, complete=True))
-    peer = Inbox(context, endpoint)
+    peer = inbox_at("peer")
     assert peer.socket.poll(5000)
     assert peer.socket.recv() == closes(9999)
     assert not peer.socket.poll(100)
     assert shell.telemetry().counters["drops"] >= waiting
     shell.close()
-    for box in (inbox, peer):
-        box.close()
-        box.release()
 
 
 def test_resident_memory_is_of_this_process() -> None:

@@ -194,11 +194,10 @@ def test_shards_are_even_and_complete(size: int, count: int) -> None:
 
 
 def test_questions_to_a_graph() -> None:
-    """Pre and post groups, joins, and those that are left out."""
+    """Pre and post groups, and those that are left out."""
     graph = Graph("dcbax", [("source", "a"), ("a", "b"), ("a", "c"), ("b", "d"), ("c", "d"), ("a", "d"), ("x", "d")])
     assert graph.pre("d") == ("b", "c", "a", "x")
     assert graph.post("a") == ("b", "c", "d")
-    assert graph.joins() == ("d",)
     assert graph.cycles() == []
     assert graph.unfed() == ("x",)
     assert graph.unread("c") == ("d", "b", "x")

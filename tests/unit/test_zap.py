@@ -17,9 +17,10 @@ KEYS = {name: zmq.curve_keypair()[0] for name in ("broker", "source", "h1", "mon
 OWNER = {key.decode(): name for name, key in KEYS.items()}.get
 
 
-def request(domain: bytes, key: bytes, mechanism: bytes = b"CURVE") -> list[bytes]:
-    """As libzmq asks."""
-    return [b"1.0", b"7", domain, b"127.0.0.1", b"", mechanism, z85.decode(key)]
+def asked(domain: bytes, key: bytes, mechanism: bytes = b"CURVE") -> list[bytes]:
+    """The answer to a request as libzmq makes it."""
+    request = [b"1.0", b"7", domain, b"127.0.0.1", b"", mechanism, z85.decode(key)]
+    return answer(request, key.decode(), OWNER)
 
 
 @pytest.mark.parametrize(
@@ -34,7 +35,7 @@ def request(domain: bytes, key: bytes, mechanism: bytes = b"CURVE") -> list[byte
 def test_who_may_connect_where(name: str, domains: set[bytes]) -> None:
     """Processes reach the broker and one another, clients the broker and what it tells; the User-Id is the key."""
     for domain in (CONTROL, REPORTS, FEED, INBOX, b"", b"elsewhere"):
-        reply = answer(request(domain, KEYS[name]), OWNER)
+        reply = asked(domain, KEYS[name])
         assert reply[:2] == [b"1.0", b"7"]
         assert reply[2] == (b"200" if domain in domains else b"400" if domain == CONTROL else b"300")
         assert reply[4] == (KEYS[name] if domain in domains else b"")
@@ -43,19 +44,19 @@ def test_who_may_connect_where(name: str, domains: set[bytes]) -> None:
 def test_a_stranger() -> None:
     """A key that nobody has is refused everywhere: at the broker's control socket for good, elsewhere for a while."""
     stranger, _ = zmq.curve_keypair()
-    assert [answer(request(d, stranger), OWNER)[2] for d in (CONTROL, REPORTS, FEED, INBOX)] == [
+    assert [asked(d, stranger)[2] for d in (CONTROL, REPORTS, FEED, INBOX)] == [
         b"400",
         b"300",
         b"300",
         b"300",
     ]
-    assert answer(request(INBOX, KEYS["h1"], b"PLAIN"), OWNER)[2] == b"300"
+    assert asked(INBOX, KEYS["h1"], b"PLAIN")[2] == b"300"
 
 
-@given(st.lists(st.binary(max_size=64), max_size=10))
-def test_any_request(frames: list[bytes]) -> None:
+@given(st.lists(st.binary(max_size=64), max_size=10), st.text(max_size=40) | st.sampled_from(sorted(KEYS)))
+def test_any_request(frames: list[bytes], name: str) -> None:
     """Whatever a request is made of, the answer has six frames and lets nobody in."""
-    reply = answer(frames, OWNER)
+    reply = answer(frames, KEYS[name].decode() if name in KEYS else name, OWNER)
     assert len(reply) == 6
     assert reply[2] in (b"300", b"400", b"500")
     assert reply[4] == b""
