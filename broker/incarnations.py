@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
 
 from topology import exits
 from topology.files import INCARNATIONS, write_whole
+
+MOST = 2**16 - 1
+"""The highest that a frame has room for."""
 
 
 class IncarnationsError(ValueError):
@@ -20,13 +24,15 @@ def read(run_dir: Path) -> dict[str, int]:
     """Name -> incarnation; empty where none was given yet. IncarnationsError if the file cannot be used."""
     path = run_dir / INCARNATIONS
     try:
-        found = json.loads(path.read_bytes())
-        return {str(name): int(incarnation) for name, incarnation in found.items()}
+        found = {str(name): int(incarnation) for name, incarnation in json.loads(path.read_bytes()).items()}
+        if not all(0 < incarnation <= MOST for incarnation in found.values()):
+            raise ValueError(f"an incarnation is a number from 1 to {MOST}")
+        return found
     except FileNotFoundError:
         return {}
     except OSError as error:
         raise IncarnationsError(f"cannot read {path}: {error.strerror}") from error
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         what = f"{path} is damaged: {error}; go on from the last checkpoint with --resume"
         raise IncarnationsError(what) from error
 
@@ -37,5 +43,6 @@ def write(run_dir: Path, incarnations: Mapping[str, int]) -> None:
 
 
 def forget(run_dir: Path) -> None:
-    """A run that begins, or has ended in good order, has none."""
-    (run_dir / INCARNATIONS).unlink(missing_ok=True)
+    """A run that begins, or has ended in good order, has none; as far as that can be done."""
+    with contextlib.suppress(OSError):
+        (run_dir / INCARNATIONS).unlink(missing_ok=True)

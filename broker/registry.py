@@ -11,14 +11,12 @@ from dataclasses import dataclass
 from math import inf
 from typing import Any
 
+from broker.incarnations import MOST as MOST_INCARNATIONS
+from topology import address
 from topology.wire import Hello, Roster
 
 BEAT_TIMEOUT_S = 3.0
 START_TIMEOUT_S = 60.0
-
-
-MOST_INCARNATIONS = 2**16 - 1
-"""What a frame has room for."""
 
 
 class RefusedError(ValueError):
@@ -85,6 +83,8 @@ class Registry:
         if hello.name not in self.names:
             raise RefusedError(f"no process {hello.name!r} in this plan; it has {', '.join(self.names)}")
         old, last = self._members.get(hello.name), self.incarnations.get(hello.name, 0)
+        if not address.is_endpoint(hello.endpoint):
+            raise RefusedError(f"{hello.endpoint[:80]!r} is no endpoint that its peers could connect to")
         if 0 < hello.incarnation < last:
             raise RefusedError(f"incarnation {hello.incarnation} of {hello.name!r} is over: {last} took its place")
         if old is not None and _same(old, hello, route):

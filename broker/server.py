@@ -222,9 +222,9 @@ class Server:
                     self._disk.submit(manifest.discard, self._run_dir, generation)
                 case Leave():
                     self._ended = True
-                    incarnations.forget(self._run_dir)
                     pause_s = LAST_WORDS_S if self._topics else FIRST_LISTENER_S
                     self._loop.call_later(pause_s, self.leave, exits.OK)
+                    incarnations.forget(self._run_dir)
 
     def _remember(self, given: dict[str, int]) -> None:
         if given == self._given:

@@ -193,6 +193,7 @@ class Daemon:
         if self._machine is None or self._shell is None:
             self._control.send(wire.Reply(command.id, False, error="still starting"))
         elif command.verb == "save":
+            self._report()  # first: should it be the last save, these are the run's figures whatever happens after
             self._control.send(self._save(command))
         elif command.verb == "exit":
             self._control.send(wire.Reply(command.id, True, {"telemetry": asdict(self._telemetry())}))
@@ -206,11 +207,11 @@ class Daemon:
             self._shell.request(Request(command.id, command.verb, command.args))
 
     def _save(self, command: wire.Command) -> wire.Reply:
-        from neurond import checkpoint  # late: safetensors is only needed from the first save on
-
         assert self._machine is not None
         folder = str(command.args.get("folder", ""))
         try:
+            from neurond import checkpoint  # late: safetensors is only needed from the first save on
+
             with self._watchdog.elsewhere():
                 saved = checkpoint.write(self._run_dir, folder, self._settings.name, self._machine.state())
         except OSError as error:

@@ -114,20 +114,25 @@ class Metrics:
     def __init__(self, run_dir: Path) -> None:
         self._path = run_dir / "metrics.jsonl"
         self._file: IO[bytes] | None = None
+        self._torn = b""  # what ends a row that could not be written whole
 
     def append(self, row: Mapping[str, Any]) -> None:
-        """Add a row; RunError if it cannot be written."""
+        """Add a row; RunError if it cannot be written, and then the next one is tried anew."""
         try:
             if self._file is None:
                 self._file = self._path.open("ab", buffering=0)
-            self._file.write(json.dumps(row).encode() + b"\n")
+            self._file.write(self._torn + json.dumps(row).encode() + b"\n")
+            self._torn = b""
         except OSError as error:
+            self._torn = b"\n"  # part of it may be there
+            self.close()
             raise RunError(f"cannot write {self._path}: {_why(error)}") from error
 
     def close(self) -> None:
         """Close the file."""
         if self._file is not None:
             self._file.close()
+            self._file = None
 
 
 class Run:

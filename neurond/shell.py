@@ -160,7 +160,8 @@ class Shell:
                 self._lost_with_peers += known.drops + len(known.waiting)
                 known.close(linger_ms=0)
                 del self._outboxes[name]
-            with suppress(KeysError):  # its key is revoked, or not in our list yet
+            # Its key is revoked, or not in our list yet; or it is no endpoint. What is sent there counts as lost.
+            with suppress(KeysError, zmq.ZMQError):
                 self._outboxes[name] = Outbox(self._context, *peer, self._keys, name)
         incarnations = {name: incarnation for name, (_, incarnation) in roster.peers.items()}
         peers = Peers(incarnations, roster.complete, roster.changes)

@@ -22,7 +22,7 @@ from broker.spawn import Exit, Spawner
 from broker.words import STOP_S as BROKER_STOP_S
 from neurond import launch, runs
 from neurond.conclusion import conclude, lost
-from neurond.errors import WrongUse
+from neurond.errors import RunError, WrongUse
 from neurond.keep import Due, Keeper
 from neurond.signals import stopped_by
 from neurond.unheard import UNHEARD
@@ -120,6 +120,7 @@ class _Supervisor:
         self._running_since: float | None = None
         self._row_due = 0.0
         self._interrupted = False
+        self._unrecorded = False  # the disk takes no rows
         self._stop_args: dict[str, Any] | None = None  # of the stop that was asked for
         self._stop_deadline = float("inf")
         self._asking: list[asyncio.Task[None]] = []
@@ -186,7 +187,7 @@ class _Supervisor:
                     self._show()
                     if now >= self._row_due and self._view.stimuli is not None:
                         self._row_due = now + ROW_S
-                        self._metrics.append(self._view.row())
+                        self._record()
                 case Event():
                     self._keeper.heard(now)
                     self._view.update(item, now)
@@ -200,8 +201,21 @@ class _Supervisor:
                     self._interrupted = True
                     self._ask_to_stop()
         if self._view.stimuli is not None:
-            self._metrics.append(self._view.row())
+            self._record()
         return self._keeper.ended
+
+    def _record(self) -> None:
+        """A row of figures. A full disk costs the rows, not the training, and is told when it begins and ends."""
+        try:
+            self._metrics.append(self._view.row())
+        except RunError as error:
+            if not self._unrecorded:
+                self._view.notes.append(f"{error}; training goes on")
+            self._unrecorded = True
+        else:
+            if self._unrecorded:
+                self._view.notes.append("rows of figures are written again")
+            self._unrecorded = False
 
     def _happened(self, event: Event, now: float) -> None:
         kind, check = event.kind, self._check

@@ -50,6 +50,16 @@ class BrokerUnreachable(ConnectionError):  # noqa: N818 (likewise)
     exit_code = exits.UNREACHABLE
 
 
+def is_endpoint(text: str) -> bool:
+    """Whether a process could be reached there: ``ipc:///PATH`` or ``tcp://HOST:PORT``."""
+    scheme, _, rest = text.partition("://")
+    if scheme == "ipc":
+        return rest.startswith("/") and "\0" not in rest and len(os.fsencode(rest)) <= IPC_PATH_MAX
+    host, _, port = rest.rpartition(":")
+    known = _HOST.fullmatch(host) is not None and host != "*"
+    return scheme == "tcp" and known and port.isascii() and port.isdigit() and 0 < int(port) < 2**16
+
+
 def unanswered(address: str) -> str:
     """What to say where nobody answers at a broker's address."""
     keys = ", with keys or without as you are" if address.startswith("tcp://") else ""

@@ -13,7 +13,16 @@ from pathlib import Path
 import zmq
 
 from topology.files import write_whole
-from topology.keys import PUBLIC, Entry, KeysError, is_process_name, read_public, read_secret, secret_path
+from topology.keys import (
+    PUBLIC,
+    Entry,
+    KeysError,
+    check_folder,
+    is_process_name,
+    read_public,
+    read_secret,
+    secret_path,
+)
 
 HEAD = "# Public keys, one a line; written by `neurond keys`. Every process needs this file and its own secret.\n"
 
@@ -30,6 +39,7 @@ def issue(folder: Path, names: Iterable[str], replace: bool = False) -> tuple[li
 
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    check_folder(folder)
     entries = read_public(folder) if (folder / PUBLIC).exists() else []
     made, kept = [], []
     for name in names:
@@ -46,6 +56,11 @@ def issue(folder: Path, names: Iterable[str], replace: bool = False) -> tuple[li
         made.append(name)
     if made:
         _write(folder, entries)
+    for name in kept:
+        if secret_path(folder, name).exists():
+            read_secret(
+                folder, name
+            )  # refused where others can read it, and not found out by the process that needs it
     return made, kept
 
 

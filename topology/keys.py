@@ -10,8 +10,10 @@ look at the file's time now and then, so that what is changed there is known to 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import shlex
 import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -142,9 +144,19 @@ def names_of(processes: Iterable[str]) -> tuple[str, ...]:
     return (BROKER, SOURCE, *processes, MONITOR)
 
 
+def check_folder(folder: Path) -> None:
+    """Raise KeysError where others than its owner can put files into the folder of the keys, or take them out."""
+    with contextlib.suppress(FileNotFoundError):  # of which whoever reads a file in it will tell
+        loose = folder.stat().st_mode & 0o022
+        if not loose:
+            return
+        raise KeysError(f"{folder} can be changed by others: chmod 700 {shlex.quote(str(folder))}")
+
+
 def read_public(folder: Path) -> list[Entry]:
     """All lines of public.keys; KeysError if one is none, or if others than the owner can write there."""
     path = folder / PUBLIC
+    check_folder(folder)
     entries: list[Entry] = []
     for number, line in enumerate(_read(path, 0o022, "be changed by others").splitlines(), 1):
         words = line.split()

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import resource
 import signal
 import sys
 from collections.abc import Callable, Coroutine
@@ -18,13 +19,24 @@ from typing import Any
 
 from topology import exits
 
+MOST_FILES = 65_536
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def run(main: Coroutine[Any, Any, int]) -> int:
     """Run a process to its end, on uvloop where there is one; its exit status."""
+    _open_many_files()
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         return runner.run(main)
+
+
+def _open_many_files() -> None:
+    """As many files as it may open: strangers at the doors hold some for seconds, and no save must fail for that."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_FILES if most == resource.RLIM_INFINITY else min(most, MOST_FILES)
+    with contextlib.suppress(ValueError, OSError):  # then with what there is
+        if resource.getrlimit(resource.RLIMIT_NOFILE)[0] < wanted:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 def take_turns() -> None:

@@ -26,6 +26,8 @@ MAX_FRAME = 80 << 20  # bytes of a frame between groups; a longer one ends its c
 MAX_MESSAGE = 16 << 20  # bytes of any other message, likewise
 MAX_REQUEST = 1 << 16  # bytes of what a socket takes in that has nothing to take in but subscriptions, or nothing
 
+MAX_TOPIC = 128  # bytes of a subscription: no process has a longer name
+
 BACKLOG = 128  # connections that wait to be accepted, a socket
 HANDSHAKE_MS = 2000
 HEARTBEAT_MS, SILENT_MS = 500, 2000
@@ -75,7 +77,7 @@ FEED = Kind(
     zmq.XPUB,
     10_000,
     1000,
-    MAX_REQUEST,
+    MAX_TOPIC,
     "a subscriber too slow for so many loses; lingers for the last event",
     zap.FEED,
     ((zmq.XPUB_VERBOSE, 1),),
