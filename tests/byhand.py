@@ -13,7 +13,6 @@ from tests.command import DEADLINE_S, NEUROND, environment, neurond
 from tests.waiting import until
 from topology import address
 
-ENDLESS = "source.epochs=100000"
 DIGITS = ("source", "h1", "h2", "out")
 
 

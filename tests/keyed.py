@@ -21,8 +21,6 @@ from topology.keys import PUBLIC, Keyring, names_of, secret_path
 from topology.load import load
 from topology.plan import MONITOR
 
-ENDLESS = "source.epochs=1000000"
-
 
 class Network:
     """Its processes, by name.

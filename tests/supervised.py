@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import psutil
 
 from monitor.view import View
-
-LONG = {"source.epochs": 100_000}
-"""A run that only ends when it is made to."""
 
 
 class Watch:
@@ -25,6 +22,11 @@ class Watch:
         if self.acted_at is None and view.stimuli:
             self.acted_at = time.monotonic()
             self._act()
+
+
+def broker_address(command: Sequence[str]) -> str:
+    """The address in the command line of a broker."""
+    return command[command.index("--address") + 1]
 
 
 def child(name: str) -> psutil.Process:

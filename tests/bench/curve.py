@@ -12,8 +12,8 @@ from contextlib import ExitStack
 from tests.bench.live import DEADLINE_S, scratch
 from tests.bench.report import Row, Settings, say, spread
 from tests.hammer import doors, hammering
-from tests.integration.test_broker_process import free_ports
 from tests.keyed import network
+from tests.ports import free_ports
 
 GOAL = 0.75  # of the throughput without keys
 UNDISTURBED = 0.9  # of the throughput without strangers

@@ -17,6 +17,7 @@ import psutil
 
 from tests.bench.report import MeasurementError
 from tests.command import NEUROND, environment
+from tests.supervised import broker_address
 
 DEADLINE_S = 60.0  # for a network to come up, or to be gone
 POLL_S = 0.1  # looking through the processes costs processor time that the network needs
@@ -84,7 +85,7 @@ class Live:
             if (broker := self.processes().get("broker")) is not None:
                 with contextlib.suppress(psutil.Error):
                     line = broker.cmdline()
-                    return str(line[line.index("--address") + 1])
+                    return broker_address(line)
             if self.supervisor.poll() is not None:
                 raise MeasurementError(_last(self._errors.read_text()) or "neurond run ended at once")
             await asyncio.sleep(POLL_S)

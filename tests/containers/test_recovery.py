@@ -7,11 +7,11 @@ import re
 import pytest
 
 from tests.containers.compose import Stack, docker
+from tests.endless import ENDLESS
 from tests.fault.faults import Fault, Place, injects
 from tests.waiting import until
 
 GROUPS = ("source", "h1", "h2", "out")
-ENDLESS = "source.epochs=100000"
 MORE = 20_000  # stimuli that show that it trains
 
 

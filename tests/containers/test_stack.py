@@ -7,12 +7,12 @@ import time
 from pathlib import Path
 
 from tests.containers.compose import Stack, docker
+from tests.endless import ENDLESS
 from tests.fault.faults import Fault, Place, injects
 from tests.waiting import until
 
 REPO = Path(__file__).resolve().parents[2]
 DIGITS = {"broker", "source", "h1", "h2", "out"}
-ENDLESS = "source.epochs=100000"
 DIVERGES = "groups.h1.optimizer.lr=1e6"
 HEALTHY_S = 90.0  # on however busy a machine: six of them each start Python to ask, every few seconds
 PAUSE_S = 3.0  # as long as the broker waits for a beat

@@ -16,9 +16,9 @@ from urllib.request import urlopen
 import pytest
 
 from tests.containers.compose import Stack, docker
+from tests.endless import ENDLESS
 from tests.waiting import DEADLINE_S, until
 
-ENDLESS = "source.epochs=100000"
 STANDIN = "neurond-tests/prometheus"
 DOCKERFILE = """\
 FROM {base}

@@ -19,14 +19,14 @@ from monitor.view import View
 from neurond import data
 from neurond.errors import Interrupted
 from neurond.runs import Run, open_run
+from tests.endless import EPOCHS
 from tests.fault.history import History, Mark, check, recording
-from tests.supervised import child
+from tests.supervised import broker_address, child
 from tests.waiting import DEADLINE_S, comes
 from topology import wire
 from topology.plan import Plan
 
 BROKER = "broker"
-ENDLESS = 1_000_000  # epochs of a run that only ends when it is told to
 WITHIN_S = 10.0
 """Seconds after which stimuli are confirmed again, on however busy a machine. `tests.fault.numbers` measures them."""
 
@@ -129,7 +129,7 @@ def train_size(name: str) -> int:
 async def running(
     folder: Path,
     topology: str = "digits",
-    epochs: int = ENDLESS,
+    epochs: int = EPOCHS,
     settings: dict[str, Any] | None = None,
     **options: Any,
 ) -> AsyncIterator[Running]:
@@ -143,7 +143,7 @@ async def running(
         command = (await it.comes(lambda: _command("broker"), "a broker")).cmdline()
         await it.comes((folder / "plan.json").exists, "the plan")
         it.history = History(it.plan)
-        async with recording(command[command.index("--address") + 1], it.history) as it.client:
+        async with recording(broker_address(command), it.history) as it.client:
             await it.goes_on(1)
             yield it
     finally:

@@ -25,7 +25,9 @@ import psutil
 
 from monitor.client import Client
 from tests.command import NEUROND, environment
+from tests.endless import ENDLESS
 from tests.fault.history import History, check, recording
+from tests.supervised import broker_address
 from tests.waiting import comes
 from topology.address import BrokerUnreachable
 from topology.plan import SOURCE, plan_from_dict
@@ -47,7 +49,7 @@ class Soak:
         self._rng = random.Random(seed)
         command = [*NEUROND, "run", "digits", "--run", "run", "--restarts", "1000000", "--quiet"]
         self.run = subprocess.Popen(
-            [*command, "--set", "source.epochs=1000000"], cwd=folder, env=environment(), stderr=subprocess.PIPE
+            [*command, "--set", ENDLESS], cwd=folder, env=environment(), stderr=subprocess.PIPE
         )
 
     def processes(self) -> dict[str, psutil.Process]:
@@ -140,7 +142,7 @@ async def _soak(it: Soak, for_s: float) -> bool:
 
     history = History(plan_from_dict(json.loads((folder / "plan.json").read_text())))
     began = time.monotonic()
-    async with recording(words[words.index("--address") + 1], history) as client:
+    async with recording(broker_address(words), history) as client:
         watcher = asyncio.create_task(it.watch(began))
         await it.faults(client, began + for_s)
         lasted_s = time.monotonic() - began

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import socket
 import subprocess
 import sys
 import time
@@ -20,8 +18,10 @@ from typing import Any
 
 from monitor.client import Client
 from tests.command import NEUROND, environment
+from tests.endless import ENDLESS
 from tests.fault.history import History, Mark, check, recording
 from tests.fault.proxy import DOWN, UP, Proxy
+from tests.ports import free_ports
 from tests.waiting import DEADLINE_S, comes
 from topology.graph import process_names
 from topology.issue import issue
@@ -30,21 +30,8 @@ from topology.load import load
 from topology.plan import MONITOR, SOURCE, Plan, plan_from_dict
 
 HOST = "127.0.0.2"
+HOSTS = ("127.0.0.1", HOST)
 BROKER = "broker"
-
-
-def free_ports(count: int) -> int:
-    """The first of so many ports in a row that nobody has, at both addresses; who tests beside us looks elsewhere."""
-    for first in range(20_000 + os.getpid() % 1000 * 12, 60_000, 7):
-        with ExitStack() as stack:
-            try:
-                for port in range(first, first + count):
-                    for host in ("127.0.0.1", HOST):
-                        stack.enter_context(socket.create_server((host, port)))
-            except OSError:
-                continue
-            return first
-    raise AssertionError("no free ports")
 
 
 class Network:
@@ -59,7 +46,7 @@ class Network:
         self._stack = stack
         self.keys = folder / "keys"
         """Of everybody: one folder is enough where all processes are the same user's."""
-        self._port = free_ports(3)
+        self._port = free_ports(3, HOSTS)
         self.proxies[BROKER] = [self._proxy(self._port + plane) for plane in range(3)]
         issue(self.keys, names_of(process_names(load(topology, settings))))
         sets = [word for setting in settings for word in ("--set", setting)]
@@ -88,7 +75,7 @@ class Network:
 
     def start(self, name: str, log: str = "") -> subprocess.Popen[bytes]:
         """Start a process behind a proxy of its own, at a port that is new each time."""
-        port = free_ports(1)
+        port = free_ports(1, HOSTS)
         self.proxies[name] = [self._proxy(port)]
         role = [SOURCE] if name == SOURCE else ["group", name]
         own = ["--bind", f"tcp://127.0.0.1:{port}", "--advertise", HOST, "--keys", str(self.keys)]
@@ -165,7 +152,7 @@ async def network(
     folder: Path, topology: str = "digits", *settings: str, order: tuple[str, ...] = ()
 ) -> AsyncIterator[Network]:
     """A network that trains, without end if the settings do not say otherwise; over at the end of the context."""
-    chosen = ("source.epochs=1000000", *settings)
+    chosen = (ENDLESS, *settings)
     with ExitStack() as stack:
         it = await asyncio.to_thread(Network, folder, topology, chosen, stack)
         await comes((it.run_dir / "plan.json").exists, "the plan")

@@ -15,6 +15,7 @@ from monitor.view import View
 from neurond import data
 from neurond.runs import open_run
 from tests.fault.faults import Fault, Place, injects
+from tests.supervised import broker_address
 from topology import address, wire
 from topology.plan import SOURCE, LinkPlan, Plan
 
@@ -68,7 +69,7 @@ class Attack:
     def _send(self) -> None:
         plan = open_run(self._run_dir).plan
         (broker,) = (line for p in psutil.Process().children() if "broker" in (line := p.cmdline()))
-        folder = address.folder(broker[broker.index("--address") + 1])
+        folder = address.folder(broker_address(broker))
         assert folder is not None
         with zmq.Context() as context:
             for number, (name, lies) in enumerate(forged(plan).items()):

@@ -14,7 +14,9 @@ from monitor.view import View
 from neurond import journal
 from neurond.changes import fingerprint
 from neurond.group import GroupMachine
+from tests.endless import SETTINGS
 from tests.fault.faults import Fault, Place, injects
+from tests.supervised import broker_address
 from tests.waiting import DEADLINE_S, comes
 from topology import checkpoints
 
@@ -25,14 +27,12 @@ async def test_a_save_that_fails_while_it_trains(tmp_path: Path) -> None:
     """It is among the notes of the view that every display shows; the next save works, from a clean folder."""
     seen: list[View] = []
     stop = asyncio.Event()
-    run = asyncio.create_task(
-        neurond.run_async("xor", {"source.epochs": 100_000}, run_dir=tmp_path, on_view=seen.append, stop=stop)
-    )
+    run = asyncio.create_task(neurond.run_async("xor", SETTINGS, run_dir=tmp_path, on_view=seen.append, stop=stop))
     await comes(lambda: seen and seen[-1].stimuli, "the first stimuli")
     lines = {process: process.cmdline() for process in psutil.Process().children()}
     (broker,) = (line for line in lines.values() if "broker" in line)
     (hidden,) = (process for process, line in lines.items() if "hidden" in line)
-    async with Client(broker[broker.index("--address") + 1]) as client:
+    async with Client(broker_address(broker)) as client:
         assert (await client.command("save", timeout_s=DEADLINE_S)).data["generation"] == 1
         before = hidden.rlimit(psutil.RLIMIT_FSIZE)
         hidden.rlimit(psutil.RLIMIT_FSIZE, (1, before[1]))  # as if the disk had no room for more
@@ -59,7 +59,7 @@ async def test_a_journal_that_cannot_be_written(tmp_path: Path) -> None:
     """Training goes on without it, which is told once; when there is room it is whole again, and that is told."""
     seen: list[View] = []
     stop = asyncio.Event()
-    settings = {"source.epochs": 100_000, "journal": "20ms"}
+    settings = {**SETTINGS, "journal": "20ms"}
     run = asyncio.create_task(neurond.run_async("xor", settings, run_dir=tmp_path, on_view=seen.append, stop=stop))
     await comes(lambda: seen and seen[-1].stimuli, "the first stimuli")
     (hidden,) = (process for process in psutil.Process().children() if "hidden" in process.cmdline())

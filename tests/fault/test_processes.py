@@ -15,7 +15,7 @@ import zmq
 from neurond import journal
 from tests.fault.faults import Fault, Place, injects
 from tests.fault.running import running, train_size
-from tests.supervised import child
+from tests.supervised import broker_address, child
 from topology import address, checkpoints, wire
 from topology.plan import SOURCE
 from topology.sockets import MAX_FRAME, MAX_MESSAGE
@@ -148,8 +148,7 @@ async def test_a_loop_that_spins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 async def test_frames_that_are_too_large(tmp_path: Path) -> None:
     """A frame larger than any may be ends its sender's connection before it takes memory, and nothing else."""
     async with running(tmp_path) as run:
-        at = child("broker").cmdline()
-        at = at[at.index("--address") + 1]
+        at = broker_address(child("broker").cmdline())
         folder = address.folder(at)
         assert folder is not None
         targets = {
@@ -230,7 +229,7 @@ async def test_a_monitor_that_does_not_read(tmp_path: Path) -> None:
             monitor.setsockopt(zmq.RCVHWM, 1)
             monitor.setsockopt(zmq.LINGER, 0)
             monitor.setsockopt(zmq.SUBSCRIBE, b"")
-            monitor.connect(address.telemetry_out(command[command.index("--address") + 1]))
+            monitor.connect(address.telemetry_out(broker_address(command)))
             before = child("broker").memory_info().rss
             await run.goes_on(20_000)
             run.over("a monitor that does not read")

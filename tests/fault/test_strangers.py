@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from neurond import data
+from tests.endless import ENDLESS
 from tests.fault.faults import Fault, Place, injects
 from tests.hammer import doors, hammering
-from tests.integration.test_broker_process import free_ports
-from tests.keyed import ENDLESS, Intruder, network, pair_of
+from tests.keyed import Intruder, network, pair_of
+from tests.ports import free_ports
 from tests.waiting import comes
 from topology import address, sockets, wire
 from topology.keys import Keyring

@@ -13,6 +13,7 @@ import pytest
 import neurond
 from monitor.view import View
 from tests.command import NEUROND, environment
+from tests.supervised import broker_address
 from tests.waiting import DEADLINE_S
 from topology import address
 
@@ -32,7 +33,7 @@ async def test_a_runtime_folder_that_cannot_be_used(
     def on_view(view: View) -> None:
         if not folders:
             (line,) = (line for p in psutil.Process().children() if "broker" in (line := p.cmdline()))
-            folder = address.folder(line[line.index("--address") + 1])
+            folder = address.folder(broker_address(line))
             assert folder is not None
             assert stat.S_IMODE(folder.stat().st_mode) == 0o700
             folders.append(folder)

@@ -6,7 +6,6 @@ import asyncio
 import json
 import re
 import signal
-import socket
 from collections.abc import Awaitable
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from monitor.client import Client
 from neurond import data
 from tests.fault.faults import Fault, Place, injects
 from tests.peers import broker, network
+from tests.ports import free_ports
 from tests.waiting import DEADLINE_S
 from topology import address, wire
 from topology.address import BrokerUnreachable
@@ -41,20 +41,6 @@ async def test_address_in_use(run_dir: Path, scratch: Path, kind: str) -> None:
             assert (await client.command("status")).ok
             assert first.process.poll() is None
     address.remove_folder(folder)
-
-
-def free_ports() -> int:
-    """The first of three free ports in a row."""
-    while True:
-        with socket.socket() as a, socket.socket() as b, socket.socket() as c:
-            a.bind(("127.0.0.1", 0))
-            base = int(a.getsockname()[1])
-            try:
-                b.bind(("127.0.0.1", base + 1))
-                c.bind(("127.0.0.1", base + 2))
-            except OSError:
-                continue
-            return base
 
 
 async def test_tether(run_dir: Path, sockets: str) -> None:

@@ -19,6 +19,7 @@ import psutil
 import pytest
 
 from tests.command import DEADLINE_S, NEUROND, environment, neurond
+from tests.ports import free_ports
 from tests.waiting import until
 from topology.load import load as load_topology
 
@@ -259,14 +260,6 @@ def test_on_a_terminal(tmp_path: Path) -> None:
     assert "event-driven" in "".join(picture.itertext())
 
 
-def free_port() -> int:
-    """A port with two free ones after it, so far as one can tell."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port: int = s.getsockname()[1]
-    return port if port < 65000 else free_port()
-
-
 def test_a_broker_whose_port_is_taken(tmp_path: Path) -> None:
     """A broker that cannot listen is one line and 1, and makes no run folder."""
     with socket.socket() as taken:
@@ -297,7 +290,7 @@ def test_processes_one_by_one(tmp_path: Path) -> None:
     """
     (tmp_path / "short.yaml").write_text(neurond(tmp_path, "expand", "digits", "--set", "source.epochs=1").stdout)
     assert neurond(tmp_path, "keys", "init", "short.yaml").returncode == 0
-    where = {"NEUROND_BROKER": f"tcp://127.0.0.1:{free_port()}"}
+    where = {"NEUROND_BROKER": f"tcp://127.0.0.1:{free_ports()}"}
     variables = {
         "broker": {"NEUROND_BIND": where["NEUROND_BROKER"], "NEUROND_TOPOLOGY": "short.yaml", "NEUROND_RUN": "run"},
         "source": where,

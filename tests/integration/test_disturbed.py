@@ -19,10 +19,11 @@ import psutil
 import pytest
 
 from tests.command import NEUROND, environment, neurond
+from tests.endless import ENDLESS
 from tests.waiting import DEADLINE_S, until
 
 RUN = [*NEUROND, "run", "digits", "--run", "run"]
-LONG = ["--set", "source.epochs=100000"]  # only ends when it is made to
+LONG = ["--set", ENDLESS]
 
 
 def summary(folder: Path) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from neurond import checkpoint, journal
 from neurond.changes import contents, fingerprint
 from neurond.group import GroupMachine
 from tests.command import NEUROND, environment
+from tests.endless import ENDLESS
 from tests.waiting import DEADLINE_S, comes
 from topology import address, checkpoints, wire
 from topology.plan import SOURCE, Plan, plan_from_dict
@@ -118,7 +119,7 @@ def held(plan: Plan, run_dir: Path, name: str) -> dict[str, np.ndarray]:
 
 async def test_killed_at_rest(tmp_path: Path) -> None:
     """A group comes back from kill -9 with the very weights that it had learned, to the bit."""
-    async with network(tmp_path, "source.epochs=100000", "journal=20ms") as (by_hand, client):
+    async with network(tmp_path, ENDLESS, "journal=20ms") as (by_hand, client):
         await comes(lambda: by_hand.confirmed() > 3000, "some learning")
         assert (await client.command("pause", timeout_s=DEADLINE_S)).ok
         await comes(lambda: by_hand.telemetry[SOURCE].gauges["in_flight"] == 0, "rest")

@@ -11,10 +11,11 @@ import pytest
 import zmq
 
 from tests.command import neurond
+from tests.endless import ENDLESS
 from tests.fault.faults import Fault, Place, injects
-from tests.integration.test_broker_process import free_ports
-from tests.keyed import ENDLESS, Intruder, Network, network, pair_of
+from tests.keyed import Intruder, Network, network, pair_of
 from tests.peers import Listener
+from tests.ports import free_ports
 from tests.waiting import DEADLINE_S, comes
 from topology import address, sockets, wire
 from topology.issue import issue, revoke

@@ -20,9 +20,10 @@ import pytest
 from monitor.metrics import COUNTERS, GAUGES, LEFT_OUT, LINKS, PAIR, SUMMED
 from monitor.view import View
 from neurond import run as neurond_run
-from tests.byhand import ENDLESS, by_hand
+from tests.byhand import by_hand
 from tests.command import DEADLINE_S, NEUROND, environment, neurond
 from tests.dashboard import DEPLOY, queried
+from tests.endless import ENDLESS
 from tests.waiting import until
 
 

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.byhand import DIGITS, ENDLESS, by_hand
+from tests.byhand import DIGITS, by_hand
 from tests.command import DEADLINE_S, NEUROND, environment, neurond
-from tests.integration.test_broker_process import free_ports
+from tests.endless import ENDLESS
+from tests.ports import free_ports
 from tests.waiting import until
 
 WIDTH, HEIGHT = 100, 30  # of the terminal

@@ -22,8 +22,9 @@ from monitor.view import View
 from neurond import data, keep
 from neurond.errors import Interrupted, ProcessLost
 from neurond.runs import Run
+from tests.endless import SETTINGS
 from tests.fault.faults import Fault, Place, injects
-from tests.supervised import LONG, Watch, child
+from tests.supervised import Watch, broker_address, child
 from tests.waiting import DEADLINE_S, comes, gone
 from topology import address
 
@@ -86,7 +87,7 @@ class Training:
 async def training(folder: Path, **options: Any) -> AsyncIterator[Training]:
     """A long run that trains; it is over at the end of the context."""
     it = Training()
-    settings = {**LONG, **options.pop("settings", {})}
+    settings = {**SETTINGS, **options.pop("settings", {})}
     work = neurond.run_async("xor", settings, run_dir=folder, on_view=it, stop=it.stop, **options)
     it.task = asyncio.create_task(work)
     try:
@@ -100,7 +101,7 @@ async def training(folder: Path, **options: Any) -> AsyncIterator[Training]:
 def sockets() -> Path:
     """The folder of the sockets of the run that is going on."""
     command = child("broker").cmdline()
-    folder = address.folder(command[command.index("--address") + 1])
+    folder = address.folder(broker_address(command))
     assert folder is not None
     return folder
 
@@ -187,7 +188,7 @@ async def test_who_is_back_in_time_is_left_alone(tmp_path: Path) -> None:
 async def test_a_time_limit_outlives_a_broker(tmp_path: Path) -> None:
     """The time of a run is counted from its beginning, whatever becomes of its broker meanwhile."""
     watch = Watch(lambda: child("broker").kill())
-    run = await neurond.run_async("xor", LONG, run_dir=tmp_path, for_s=3.0, on_view=watch)
+    run = await neurond.run_async("xor", SETTINGS, run_dir=tmp_path, for_s=3.0, on_view=watch)
     assert watch.acted_at is not None
     assert time.monotonic() - watch.acted_at < 8.0
     assert run.summary["why"] == "stopped"
@@ -235,7 +236,7 @@ async def test_a_goal_is_checked_again(tmp_path: Path) -> None:
             killed.append(child("source"))
             killed[0].kill()
 
-    run = await neurond.run_async("xor", LONG, run_dir=tmp_path, until="loss<=0.5", on_view=on_view)
+    run = await neurond.run_async("xor", SETTINGS, run_dir=tmp_path, until="loss<=0.5", on_view=on_view)
     assert run.summary["reached"] is True
 
 

@@ -19,8 +19,9 @@ import neurond
 from monitor.view import View
 from neurond import data, keep
 from neurond.errors import Diverged, Interrupted, ProcessLost, RunError, TargetNotReached
+from tests.endless import SETTINGS
 from tests.fault.faults import Fault, Place, injects
-from tests.supervised import LONG, Watch, child
+from tests.supervised import Watch, child
 from tests.waiting import DEADLINE_S, comes, gone
 
 ROOT = Path(__file__).parents[2]
@@ -90,7 +91,7 @@ async def test_resume_from_a_damaged_file(tmp_path: Path) -> None:
 
 async def test_a_target_ends_the_run(tmp_path: Path) -> None:
     """A target that is reached ends the run in good order, long before its epochs do."""
-    run = await neurond.run_async("xor", LONG, run_dir=tmp_path, until="loss<=5")
+    run = await neurond.run_async("xor", SETTINGS, run_dir=tmp_path, until="loss<=5")
     assert run.summary["reached"] is True
     assert run.summary["why"] == "stopped"
     assert run.summary["stimuli"] < 100_000
@@ -106,7 +107,7 @@ async def test_a_target_out_of_reach(tmp_path: Path) -> None:
 
 async def test_time_is_up(tmp_path: Path) -> None:
     """A run with a time limit is drained and saved when it is over."""
-    run = await neurond.run_async("xor", LONG, run_dir=tmp_path, for_s=0.3)
+    run = await neurond.run_async("xor", SETTINGS, run_dir=tmp_path, for_s=0.3)
     assert run.summary["why"] == "stopped"
     assert run.weights
 
@@ -117,7 +118,7 @@ async def test_a_process_dies(tmp_path: Path, name: str, number: signal.Signals)
     """Without restarts a process that dies is named, and everything else is gone within two seconds of it."""
     watch = Watch(lambda: child(name).send_signal(number))
     with pytest.raises(ProcessLost) as error:
-        await neurond.run_async("xor", LONG, run_dir=tmp_path, restarts=0, on_view=watch)
+        await neurond.run_async("xor", SETTINGS, run_dir=tmp_path, restarts=0, on_view=watch)
     assert watch.acted_at is not None
     assert time.monotonic() - watch.acted_at < 2.0
     assert psutil.Process().children() == []
@@ -131,7 +132,7 @@ async def test_a_process_hangs(tmp_path: Path) -> None:
     """Without restarts a process that stands still is found by its beat, named, and ended with the others."""
     watch = Watch(lambda: child("hidden").send_signal(signal.SIGSTOP))
     with pytest.raises(ProcessLost, match="process 'hidden' was lost: no beat for 3 s"):
-        await neurond.run_async("xor", LONG, run_dir=tmp_path, restarts=0, on_view=watch)
+        await neurond.run_async("xor", SETTINGS, run_dir=tmp_path, restarts=0, on_view=watch)
     assert psutil.Process().children() == []
 
 
@@ -139,14 +140,14 @@ async def test_standing_still_oneself(tmp_path: Path, monkeypatch: pytest.Monkey
     """A supervisor that was itself stopped for long (Ctrl-Z) blames nobody for the silence meanwhile."""
     monkeypatch.setattr(keep, "SILENCE_S", 1.5)
     watch = Watch(lambda: time.sleep(3.0))
-    run = await neurond.run_async("xor", LONG, run_dir=tmp_path, for_s=4.0, on_view=watch)
+    run = await neurond.run_async("xor", SETTINGS, run_dir=tmp_path, for_s=4.0, on_view=watch)
     assert watch.acted_at is not None
     assert run.summary["why"] == "stopped"
 
 
 async def test_divergence(tmp_path: Path) -> None:
     """A run whose numbers grow without bound stops with a hint."""
-    wild = {**LONG, "defaults.group.optimizer.lr": 1e6, "defaults.group.update.rule": "always"}
+    wild = {**SETTINGS, "defaults.group.optimizer.lr": 1e6, "defaults.group.update.rule": "always"}
     with pytest.raises(Diverged, match=r"diverged: .*; lower the learning rate") as error:
         await neurond.run_async("xor", wild, run_dir=tmp_path)
     assert error.value.exit_code == 1
@@ -157,7 +158,7 @@ async def test_stop(tmp_path: Path) -> None:
     """A stop from outside drains and saves, and says how to go on."""
     stop = asyncio.Event()
     with pytest.raises(Interrupted, match=r"interrupted, saved; go on with --resume ") as error:
-        await neurond.run_async("xor", LONG, run_dir=tmp_path, on_view=Watch(stop.set), stop=stop)
+        await neurond.run_async("xor", SETTINGS, run_dir=tmp_path, on_view=Watch(stop.set), stop=stop)
     assert error.value.saved
     assert error.value.run is not None
     assert error.value.run.summary["why"] == "interrupted"
@@ -169,7 +170,7 @@ async def test_stop_before_it_began(tmp_path: Path) -> None:
     stop = asyncio.Event()
     stop.set()
     with pytest.raises(Interrupted) as error:
-        await neurond.run_async("xor", LONG, run_dir=tmp_path, stop=stop)
+        await neurond.run_async("xor", SETTINGS, run_dir=tmp_path, stop=stop)
     assert psutil.Process().children() == []
     assert error.value.exit_code == 130
 
@@ -177,7 +178,7 @@ async def test_stop_before_it_began(tmp_path: Path) -> None:
 async def test_cancelled(tmp_path: Path) -> None:
     """A cancelled run leaves no process behind."""
     began = asyncio.Event()
-    task = asyncio.create_task(neurond.run_async("xor", LONG, run_dir=tmp_path, on_view=Watch(began.set)))
+    task = asyncio.create_task(neurond.run_async("xor", SETTINGS, run_dir=tmp_path, on_view=Watch(began.set)))
     async with asyncio.timeout(DEADLINE_S):
         await began.wait()
     task.cancel()
@@ -261,5 +262,5 @@ async def test_a_full_disk_costs_rows_and_not_the_run(tmp_path: Path) -> None:
             stop.set()
 
     with pytest.raises(Interrupted, match="saved"):
-        await neurond.run_async("xor", LONG, run_dir=metrics.parent, on_view=on_view, stop=stop)
+        await neurond.run_async("xor", SETTINGS, run_dir=metrics.parent, on_view=on_view, stop=stop)
     assert neurond.open_run(metrics.parent).metrics
