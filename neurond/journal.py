@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 from numpy.typing import NDArray
 
 from neurond.changes import Change, Contents, DamagedError, Header, Shadow, apply, contents, record
-from topology.files import sync_folder, write_whole
+from topology.files import JOURNALS, sync_folder, write_whole
 
 SHORT = 4 << 20
 """Bytes of changes that a file may always hold."""
@@ -46,7 +46,7 @@ class _File(NamedTuple):
 
 def folder(run_dir: Path) -> Path:
     """Where the journals of a run are."""
-    return run_dir / "journal"
+    return run_dir / JOURNALS
 
 
 def remove(run_dir: Path, process: str, incarnation: int | None = None) -> None:

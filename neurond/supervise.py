@@ -11,7 +11,7 @@ import asyncio
 import shutil
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from operator import itemgetter
 from os import PathLike
@@ -28,6 +28,7 @@ from neurond.signals import stopped_by
 from neurond.unheard import UNHEARD
 from neurond.until import RESTARTS, Check, Target
 from topology import address
+from topology.files import INCARNATIONS, JOURNALS
 from topology.plan import BROKER, SOURCE
 from topology.wire import Event, Telemetry
 
@@ -146,7 +147,15 @@ class _Supervisor:
             launch.write_origin(self._run, topology)
             ended = await self._watch()
             await self._spawner.ended(timeout_s=GONE_S)
+        if not ended.get("save_error"):
+            self._clear()
         conclude(self._run, self._view, ended, self._check, self._interrupted)
+
+    def _clear(self) -> None:
+        """Remove what only a run in progress has, where those who do so at its end were killed before they could."""
+        with suppress(OSError):
+            (self._run.path / INCARNATIONS).unlink(missing_ok=True)
+        shutil.rmtree(self._run.path / JOURNALS, ignore_errors=True)
 
     @asynccontextmanager
     async def _listening(self, client: Client) -> AsyncIterator[None]:

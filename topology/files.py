@@ -10,6 +10,10 @@ INCARNATIONS = "incarnations.json"
 """In a run folder from the run's beginning to its end: what a broker must know that takes another's place."""
 
 
+JOURNALS = "journal"
+"""In a run folder: the journals of its processes, as long as it runs."""
+
+
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file that is either the old one or all of the new one, also after a loss of power.
 

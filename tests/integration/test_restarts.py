@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 import signal
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -27,6 +29,7 @@ from tests.fault.faults import Fault, Place, injects
 from tests.supervised import Watch, broker_address, child
 from tests.waiting import DEADLINE_S, comes, gone
 from topology import address
+from topology.files import INCARNATIONS
 
 ROOT = Path(__file__).parents[2]
 
@@ -329,3 +332,25 @@ async def test_what_is_stopped_does_not_outlive_its_supervisor(tmp_path: Path, s
     assert time.monotonic() - killed_at < 2.0
     await process.communicate()
     assert list(scratch.rglob("*")) == []
+
+
+@injects(Place.PROCESSES, Fault.KILL_SAVING)
+@pytest.mark.parametrize("name", ["source", "broker"])
+async def test_who_dies_when_all_is_saved_costs_no_figure(tmp_path: Path, name: str) -> None:
+    """A run whose source or broker is killed while it leaves has the figures of its last checkpoint, all of them."""
+    log, killed = tmp_path / "logs" / "broker.log", threading.Event()
+
+    def kill_it() -> None:
+        """As soon as the broker has told everybody to leave: beside the run, which is busy hearing of it."""
+        while "broker: leaving" not in (log.read_text() if log.exists() else ""):
+            time.sleep(0.0005)
+        with contextlib.suppress(AssertionError, psutil.NoSuchProcess):  # it was faster
+            child(name).kill()
+        killed.set()
+
+    watching = asyncio.create_task(asyncio.to_thread(kill_it))
+    run = await neurond.run_async("xor", {"source.epochs": 6}, run_dir=tmp_path)
+    await watching
+    assert killed.is_set()
+    assert (run.summary["why"], run.summary["stimuli"]) == ("finished", 6 * data.describe("xor").train)
+    assert not (tmp_path / INCARNATIONS).exists()
