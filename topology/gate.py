@@ -40,6 +40,7 @@ class Gate:
         self._requests.bind(ENDPOINT)
         self._monitors: list[tuple[zmq.Socket[bytes], zmq.Socket[Any]]] = []  # and what each watches
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._turned_away = 0  # of whom libzmq has not told yet
         self._due = False
 
     def watch(self, socket: zmq.Socket[Any]) -> None:
@@ -91,9 +92,10 @@ class Gate:
             return
         more = self._answer()
         for pair, _ in self._monitors:
-            seen = sum(1 for _ in sockets.told(pair, BUDGET))
-            self._count(seen)
-            more |= seen == BUDGET
+            events = [event for event, _ in sockets.told(pair, BUDGET)]
+            for event in events:
+                self._failed(event)
+            more |= len(events) == BUDGET
         if more and not self._due:
             self._due = True
             self._loop.call_soon(self._pump)
@@ -105,11 +107,21 @@ class Gate:
             except zmq.Again:
                 return False
             key = z85.encode(request[-1]).decode() if len(request[-1]) == KEY_BYTES else ""
-            self._requests.send_multipart(zap.answer(request, key, self.keys.owner), zmq.NOBLOCK)
+            reply = zap.answer(request, key, self.keys.owner)
+            if zap.turns_away(reply):
+                self._turned_away += 1
+                self._count()
+            self._requests.send_multipart(reply, zmq.NOBLOCK)
         return True
 
-    def _count(self, seen: int) -> None:
-        for _ in range(seen):
-            self.denied += 1
-            if self.denied & (self.denied - 1) == 0:  # 1, 2, 4, 8, ...: a flood does not fill the log
-                say(f"{self.keys.name}: {self.denied} connections denied so far: no key, or one that is not accepted")
+    def _failed(self, event: int) -> None:
+        """A connection has come to nothing. Whom we turned away is counted; of those libzmq may tell, or not."""
+        if event != zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL and self._turned_away:
+            self._turned_away -= 1
+        else:
+            self._count()
+
+    def _count(self) -> None:
+        self.denied += 1
+        if self.denied & (self.denied - 1) == 0:  # 1, 2, 4, 8, ...: a flood does not fill the log
+            say(f"{self.keys.name}: {self.denied} connections denied so far: no key, or one that is not accepted")

@@ -26,7 +26,7 @@ MAX_FRAME = 80 << 20  # bytes of a frame between groups; a longer one ends its c
 MAX_MESSAGE = 16 << 20  # bytes of any other message, likewise
 MAX_REQUEST = 1 << 16  # bytes of what a socket takes in that has nothing to take in but subscriptions, or nothing
 
-MAX_TOPIC = 128  # bytes of a subscription: no process has a longer name
+MAX_TOPIC = 1024  # bytes of a subscription; no name is so long, but the handshake of CURVE takes a few hundred
 
 BACKLOG = 128  # connections that wait to be accepted, a socket
 HANDSHAKE_MS = 2000

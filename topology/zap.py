@@ -20,6 +20,11 @@ _FOR_PROCESSES = frozenset({CONTROL, REPORTS, INBOX})
 _OK, _LATER, _NO, _FAULT = b"200", b"300", b"400", b"500"
 
 
+def turns_away(reply: Sequence[bytes]) -> bool:
+    """Whether a reply lets nobody in."""
+    return reply[2] != _OK
+
+
 def answer(request: Sequence[bytes], key: str, owner: Callable[[str], str | None]) -> list[bytes]:
     """The reply to a ZAP request, whatever its bytes; a request that is none is refused.
 

@@ -6,10 +6,11 @@ import json
 import re
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.byhand import DIGITS, by_hand
+from tests.byhand import DIGITS, ByHand, by_hand
 from tests.command import neurond
 from tests.fault.faults import Fault, Place, injects
 from tests.waiting import until
@@ -25,6 +26,12 @@ def summary(folder: Path) -> dict[str, object]:
 
 
 @injects(Place.PROCESSES, Fault.BROKER_KILLED)
+def running(network: ByHand) -> dict[str, Any]:
+    """What the broker tells, once all have registered; empty before."""
+    told = network.status()
+    return told if told.get("state") == "running" else {}
+
+
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 def test_a_broker_takes_the_place_of_the_last(tmp_path: Path, how: signal.Signals) -> None:
     """The others train on without a broker, register with the next one, and the run ends as if nothing had been."""
@@ -35,8 +42,7 @@ def test_a_broker_takes_the_place_of_the_last(tmp_path: Path, how: signal.Signal
         network.processes["broker"].wait()
         assert (tmp_path / "run" / INCARNATIONS).is_file()
         network.start_broker("--again")
-        until(lambda: network.status().get("state") == "running", "all have registered again")
-        told = network.status()["processes"]
+        told = until(lambda: running(network), "all have registered again")["processes"]
         assert {name: told[name]["incarnation"] for name in DIGITS} == dict.fromkeys(DIGITS, 1)
         assert network.wait() == dict.fromkeys(("broker", *DIGITS), 0)
         assert not (tmp_path / "run" / INCARNATIONS).exists()

@@ -100,7 +100,8 @@ def test_all_that_processes_tell_has_its_words(tmp_path: Path) -> None:
 
 def test_the_next_run(tmp_path: Path) -> None:
     """A run that begins at the same address when the first has ended is followed from its beginning."""
-    with by_hand(tmp_path, "source.epochs=2") as network, exporter(tmp_path, network.address) as serving:
+    # Some seconds each: the exporter asks once a second whose run it is.
+    with by_hand(tmp_path, "source.epochs=40") as network, exporter(tmp_path, network.address) as serving:
         for run in ("first", "second"):
             network.start_broker(run=run)
             network.start_processes()
