@@ -2,7 +2,7 @@
 
     python -m tests.hammer ENDPOINT=SERVERKEY ...
 
-It says a line once it is at work, and goes on until its standard input ends. What it does is done at a low
+It says a line once it is at work, and goes on until its standard input ends. What it does is done at the lowest
 priority: here it shares the machine with those that it disturbs, who would have it for themselves.
 """
 
@@ -90,5 +90,5 @@ def hammering(places: Mapping[str, bytes], count: int = 3) -> Iterator[None]:
 
 
 if __name__ == "__main__":
-    os.nice(10)
+    os.nice(19)
     main(dict(place.split("=", 1) for place in sys.argv[1:]))
