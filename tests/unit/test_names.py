@@ -96,6 +96,7 @@ async def test_a_peer_that_moved_is_found_at_its_new_address(context, book: Book
         return bool(second.poll(0))
 
     await comes(arrives, "it arrives at the second")
+    assert second.recv() == b"two"
     connection.close()
     for used in (push, first, second):
         used.close(0)
