@@ -130,7 +130,9 @@ def test_who_is_refused_does_not_wait(tmp_path: Path, verb: list[str]) -> None:
     assert told.returncode == 4
     last = told.stderr.splitlines()[-1]
     assert last == f"neurond: the broker at {at} has keys and this process is --insecure, or the other way round"
-    assert len(told.stderr.splitlines()) == 1 + (verb[0] == "metrics")  # which says first where it serves
+    waits = f"no word from the broker at {at}; waiting for it"  # said after some seconds, on a busy machine
+    before = [line for line in told.stderr.splitlines()[:-1] if line != waits]
+    assert len(before) == (verb[0] == "metrics")  # which says first where it serves
 
 
 @pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
