@@ -20,7 +20,7 @@ from typing import Any, Self
 import zmq
 import zmq.asyncio
 
-from topology import address, feed, sockets, wire
+from topology import address, feed, greeting, sockets, wire
 from topology.address import BrokerUnreachable
 from topology.keys import Keyring
 from topology.plan import BROKER
@@ -42,7 +42,7 @@ class Client:
         self.address = broker_address
         self.wire_errors = 0
         self.drops = 0
-        control = address.control(broker_address)
+        self._control_endpoint = control = address.control(broker_address)
         self._feed_endpoint = address.telemetry_out(broker_address)
         self._context = zmq.asyncio.Context()
         self._keys = keys
@@ -164,7 +164,10 @@ class Client:
     async def _read_failures(self) -> None:
         while not self._refused:
             event, value = sockets.parse_event((await self._monitor.recv_multipart())[0])
-            self._trouble, self._refused = sockets.failure(event, value, self.address)
+            self._trouble, final = sockets.failure(event, value, self.address)
+            if not final and await greeting.differs(self._control_endpoint, keyed=self._keys is not None):
+                self._trouble, final = sockets.mismatch(self.address), True
+            self._refused = final
 
     async def _read_feed(self, subscriber: zmq.asyncio.Socket) -> None:
         while True:

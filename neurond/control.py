@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import zmq
 
-from topology import address, sockets, wire
+from topology import address, greeting, sockets, wire
 from topology.keys import Keyring
 from topology.plan import BROKER
 
@@ -55,7 +55,8 @@ class Control:
         self._registered = False
         self._asking: asyncio.TimerHandle | None = None
         self._drain_due = False
-        self._broker = broker
+        self._broker, self._endpoint, self._keyed = broker, control, keys is not None
+        self._greeting: asyncio.Task[None] | None = None
         self._trouble = address.unanswered(broker)
         self.wire_errors = 0
         self.drops = 0
@@ -101,6 +102,8 @@ class Control:
     def close(self) -> None:
         """Close the sockets; the last messages get half a second to leave."""
         self._stop_asking()
+        if self._greeting is not None:
+            self._greeting.cancel()
         self._loop.remove_reader(self._dealer_fd)
         self._loop.remove_reader(self._monitor_fd)
         self._dealer.monitor(None, 0)
@@ -136,8 +139,14 @@ class Control:
                 self._trouble, final = sockets.failure(event, value, self._broker)
                 if final:
                     self._on_unreachable(self._trouble)
+                elif self._greeting is None or self._greeting.done():
+                    self._greeting = self._loop.create_task(self._read_greeting())
         if seen == BUDGET:
             self._loop.call_soon(self._told)
+
+    async def _read_greeting(self) -> None:
+        if await greeting.differs(self._endpoint, self._keyed):
+            self._on_unreachable(sockets.mismatch(self._broker))
 
     def _register_anew(self) -> None:
         if self._registered:

@@ -163,14 +163,22 @@ def parse_event(frame: bytes) -> tuple[int, int]:
 
 
 def failure(event: int, value: int, at: str) -> tuple[str, bool]:
-    """What a failed handshake with the broker at an address means, and whether it is final: libzmq tries no more."""
+    """What a failed handshake with the broker at an address means, and whether it is final: libzmq tries no more.
+
+    Where it is not, ask `greeting.differs`: libzmq tells of a mismatch only if it is the faster one to find it.
+    """
     if event == _AUTH:
         return f"the broker at {at} refuses our key; it is revoked, or the broker's {PUBLIC} is an older one", True
     if event == _PROTOCOL and value == zmq.PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH:
-        return f"the broker at {at} has keys and this process is --insecure, or the other way round", True
+        return mismatch(at), True
     if event == _PROTOCOL:
         return f"what answers at {at} is no broker of ours", True
     return f"somebody answers at {at}, but no handshake succeeds; is it the broker, with the key that we know?", False
+
+
+def mismatch(at: str) -> str:
+    """That one side has keys and the other has none, in words."""
+    return f"the broker at {at} has keys and this process is --insecure, or the other way round"
 
 
 def _made(context: zmq.Context[S], kind: Kind, endpoint: str) -> S:
