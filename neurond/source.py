@@ -89,6 +89,7 @@ class SourceMachine:
         self._first_id = (incarnation - 1) * IDS
         self._flight = Flight(len(plan.links_out), plan.retry_s)
         self._volley = min(plan.volley, plan.window)
+        self._opens_at = 0  # stimuli that were confirmed when the window last began to open
         self._one_hot = np.eye(plan.classes, dtype=np.float32)
         self._next = 0  # training stimuli presented for the first time
         self._again: list[int] = []  # rows that were under way when the run was saved
@@ -131,6 +132,7 @@ class SourceMachine:
             if self._changes not in (None, peers.changes):
                 self._flight.expedite(now)
                 self._retry(now)
+                self._opens_at = self._count["confirmed"]
             self._changes = peers.changes
 
     def _frame(self, data: bytes, now: float) -> None:
@@ -312,8 +314,12 @@ class SourceMachine:
                     self._send(np.array(part, np.int64), rows, presentation, teach)
 
     def _window(self) -> int:
-        """Stimuli that may be under way: the window opens gradually, for errors are large when all is new."""
-        share = min(1.0, self._count["confirmed"] / self.plan.opening) if self.plan.opening else 1.0
+        """Stimuli that may be under way: the window opens gradually, for errors are large when all is new.
+
+        So they are when a group has come back with weights that the others have left behind.
+        """
+        since = self._count["confirmed"] - self._opens_at
+        share = min(1.0, since / self.plan.opening) if self.plan.opening else 1.0
         return self._volley + int(share * (self.plan.window - self._volley))
 
     # --- what is seen from outside ----------------------------------------------------------------------
@@ -385,4 +391,8 @@ class SourceMachine:
         self._count, self._again = count, again
 
     durable = state  # it is small, and tells of every stimulus whether it counts yet
-    recover = restore
+
+    def recover(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Take up what `durable` gave, as `restore` does; groups may have lost more than the source, or less."""
+        self.restore(state)
+        self._opens_at = self._count["confirmed"]

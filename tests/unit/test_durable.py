@@ -162,6 +162,26 @@ def test_the_watch_over_the_loss_goes_on(examples: data.Dataset) -> None:
 
 
 @pytest.mark.parametrize("name", ["h1", "out", SOURCE])
+def test_the_window_opens_anew(examples: data.Dataset, name: str) -> None:
+    """Who comes back may be far behind the others: few stimuli are under way until that has been learned again."""
+    plan = planned("source.opening=800")
+    network = Network(plan, examples)
+    assert network.source.telemetry(0).gauges["window"] == plan.source.volley
+    network.run(confirmed=1000)
+    assert network.source.telemetry(0).gauges["window"] == plan.source.window
+    old = Shadow()
+    old.look(network.machines[name].durable())
+    network.journals[name] = (network.now, old)
+    network.kill(name, down_s=0.1)
+    while network.machines[name].incarnation == 1:
+        network.run(confirmed=network.counters(SOURCE)["confirmed"] + 1)
+    begun = network.counters(SOURCE)["confirmed"]
+    assert network.source.telemetry(0).gauges["window"] < plan.source.window / 2
+    network.run(confirmed=begun + 800)
+    assert network.source.telemetry(0).gauges["window"] == plan.source.window
+
+
+@pytest.mark.parametrize("name", ["h1", "out", SOURCE])
 def test_of_another_plan(examples: data.Dataset, name: str) -> None:
     """What does not fit is refused with ValueError, and nothing of it is taken up."""
     plan = planned()
