@@ -12,7 +12,7 @@ from neurond.changes import fingerprint
 from neurond.machine import Machine
 from neurond.scribe import Scribe
 from topology import checkpoints, exits, wire
-from topology.plan import SourcePlan, group_from_dict, source_from_dict
+from topology.plan import SOURCE, SourcePlan, group_from_dict, source_from_dict
 
 if TYPE_CHECKING:
     from neurond.data import Dataset
@@ -127,6 +127,8 @@ def journalled(machine: Machine, run_dir: Path, anew: bool, tell: Callable[[wire
 def _recovered(machine: Machine, source: str, said: str, trouble: list[str], held: journal.Recovered) -> wire.Event:
     counted = {"records": held.records, "torn": held.torn}
     counted |= {"left_records": held.left_records, "left_bytes": held.left_bytes}
+    counters = machine.telemetry(0.0).counters
+    counted["stimuli"] = counters["confirmed" if machine.name == SOURCE else "stimuli"]  # that it goes on from
     why = "; ".join([said, *trouble])
     return wire.Event(machine.name, "journal", {"ok": not trouble, "why": why, "from": source, **counted})
 

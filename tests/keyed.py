@@ -56,9 +56,17 @@ class Network:
 
     async def counter(self, process: str, name: str) -> int:
         """A counter of a process, as it tells it now."""
+        return int((await self._telemetry(process))["counters"][name])
+
+    async def gauge(self, process: str, name: str) -> float:
+        """A gauge of a process, as it tells it now."""
+        return float((await self._telemetry(process))["gauges"][name])
+
+    async def _telemetry(self, process: str) -> dict[str, Any]:
         async with self.client() as client:
             reply = await client.command("status", process, timeout_s=DEADLINE_S)
-        return int(reply.data[process]["telemetry"]["counters"][name])
+        found: dict[str, Any] = reply.data[process]["telemetry"]
+        return found
 
     async def stopped(self) -> dict[str, str]:
         """End the run as its owner would; what each process said. All must have left with 0."""

@@ -26,7 +26,7 @@ import psutil
 
 from broker.restart import Restarts
 from monitor.client import Client
-from tests.fault.running import running, train_size
+from tests.fault.running import Running, running, train_size
 from tests.fault.tcp import network
 from tests.supervised import child
 from topology.address import BrokerUnreachable
@@ -102,13 +102,14 @@ async def partition(n: int) -> None:
 async def kills(n: int) -> None:
     """MNIST to its end, disturbed and undisturbed by turns, under a supervisor that starts anew without a pause."""
     total, accuracy = 0, {"undisturbed": [], "killed every second": []}  # type: ignore[var-annotated]
+    ages: list[float] = []
     for seed in range(1, n + 1):
         for how, found in accuracy.items():
             with tempfile.TemporaryDirectory() as folder:
                 began, killed = time.monotonic(), 0
                 async with running(Path(folder), "mnist", epochs=4, settings={"seed": seed}) as run:
                     total = 4 * train_size("mnist")
-                    killer = asyncio.create_task(kill_groups(run.plan.groups, seed)) if how != "undisturbed" else None
+                    killer = asyncio.create_task(kill_groups(run, seed, ages)) if how != "undisturbed" else None
                     ended = await run.to_its_end(total, within_s=900.0)
                     if killer is not None:
                         killer.cancel()
@@ -124,17 +125,30 @@ async def kills(n: int) -> None:
     medians = {how: statistics.median(found) for how, found in accuracy.items()}
     lost = medians["undisturbed"] - medians["killed every second"]
     print(f"test accuracy, median of {n}: {medians}, {lost:.2f} points lost (at most 0.3)")
+    report("age of the oldest update that was lost with a group", ages, run.plan.groups[0].journal_s)
 
 
-async def kill_groups(groups: tuple[GroupPlan, ...], seed: int) -> None:
-    """Kill a random group every second."""
+async def kill_groups(run: Running, seed: int, ages: list[float]) -> None:
+    """Kill a random group every second; and note how old the oldest update was that it lost by that.
+
+    That is the time from when it was last seen with no more stimuli learned than it then goes on from, to its death.
+    """
     rng = random.Random(seed)
     while True:
-        await asyncio.sleep(1.0)
-        with contextlib.suppress(
-            AssertionError, psutil.Error
-        ):  # it is being started anew already, or the run is over
-            child(rng.choice(groups).name).kill()
+        name = rng.choice(run.plan.groups).name
+        seen, until = [(time.monotonic(), 0)], time.monotonic() + 1.0
+        while (now := time.monotonic()) < until:
+            if (told := await status(run.client, name)) is not None:
+                seen.append((now, told.counters["stimuli"]))
+            await asyncio.sleep(LOOK_S)
+        try:
+            child(name).kill()
+        except (AssertionError, psutil.Error):  # it is being started anew already, or the run is over
+            continue
+        killed, known = time.monotonic(), len(run.history.events("journal"))
+        while not (told_of := [e for _, e in run.history.events("journal")[known:] if e.name == name]):
+            await asyncio.sleep(LOOK_S)
+        ages.append(killed - max(at for at, stimuli in seen if stimuli <= told_of[0].data["stimuli"]))
 
 
 def report(what: str, took: list[float], limit: float) -> None:

@@ -12,7 +12,7 @@ from tests.fault.faults import Fault, Place, injects
 from tests.hammer import doors, hammering
 from tests.keyed import Intruder, network, pair_of
 from tests.ports import free_ports
-from tests.waiting import comes
+from tests.waiting import DEADLINE_S, comes
 from topology import address, sockets, wire
 from topology.keys import Keyring
 from topology.plan import BROKER, SOURCE
@@ -33,13 +33,22 @@ async def test_strangers_hammer_at_every_door(tmp_path: Path) -> None:
             denied = [await whole.counter(name, "denied") for name in names]
             return min(denied) >= KNOCKS and (await whole.status())["denied"] >= KNOCKS
 
+        async def at_rest() -> bool:
+            return await whole.gauge(SOURCE, "in_flight") == 0
+
         with hammering(at):
             confirmed = await whole.counter(SOURCE, "confirmed")
             await comes(turned_away, "each process has turned some away")
             assert await whole.counter(SOURCE, "confirmed") > confirmed, "it trains under their knocking"
+            async with whole.client() as client:
+                assert (await client.command("pause", timeout_s=DEADLINE_S)).ok
+            await comes(at_rest, "everything under way arrives")
+            confirmed = await whole.counter(SOURCE, "confirmed")
+            assert confirmed == await whole.counter(SOURCE, "presented"), "each stimulus counts once"
             said = await whole.stopped()
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert summary["why"] == "stopped"
+    assert summary["stimuli"] == confirmed
     assert summary["denied"] >= KNOCKS * len(names)
     assert summary["impostors"] == summary["gaps"] == summary["wire_errors"] == 0
     assert all("connections denied so far" in words for words in said.values())

@@ -81,7 +81,7 @@ def test_from_the_journal(tmp_path: Path, whole: plan.Plan) -> None:
     said = begin.recover(machine, tmp_path)
     assert bias(machine) == 2.0
     assert (said.name, said.kind) == ("hidden", "journal")
-    counted = {"records": 1, "torn": 0, "left_records": 0, "left_bytes": 0}
+    counted = {"records": 1, "torn": 0, "left_records": 0, "left_bytes": 0, "stimuli": 0}
     assert said.data == {"ok": True, "why": "goes on from the journal of incarnation 1", "from": "journal", **counted}
 
 

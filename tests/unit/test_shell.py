@@ -143,8 +143,12 @@ async def test_a_complete_roster_starts_the_machine_once_and_frames_flow(context
     shell.close()
 
 
-async def test_a_new_incarnation_gets_nothing_that_was_meant_for_the_last(context, scratch: Path, inbox_at) -> None:
-    """Frames that waited for a peer that died are gone and counted; those for its successor arrive."""
+async def test_what_waited_for_a_peer_that_died_is_not_sent_to_the_next(context, scratch: Path, inbox_at) -> None:
+    """What waited here is gone and counted, and what is for the successor arrives.
+
+    What libzmq had taken for the one that died may still leave: it closes a socket in its own time. The frames say
+    whom they are for, and the successor drops them (`test_links`).
+    """
     inbox, machine = inbox_at("inbox"), Recorder()
     shell = Shell(context, inbox, machine, lambda _: None)
     endpoint = f"ipc://{scratch}/peer"
@@ -154,10 +158,10 @@ async def test_a_new_incarnation_gets_nothing_that_was_meant_for_the_last(contex
     machine.answers = [Send("peer", closes(9999))]
     shell.meet(Roster({"peer": (endpoint, 2)}, complete=True))
     peer, got = inbox_at("peer"), []
-    while closes(9999) not in got:  # libzmq closes a socket in its own time: a few may still come, to be fenced
+    while closes(9999) not in got:
         assert peer.socket.poll(5000), "the frame for the new one"
         got.append(peer.socket.recv())
-    assert len(got) < 1000
+    assert set(got) <= {closes(n) for n in (*range(1000), 9999)}
     assert shell.telemetry().counters["drops"] >= waiting
     shell.close()
 
