@@ -216,7 +216,7 @@ class Source(Section):
     volley: Annotated[int, Field(ge=1, le=4096)] = 16
     """Stimuli in a frame; also the mini-batch that a learning rate refers to."""
     opening: Stimuli = 4000
-    """Stimuli over which the window opens from one volley to its full size."""
+    """Stimuli over which the window opens from one volley to its full size, at first and after a restart."""
     retry: Duration = "2s"
     """A stimulus that is not confirmed after this long is presented again."""
     eval_every: Stimuli = 0
