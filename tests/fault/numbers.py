@@ -108,7 +108,7 @@ async def kills(n: int) -> None:
             with tempfile.TemporaryDirectory() as folder:
                 began, killed = time.monotonic(), 0
                 async with running(Path(folder), "mnist", epochs=4, settings={"seed": seed}) as run:
-                    total, interval_s = 4 * train_size("mnist"), run.plan.journal_s
+                    total, interval_s = 4 * train_size("mnist"), run.plan.source.journal_s
                     killer = asyncio.create_task(kill_groups(run, seed, ages)) if how != "undisturbed" else None
                     ended = await run.to_its_end(total, within_s=900.0)
                     if killer is not None:
