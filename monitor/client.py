@@ -42,7 +42,7 @@ class Client:
         self.address = broker_address
         self.wire_errors = 0
         self.drops = 0
-        self._control_endpoint = control = address.control(broker_address)
+        control = address.control(broker_address)
         self._feed_endpoint = address.telemetry_out(broker_address)
         self._context = zmq.asyncio.Context()
         self._keys = keys
@@ -165,7 +165,7 @@ class Client:
         while not self._refused:
             event, value = sockets.parse_event((await self._monitor.recv_multipart())[0])
             self._trouble, final = sockets.failure(event, value, self.address)
-            if not final and await greeting.differs(self._control_endpoint, keyed=self._keys is not None):
+            if not final and await greeting.differs(self._connections[0].endpoint, keyed=self._keys is not None):
                 self._trouble, final = sockets.mismatch(self.address), True
             self._refused = final
 

@@ -55,7 +55,7 @@ class Control:
         self._registered = False
         self._asking: asyncio.TimerHandle | None = None
         self._drain_due = False
-        self._broker, self._endpoint, self._keyed = broker, control, keys is not None
+        self._broker, self._keyed = broker, keys is not None
         self._greeting: asyncio.Task[None] | None = None
         self._trouble = address.unanswered(broker)
         self.wire_errors = 0
@@ -145,7 +145,7 @@ class Control:
             self._loop.call_soon(self._told)
 
     async def _read_greeting(self) -> None:
-        if await greeting.differs(self._endpoint, self._keyed):
+        if await greeting.differs(self._connections[0].endpoint, self._keyed):
             self._on_unreachable(sockets.mismatch(self._broker))
 
     def _register_anew(self) -> None:

@@ -25,7 +25,7 @@ async def differs(endpoint: str, keyed: bool) -> bool:
 
 
 async def mechanism(endpoint: str) -> str:
-    """How the socket at ``tcp://HOST:PORT`` wants to be talked to: CURVE, NULL, ...; empty where it does not say."""
+    """How the socket at ``tcp://ADDRESS:PORT`` wants to be talked to: CURVE, NULL, ...; empty where it is mute."""
     host, _, port = endpoint.removeprefix("tcp://").rpartition(":")
     try:
         async with asyncio.timeout(TIMEOUT_S):

@@ -33,6 +33,7 @@ class Connection:
 
     def __init__(self, socket: zmq.Socket[Any], endpoint: str) -> None:
         self._socket = socket
+        self._endpoint = endpoint
         self._host, self._port = _name(endpoint)
         self._at = ""  # where the socket is connected to, if by name
         self._timer: asyncio.TimerHandle | None = None
@@ -47,6 +48,11 @@ class Connection:
     def found(self) -> bool:
         """Whether there is an address to connect to; before, nothing could have been sent, and nothing is lost."""
         return not self._host or bool(self._at)
+
+    @property
+    def endpoint(self) -> str:
+        """Where the socket is connected to, with no name in it once that is found."""
+        return self._at or self._endpoint
 
     def close(self) -> None:
         """Look nothing up any more; the socket is the caller's to close."""

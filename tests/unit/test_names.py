@@ -70,6 +70,7 @@ async def test_a_peer_is_found_by_a_name_that_is_known_late(context, book: Book)
         push.send(b"too early", zmq.NOBLOCK)
     book.known["peer"] = "127.0.0.1"
     await comes(lambda: push.poll(0, zmq.POLLOUT), "the peer is found")
+    assert connection.endpoint == f"tcp://127.0.0.1:{port}"
     push.send(b"hello", zmq.NOBLOCK)
     await comes(lambda: pull.poll(0), "it arrives")
     assert pull.recv() == b"hello"
