@@ -9,9 +9,7 @@ import numpy as np
 
 from neurond.ring import Ids, Slots, numbers, side_by_side
 from topology import wire
-
-MOST = 128
-"""Stimuli that are fired in one go at most: a larger product gains nothing, and what comes after it waits longer."""
+from topology.frames import COALESCED
 
 
 @dataclass(slots=True)
@@ -29,7 +27,8 @@ class Ready:
         alike = message.presentation == self.presentation and message.teach == self.teach
         parts = [message.ids, *self.ids]  # they go on in one frame
         near = max(ids[-1] for ids in parts) - min(ids[0] for ids in parts) < wire.MAX_SPAN
-        return alike and near and self.stimuli + len(message.ids) <= MOST
+        # A larger product gains nothing, and what comes after it waits longer.
+        return alike and near and self.stimuli + len(message.ids) <= COALESCED
 
     def add(self, slots: Slots, ids: Ids) -> None:
         """Take more stimuli in."""

@@ -6,8 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from topology.blocks import MAX_CELLS, MAX_WIDTH
 from topology.check import check_structure
 from topology.errors import Marks, Problem, TopologyError
+from topology.frames import COALESCED
 from topology.graph import graph_of, shard_names, shards
 from topology.plan import (
     PLAN_VERSION,
@@ -174,6 +176,24 @@ def _misfits(topology: Topology, shape: DataShape) -> Iterator[Problem]:
     if not shape.classes and size != shape.targets:
         message = f"the readout has {size} neurons, but a target of '{data}' has {shape.targets} numbers"
         yield topology.problem(at_size, message, f"did you mean {shape.targets}?")
+    yield from _too_large(topology, shape)
+
+
+def _too_large(topology: Topology, shape: DataShape) -> Iterator[Problem]:
+    """What would not fit into one frame: the spikes of a volley."""
+    volley = min(topology.source.volley, topology.source.window)
+    widths: dict[tuple[str, ...], tuple[int, int, str]] = {("source", "data"): (shape.features, volley, "inputs")}
+    for name, group in topology.groups.items():
+        largest = max(n for _, n in shards(group.size, group.shards))
+        widths["groups", name, "size"] = (largest, max(volley, COALESCED), "neurons in a process")
+    for at, (width, stimuli, what) in widths.items():
+        if width > MAX_WIDTH:
+            hint = "" if at == ("source", "data") else "use shards"
+            yield topology.problem(at, f"{width:,} {what} are more than {MAX_WIDTH:,}", hint)
+        elif width * stimuli > MAX_CELLS:
+            message = f"{stimuli:,} stimuli of {width:,} {what} are more than a frame holds, {MAX_CELLS:,} values"
+            hint = "use smaller volleys" if stimuli == volley else "use shards"
+            yield topology.problem(at, message, hint)
 
 
 def _links(topology: Topology, processes: dict[str, _Process], coding: str) -> Iterator[LinkPlan]:

@@ -151,6 +151,9 @@ def test_targets_for_regression() -> None:
         ([], DataShape(64, 10, 1, 0, 9), "digits.yaml:5:16: source.data: 'digits' holds no stimuli to train on"),
         ([], DataShape(0, 10, 1, 9, 9), "digits.yaml:5:16: source.data: 'digits' holds no inputs"),
         ([], DataShape(64, 1, 1, 9, 9), "digits.yaml:5:16: source.data: 'digits' holds one class only"),
+        ([], DataShape(70_000, 10, 1, 9, 9), "digits.yaml:5:16: source.data: 70,000 inputs are more than 65,535"),
+        (["source.volley=4096", "source.window=4096", "defaults.group.memory=4096"], DataShape(2000, 10, 1, 9, 9), "digits.yaml:5:16: source.data: 4,096 stimuli of 2,000 inputs are more than a frame holds, 4,194,304 values, use smaller volleys"),
+        (["groups.h1.size=40000"], DIGITS, "--set groups.h1.size: 128 stimuli of 40,000 neurons in a process are more than a frame holds, 4,194,304 values, use shards"),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_the_data_is_located(overrides: list[str], shape: DataShape, line: str) -> None:
