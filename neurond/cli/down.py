@@ -51,7 +51,7 @@ def down(
             say("no run of yours is alive on this machine: there is nothing to end")
         return
     ending = _Ending(asked)
-    ending.ask(keys, insecure)
+    ending.ask(keys, insecure, min(ASK_S, within_s))
     killed = [] if ending.over(within_s) else ending.kill()
     left = ending.clear()
     name = asked.called
@@ -128,21 +128,21 @@ class _Ending:
         if self._holder is not None:
             self._pids[self._holder.pid] = "its supervisor"
 
-    def ask(self, keys: str | None, insecure: bool) -> None:
+    def ask(self, keys: str | None, insecure: bool, within_s: float) -> None:
         """Have the broker end the run; where it does not answer, have whoever started it do so, as Ctrl-C does."""
-        if asyncio.run(self._stopped(keys, insecure)) or self._holder is None:
+        if asyncio.run(self._stopped(keys, insecure, within_s)) or self._holder is None:
             return
         if self._is_held() and ours([self._holder.pid]):
             say(f"the broker at {self._broker} does not answer; interrupting pid {self._holder.pid}")
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self._holder.pid, signal.SIGINT)
 
-    async def _stopped(self, keys: str | None, insecure: bool) -> bool:
+    async def _stopped(self, keys: str | None, insecure: bool, within_s: float) -> bool:
         from monitor.client import Client
 
         with contextlib.suppress(BrokerUnreachable):
             async with Client(self._broker, keys_for(self._broker, keys, insecure)) as client:
-                reply = await client.command("stop", timeout_s=ASK_S)
+                reply = await client.command("stop", timeout_s=within_s)
                 if not reply.ok and "ended" not in reply.error:
                     raise NeurondError(f"cannot stop: {reply.error}")
                 return True

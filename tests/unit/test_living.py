@@ -112,6 +112,7 @@ def test_looking_takes_nothing(scratch: Path) -> None:
 
 
 def find(broker: str | None = None, run: Path | None = None) -> str:
+    """Where a verb with these options asks."""
     return attached.find(broker, run, None, insecure=False)
 
 
