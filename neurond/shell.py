@@ -210,6 +210,7 @@ class Shell:
             "wire_errors": seen.counters["wire_errors"] + self._garbage,
         }
         gauges = seen.gauges | {
+            "beat": float(self._machine.progress),
             "cpu_s": usage.ru_utime + usage.ru_stime,
             "rss_mb": resident_bytes() / 2**20,
             "queue": float(len(self._urgent) + len(self._forward)),

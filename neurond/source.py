@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from neurond.data import Dataset
 from neurond.ends import Ends
 from neurond.flight import EVALUATION, IDS, Evaluation, Flight, Trend
-from neurond.links import Early, Inbound, Outbound, link_counters
+from neurond.links import FLOAT_BYTES, Early, Inbound, Outbound, link_counters
 from neurond.machine import (
     Action,
     Answer,
@@ -277,8 +277,9 @@ class SourceMachine:
         data, count = self._data, self._count
         x = (data.x_train if teach else data.x_test)[rows]
         y = (data.y_train if teach else data.y_test)[rows]
-        frames = []
+        frames, spiked = [], int(np.count_nonzero(x))
         for link, outbound in zip(self.plan.links_out, self._spikes_out, strict=True):
+            outbound.carried(spiked, x.size)
             head = (link.index, self.incarnation, outbound.incarnation, outbound.seq, presentation, teach, ids)
             if x.dtype == np.uint8:  # exact, and a quarter of the bytes, whatever `values` the link asks for
                 frame = wire.encode_spikes_u8(*head, x.view(np.uint8), data.scale, link.coding)
@@ -293,7 +294,7 @@ class SourceMachine:
         count["frames_out"] += len(frames)
         count["bytes" if teach else "eval_bytes"] += sum(len(f.frame) for f in frames)
         if teach:
-            count["bytes_dense"] += 4 * x.size * len(self.plan.links_out)
+            count["bytes_dense"] += FLOAT_BYTES * x.size * len(self.plan.links_out)
 
     def _as_targets(self, y: NDArray[Any]) -> NDArray[np.float32]:
         if self.plan.one_hot:

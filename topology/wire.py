@@ -133,6 +133,7 @@ class Hello:
     pid: int
     endpoint: str
     incarnation: int = 0  # 0: give me one; else what I had before the broker was lost
+    settings: dict[str, float] = field(default_factory=dict)  # that were changed while I ran, as they are now
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +220,9 @@ class Telemetry:
     counters: dict[str, int]
     gauges: dict[str, float]
     links: dict[str, dict[str, int]]  # link name -> cumulative counters of this end of it
+    # Of a group, what up to 32 of its neurons did of late: a number a look, oldest first and evenly spaced, whose
+    # bit i says whether the i-th of them spiked for the stimulus that was looked at.
+    raster: list[int] = field(default_factory=list)
 
 
 ControlMessage = Hello | Welcome | Refused | Unknown | Roster | Beat | Command | Reply | Event | Telemetry
