@@ -7,6 +7,7 @@ of its own. Outside, in checkpoints, it is ``b``.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -138,6 +139,36 @@ class Dendrites:
     def learning_rate(self) -> float:
         """The learning rate as the schedule has it now."""
         return learning_rate(self._plan.optimizer, self.stimuli)
+
+    @property
+    def lr(self) -> float:
+        """The optimizer's learning rate, before its schedule."""
+        return self._plan.optimizer.lr
+
+    def set_lr(self, lr: float) -> None:
+        """Change it; what was gathered keeps the one of its time."""
+        self._plan = replace(self._plan, optimizer=replace(self._plan.optimizer, lr=lr))
+
+    @property
+    def has_threshold(self) -> bool:
+        """Whether the update rule is one with a threshold."""
+        return self._plan.update.rule == "threshold"
+
+    @property
+    def in_quanta(self) -> bool:
+        """Whether it moves weights by whole multiples of that, which then cannot be zero."""
+        return self._plan.update.release == "quantum"
+
+    @property
+    def threshold(self) -> float:
+        """The threshold of updates, in units of the weight, before it cools."""
+        return self._plan.update.threshold
+
+    def set_threshold(self, threshold: float) -> None:
+        """Change it, where there is one; what connections hold back stays."""
+        self._plan = replace(self._plan, update=replace(self._plan.update, threshold=threshold))
+        for synapses in self._links:
+            synapses.adjust(self._plan.update)
 
     def share(self, cool: float) -> float:
         """What share of a threshold is left as the schedule has it now; `cool` at least."""

@@ -39,7 +39,8 @@ from neurond.neurons import make_neuron
 from neurond.raster import Raster
 from neurond.readout import Readout
 from neurond.ready import Ready
-from neurond.rules import Rule, make_rule
+from neurond.rules import Notifier
+from neurond.settings import VERBS, Settings, of_group
 from neurond.updates import few
 from topology import wire
 from topology.plan import SOURCE, GroupPlan
@@ -75,6 +76,8 @@ class GroupMachine:
         plan: what the group is and how it is wired.
         incarnation: marks every frame; peers hear only the one that the roster names.
 
+    Verbs: ``get`` and ``set`` of what may be changed while it runs (`settings.py`).
+
     Invariants: a frame changes the machine only after it was decoded, accepted by its link and found to fit;
     a stimulus is taught at most once; the weights that send an error back are those before the update that the
     same error brings.
@@ -91,7 +94,7 @@ class GroupMachine:
         rng = random_generator(plan.seed, plan.name, incarnation)
         self._neuron = make_neuron(plan.neuron, plan.slope)
         self._rules = [
-            None if link.pre == SOURCE else make_rule(link.notify, link.n_pre, rng) for link in plan.links_in
+            None if link.pre == SOURCE else Notifier(link.notify, link.n_pre, rng) for link in plan.links_in
         ]
         self._readout = None if plan.loss is None else Readout(plan.loss, plan.size, rng)
         self.dendrites = Dendrites(plan)
@@ -111,6 +114,9 @@ class GroupMachine:
         self._ready: Ready | None = None
         self._closing = Closing(len(plan.links_in), plan.hold)
         self._errors_width = sum(link.n_pre for link in plan.links_in if link.pre != SOURCE)
+        rules = {name.removeprefix("rule."): rule for name, rule in self._named_rules()}
+        self.settings = Settings(plan.name)
+        self.settings.add(of_group(self.dendrites, rules))
         self._raster = Raster(plan.size)
         self._now = 0.0
         self._diverged = False
@@ -142,6 +148,8 @@ class GroupMachine:
                 self._frame(data)
             if self._ready is not None:
                 self._fire()
+        elif isinstance(event, Request) and event.verb in VERBS:
+            out += self.settings.answer(event)
         elif isinstance(event, Request):
             out.append(Answer(wire.Reply(event.id, False, error=f"a group cannot {event.verb}")))
         return out
@@ -506,7 +514,7 @@ class GroupMachine:
         if self._readout is not None:
             self._readout.restore(state)
 
-    def _named_rules(self) -> list[tuple[str, Rule]]:
+    def _named_rules(self) -> list[tuple[str, Notifier]]:
         links = zip(self.plan.links_in, self._rules, strict=True)
         named = [(f"rule.{link.pre}", rule) for link, rule in links if rule is not None]
         return named if self._readout is None else [*named, ("rule.loss", self._readout.rule)]
