@@ -56,6 +56,7 @@ COUNTERS = {
     "duplicates": Kind("duplicates", "Frames that came twice and were dropped."),
     "fenced": Kind("fenced", "Frames of an incarnation that is over, dropped."),
     "drops": Kind("drops", "Frames that a peer did not take, dropped."),
+    "injected": Kind("injected_losses", "Frames dropped on purpose, because it was asked for."),
     "control_drops": Kind("control_drops", "Messages to the broker that it did not take, dropped."),
     "wire_errors": Kind("wire_errors", "Frames and messages that were none of ours, dropped."),
     "denied": Kind("denied", "Connections that the gate has turned away."),

@@ -180,7 +180,9 @@ class Command:
     """client -> broker -> process: do this. `target` is a process name, or "" for all that it concerns."""
 
     id: str
-    verb: str  # pause | resume | stop | save | eval | drain | exit | status
+    # pause | resume | stop | save | eval | status | get | set | kill | restart | tap; of the broker's own accord
+    # also drain | exit | adopt
+    verb: str
     target: str = ""
     args: dict[str, Any] = field(default_factory=dict)
 
@@ -201,7 +203,7 @@ class Event:
 
     name: str  # process that says so
     # running | epoch | evaluated | finished | diverged | joined | left | lost | saved | journal | failed |
-    # leaving | ended
+    # leaving | ended | set
     kind: str
     data: dict[str, Any] = field(default_factory=dict)
 
