@@ -15,6 +15,7 @@ from neurond.cli.which import AsJson, Broker, Insecure, Keys, Run
 from neurond.errors import BrokerUnreachable
 
 if TYPE_CHECKING:
+    from monitor.client import Client
     from monitor.view import View
     from topology.keys import Keyring
 
@@ -115,20 +116,26 @@ def _process(name: str, told: Mapping[str, Any], view: View) -> Row:
 async def _look(broker: str, keys: Keyring | None) -> tuple[Mapping[str, Any], View]:
     """What a broker says of its run, and what its processes have reported."""
     from monitor.client import Client
-    from monitor.view import View
 
     async with Client(broker, keys) as client:
-        client.subscribe()
-        told: Mapping[str, Any] = (await client.command("status", timeout_s=ASK_S)).data
-        view = View(list(told["processes"]), told["run"], told["run_dir"])
-        unheard = {name for name, one in told["processes"].items() if one["alive"]}
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(HEAR_S):
-                async for item in client.stream():
-                    view.update(item, time.monotonic())
-                    unheard -= {process.name for process in view.processes if process.heard is not None}
-                    if not unheard:
-                        break
+        return await hear(client)
+
+
+async def hear(client: Client) -> tuple[Mapping[str, Any], View]:
+    """What the broker says of its run, and what the processes that are alive have reported, or some of them."""
+    from monitor.view import View
+
+    client.subscribe()
+    told: Mapping[str, Any] = (await client.command("status", timeout_s=ASK_S)).data
+    view = View(list(told["processes"]), told["run"], told["run_dir"])
+    unheard = {name for name, one in told["processes"].items() if one["alive"]}
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(HEAR_S):
+            async for item in client.stream():
+                view.update(item, time.monotonic())
+                unheard -= {process.name for process in view.processes if process.heard is not None}
+                if not unheard:
+                    break
     return told, view
 
 

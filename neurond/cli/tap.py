@@ -12,6 +12,7 @@ import typer
 from neurond.cli.attached import checked, command
 from neurond.cli.changing import with_client
 from neurond.cli.output import out, out_json, suggest
+from neurond.cli.processes import hear
 from neurond.cli.which import AsJson, Broker, Insecure, Keys, Run
 from neurond.errors import WrongUse
 
@@ -46,8 +47,7 @@ def tap(
     name = f"{pre}{ARROW}{post}"
 
     async def looked(client: Client) -> dict[str, Any]:
-        ends = {end: await _telemetry(client, end) for end in (pre, post)}
-        checked(name, [link for told in ends.values() for link in told["links"]], "link")
+        ends = await _ends(client, pre, name)
         if measure:
             return await _measured(client, name, ends)
         frames = await asyncio.gather(*(_frames(client, end, name, n) for end in ends))
@@ -57,9 +57,9 @@ def tap(
     if as_json:
         out_json({"link": name, **told})
         return
-    for end, other in ((pre, post), (post, pre)):
-        for line in _rates(told[end]) if measure else _lines(told[end]):
-            out(f"{end} to {other}: {line}")
+    for end, sent in told.items():
+        for line in _rates(sent) if measure else _lines(sent):
+            out(f"{end} {'to' if end == pre else 'back to'} {post if end == pre else pre}: {line}")
     suggest(f"neurond tap {pre} {post}" if measure else f"neurond tap {pre} {post} --measure")
 
 
@@ -69,6 +69,14 @@ def ends_of(words: Sequence[str]) -> tuple[str, str]:
     if len(parts) != 2:
         raise WrongUse(f"a link has two ends: neurond tap h1 h2, or 'h1 -> h2' in quotes, not {' '.join(words)!r}")
     return parts[0], parts[1]
+
+
+async def _ends(client: Client, pre: str, link: str) -> list[str]:
+    """The processes at both ends of a link, `pre` first; WrongUse with a guess if there is no such link."""
+    _, view = await hear(client)
+    checked(link, dict.fromkeys(known for process in view.processes for known in process.links), "link")
+    ends = [process.name for process in view.processes if link in process.links]
+    return sorted(ends, key=lambda end: end != pre)
 
 
 async def _telemetry(client: Client, process: str) -> dict[str, Any]:
@@ -99,14 +107,14 @@ def _count(n: int | None) -> str:
     return "-" if n is None else f"{n:,}"
 
 
-async def _measured(client: Client, link: str, before: Mapping[str, dict[str, Any]]) -> dict[str, Rates]:
+async def _measured(client: Client, link: str, ends: Sequence[str]) -> dict[str, Rates]:
     """What each end sends, from its counters now and `MEASURE_S` later."""
     began = time.monotonic()
-    before = {end: await _telemetry(client, end) for end in before}
+    before = {end: await _telemetry(client, end) for end in ends}
     await asyncio.sleep(MEASURE_S)
-    after = {end: await _telemetry(client, end) for end in before}
+    after = {end: await _telemetry(client, end) for end in ends}
     took_s = time.monotonic() - began
-    return {end: rates(link, before[end], after[end], took_s) for end in before}
+    return {end: rates(link, before[end], after[end], took_s) for end in ends}
 
 
 def rates(link: str, before: Mapping[str, Any], after: Mapping[str, Any], took_s: float) -> Rates:
