@@ -132,7 +132,7 @@ async def command(client: Client, verb: str, target: str = "", timeout_s: float 
         checked(target, (await client.command("status", timeout_s=timeout_s)).data["processes"], "process")
     reply = await client.command(verb, target, timeout_s=timeout_s, **args)
     if not reply.ok:
-        raise NeurondError(f"cannot {verb}{f' {target}' if target else ''}: {reply.error}")
+        raise NeurondError(f"cannot {verb}: {reply.error}")
     return reply.data
 
 

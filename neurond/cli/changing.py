@@ -39,7 +39,9 @@ def get(
     """Print what can be changed of a process while it runs, and what it is set to."""
 
     async def asked(client: Client) -> Settings:
-        return await command(client, "get", process, timeout_s=ASK_S)
+        names = (await client.command("status", timeout_s=ASK_S)).data["processes"]  # in the order of the plan
+        told = await command(client, "get", process, timeout_s=ASK_S)
+        return {name: told[name] for name in names if name in told}
 
     told = with_client(asked, broker, run, keys, insecure)
     if key:

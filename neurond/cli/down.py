@@ -66,7 +66,7 @@ def down(
         raise NeurondError(f"{name} has ended, but not all of it is gone")
     if not as_json:
         say(f"{name} has ended{_result(asked.folder)}; nothing of it is left running")
-        if asked.folder is not None:
+        if asked.folder is not None and (asked.folder / "summary.json").exists():
             suggest(f"neurond eval {shlex.quote(name)}")
 
 

@@ -93,14 +93,20 @@ async def _frames(client: Client, process: str, link: str, n: int) -> list[dict[
 
 
 def _lines(frames: Sequence[Mapping[str, Any]]) -> list[str]:
-    if not frames:
-        return ["nothing within a second"]
-    return [
-        f"{frame.get('kind') or '-':<13} {_count(frame.get('stimuli')):>5} stimuli from {frame.get('first_id', '-')}"
-        f"  {_count(frame.get('values')):>7} values  {_count(frame.get('bytes')):>8} bytes"
-        + (f"  presentation {again}" if (again := frame.get("presentation") or 0) > 1 else "")
-        for frame in frames
-    ]
+    return list(map(_line, frames)) or ["nothing within a second"]
+
+
+def _line(frame: Mapping[str, Any]) -> str:
+    from neurond.flight import EVALUATION  # NumPy
+
+    first, presentation = frame.get("first_id"), frame.get("presentation") or 1
+    if first is None:
+        stimulus = "-"
+    else:
+        stimulus = f"evaluation {first - EVALUATION:,}" if first >= EVALUATION else f"{first:,}"
+    counted = "  ".join(f"{_count(frame.get(key)):>7} {key}" for key in ("stimuli", "values", "bytes"))
+    again = f", presentation {presentation}" if presentation > 1 else ""
+    return f"{frame.get('kind') or '-':<13} {counted}  from {stimulus}{again}"
 
 
 def _count(n: int | None) -> str:

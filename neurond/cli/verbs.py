@@ -52,7 +52,7 @@ EXAMPLES = {
     "save": "neurond save",
     "restart": "neurond restart h1",
     "kill": "neurond kill h1",
-    "monitor": "neurond monitor --broker tcp://10.0.0.2:5570",
+    "monitor": "neurond monitor",
     "metrics": "neurond metrics --broker tcp://10.0.0.2:5570 --listen 127.0.0.1:9464",
     "doctor": "neurond doctor",
     "completion": 'eval "$(neurond completion bash)"',
