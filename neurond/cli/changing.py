@@ -21,7 +21,8 @@ T = TypeVar("T")
 
 ASK_S = 5.0  # for a process to answer
 SAVE_S = 22.0  # for all to be saved, and for the disk to take the manifest
-BACK_S = 15.0  # for a process to be started anew, after the longest pause of the supervisor's
+BACK_S = 10.0  # for a process to be started anew, after the longest pause of the supervisor's
+ENDED_S = 3.0  # a broker that is silent for so long has left with its run
 LOOK_S = 0.05  # between two looks
 
 Settings = Mapping[str, Mapping[str, float]]
@@ -178,14 +179,14 @@ def _anew(verb: str, process: str, broker: Broker, run: Run, keys: Keys, insecur
         suggest("neurond ps")
     if after is None:
         what = f"{process} is gone, and nobody has its place after {took_s:.0f} s"
-        raise NeurondError(f"{what}: it is to be started again where nobody restarts it, or the run has ended")
+        raise NeurondError(f"{what}: the run has ended with it, or whoever started it is to start it again")
 
 
 async def _back(client: Client, process: str, incarnation: int, until: float) -> dict[str, Any] | None:
     """What the broker tells of the next process of this name; None if there is none in time, or no run any more."""
     while (left_s := until - time.monotonic()) > 0:
         try:
-            told = (await client.command("status", timeout_s=left_s)).data
+            told = (await client.command("status", timeout_s=min(left_s, ENDED_S))).data
         except BrokerUnreachable:
             return None
         found: dict[str, Any] = told["processes"][process]

@@ -46,7 +46,7 @@ def down(
     asked = _meant(run, everywhere(keys, insecure))
     if asked is None:
         if as_json:
-            out_json({"run": None, "killed": [], "left": []})
+            out_json({"run": None, "saved": None, "killed": [], "left": []})
         else:
             say("no run of yours is alive on this machine: there is nothing to end")
         return
@@ -54,9 +54,9 @@ def down(
     ending.ask(keys, insecure, min(ASK_S, within_s))
     killed = [] if ending.over(within_s) else ending.kill()
     left = ending.clear()
-    name = asked.called
+    name, saved = asked.called, _saved(asked)
     if as_json:
-        out_json({"run": name, "killed": killed, "left": left})
+        out_json({"run": name, "saved": saved, "killed": killed, "left": left})
     for word in left:
         say(f"left: {word}")
     if killed:
@@ -64,10 +64,28 @@ def down(
         raise NeurondError(f"{name} did not end within {within_s:g} s: killed {', '.join(killed)}{again}")
     if left:
         raise NeurondError(f"{name} has ended, but not all of it is gone")
+    if saved is False:
+        raise NeurondError(
+            f"{name} has ended, but was not saved; its broker says why, in the terminal or the log of it"
+        )
     if not as_json:
         say(f"{name} has ended{_result(asked.folder)}; nothing of it is left running")
         if asked.folder is not None and (asked.folder / "summary.json").exists():
             suggest(f"neurond eval {shlex.quote(name)}")
+
+
+def _saved(asked: Asked) -> bool | None:
+    """Whether there is a checkpoint that was not there before; None where it had not begun, or nobody knows."""
+    if asked.status is None or asked.folder is None or not asked.folder.is_dir():
+        return None
+    if asked.status["state"] in ("waiting", "leaving", "ended"):
+        return None
+    from topology.checkpoints import CheckpointError, read_manifest
+
+    try:
+        return read_manifest(asked.folder).generation > int(asked.status["generation"])
+    except CheckpointError:
+        return False
 
 
 def _seconds(within: str | None) -> float:

@@ -69,6 +69,8 @@ def up(
         code = begun.wait()
     except KeyboardInterrupt:
         begun.interrupt()
+        if resume is None:
+            begun.clear()
         raise
     if code is not None:
         for line in begun.said():

@@ -57,6 +57,15 @@ def test_down_kills_what_does_not_go(background: Background) -> None:
     assert background.verb("ps", "--json").stdout == "[]\n"
 
 
+def test_down_says_that_it_was_not_saved(background: Background) -> None:
+    """A run that cannot be saved at its end has ended all the same, which is said, with 1."""
+    (background.folder / "run" / "checkpoints").write_text("in the way")
+    done = background.verb("down", "--json", code=1)
+    assert json.loads(done.stdout) == {"run": "run", "saved": False, "killed": [], "left": []}
+    assert done.stderr.startswith("neurond: run has ended, but was not saved; ")
+    assert background.nothing_is_left()
+
+
 def test_up_says_why_it_does_not_train(tmp_path: Path) -> None:
     """A run that does not begin leaves its own line and exit code, and no folder."""
     before = neurond(tmp_path, "up", "digits", "-d", "--run", "run", "--set", "groups.h1.size=many")
