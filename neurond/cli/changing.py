@@ -123,7 +123,7 @@ def restart(
     insecure: Insecure = False,
     as_json: AsJson = False,
 ) -> None:
-    """Let a process close its journal and leave; whoever started it starts it anew, and nothing is lost."""
+    """Let a process write its journal and leave; whoever started it starts it anew, and it goes on from there."""
     _anew("restart", process, broker, run, keys, insecure, as_json)
 
 

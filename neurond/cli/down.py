@@ -24,6 +24,7 @@ from neurond.errors import BrokerUnreachable, NeurondError, WrongUse
 from topology import address
 
 ASK_S = 10.0  # for a broker to answer, also one that is being started anew
+MARGIN_S = 7.0  # over the time that a stop may take at the broker, for whoever started it to end, too
 LEAVE_S = 5.0  # for the others to leave when whoever started them was killed
 LOOK_S = 0.05
 OURS = ("neurond", "neurond.daemon", "broker")  # programs and modules
@@ -92,9 +93,9 @@ def _seconds(within: str | None) -> float:
     from neurond.until import parse_for
 
     if within is None:
-        from neurond.supervise import STOP_S
+        from broker.words import STOP_S
 
-        return STOP_S
+        return STOP_S + MARGIN_S
     try:
         return parse_for(within)
     except ValueError as error:
