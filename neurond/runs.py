@@ -2,6 +2,7 @@
 
 topology.yaml     as resolved, with every default       plan.json          what the processes were told
 metrics.jsonl     a row every half second               summary.json       the run in one object
+settings.jsonl    what was changed while it ran, if anything was
 environment.json  where it ran                          logs/              of each process
 checkpoints/      manifest.json and one file a process (topology/checkpoints.py)
 
@@ -9,6 +10,7 @@ While it runs also:
 
 journal/          what a process that was killed goes on from (neurond/journal.py)
 incarnations.json what a broker must know that takes another's place (broker/incarnations.py)
+running.json      where it is to be asked (neurond/living.py)
 """
 
 from __future__ import annotations
@@ -36,9 +38,12 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from topology.spec import Topology
+    from topology.wire import Event
 
 RUNS = "runs"
 """Parent of run folders in the current directory, unless `NEUROND_RUNS` names another."""
+
+LOGS = "logs"
 
 
 def create(name: str, run_dir: str | os.PathLike[str] | None = None, now: datetime | None = None) -> Path:
@@ -56,7 +61,7 @@ def create(name: str, run_dir: str | os.PathLike[str] | None = None, now: dateti
         if run_dir is not None:
             path = Path(run_dir)
             path.mkdir(parents=True, exist_ok=True)
-            if any(path.iterdir()):
+            if any(entry.name != LOGS for entry in path.iterdir()):  # `up` has begun one before there is a run
                 raise RunError(f"{path} is not empty; choose another folder, or go on from it with --resume {path}")
             return path
         parent = Path(os.environ.get("NEUROND_RUNS") or RUNS)
@@ -89,6 +94,15 @@ def held(path: Path) -> Iterator[None]:
         os.close(fd)
 
 
+def is_held(path: Path) -> bool:
+    """Whether somebody runs in a folder."""
+    try:
+        with held(path):
+            return False
+    except (RunError, OSError):
+        return True
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a file that appears whole or not at all; RunError if it cannot be."""
     try:
@@ -108,11 +122,20 @@ def write_plan(path: Path, plan: Plan) -> Path:
     return path / "plan.json"
 
 
-class Metrics:
-    """``metrics.jsonl``, open for appending: one JSON object a line, each line written at once."""
+SETTINGS = "settings.jsonl"
 
-    def __init__(self, run_dir: Path) -> None:
-        self._path = run_dir / "metrics.jsonl"
+
+def settings_row(t_s: float, event: Event) -> dict[str, Any]:
+    """A row of ``settings.jsonl``: what a process tells in an event `set`, and how far the run was then, in s."""
+    told = {key: event.data.get(key) for key in ("key", "value", "before")}
+    return {"t_s": round(t_s, 3), "process": event.name, **told}
+
+
+class Metrics:
+    """``metrics.jsonl``, or another file of rows, open for appending: a JSON object a line, each written at once."""
+
+    def __init__(self, run_dir: Path, name: str = "metrics.jsonl") -> None:
+        self._path = run_dir / name
         self._file: IO[bytes] | None = None
         self._torn = b""  # what ends a row that could not be written whole
 

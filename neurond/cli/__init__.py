@@ -10,6 +10,10 @@
     keys.py        keys init, show, revoke
     doctor.py      doctor
     completion.py  completion
+    processes.py   ps                 logs.py     logs
+    changing.py    get, set, pause, resume, save, restart, kill
+    tap.py         tap                up.py       up             down.py  down
+    attached.py    which run they mean, and how its broker is asked; which.py the options for that
     monitor.py     monitor            metrics.py  metrics
     compose.py     compose: containers.py the services, onemachine.py for one machine, watchers.py what looks at them,
                    swarm.py for several; composefile.py is how they are written
