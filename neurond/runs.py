@@ -2,7 +2,7 @@
 
 topology.yaml     as resolved, with every default       plan.json          what the processes were told
 metrics.jsonl     a row every half second               summary.json       the run in one object
-settings.jsonl    what was changed while it ran, if anything was
+events.jsonl      what happened (neurond/events.py)
 environment.json  where it ran                          logs/              of each process
 checkpoints/      manifest.json and one file a process (topology/checkpoints.py)
 
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from topology.spec import Topology
-    from topology.wire import Event
 
 RUNS = "runs"
 """Parent of run folders in the current directory, unless `NEUROND_RUNS` names another."""
@@ -122,17 +121,8 @@ def write_plan(path: Path, plan: Plan) -> Path:
     return path / "plan.json"
 
 
-SETTINGS = "settings.jsonl"
-
-
-def settings_row(t_s: float, event: Event) -> dict[str, Any]:
-    """A row of ``settings.jsonl``: what a process tells in an event `set`, and how far the run was then, in s."""
-    told = {key: event.data.get(key) for key in ("key", "value", "before")}
-    return {"t_s": round(t_s, 3), "process": event.name, **told}
-
-
 class Metrics:
-    """``metrics.jsonl``, or another file of rows, open for appending: a JSON object a line, each written at once."""
+    """``metrics.jsonl``, or another file of its kind, open for appending: a JSON object a line, written at once."""
 
     def __init__(self, run_dir: Path, name: str = "metrics.jsonl") -> None:
         self._path = run_dir / name
@@ -188,21 +178,49 @@ class Run:
     @property
     def metrics(self) -> list[dict[str, Any]]:
         """The rows of ``metrics.jsonl`` in the order of time; a last line cut off by a crash is left out."""
+        return self._rows("metrics.jsonl")
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        """What happened, as `neurond.events` writes it; empty for a run that was made before that was written."""
+        return self._rows("events.jsonl")
+
+    @property
+    def settings(self) -> list[dict[str, Any]]:
+        """Settings that were changed while it ran: `t_s`, `process`, `key`, `value` and the value `before`."""
+        keys = ("key", "value", "before")
+        return [
+            {"t_s": event["t_s"], "process": event["process"], **{key: event["data"].get(key) for key in keys}}
+            for event in self.events
+            if event["kind"] == "set"
+        ]
+
+    @property
+    def environment(self) -> dict[str, Any]:
+        """Where it ran; empty if it was killed before that was written."""
+        return self._object("environment.json")
+
+    def _rows(self, name: str) -> list[dict[str, Any]]:
         rows = []
-        for line in _read(self.path / "metrics.jsonl", missing="").splitlines():
+        for line in _read(self.path / name, missing="").splitlines():
             with suppress(ValueError):
-                rows.append(json.loads(line))
+                row = json.loads(line)
+                if isinstance(row, dict):
+                    rows.append(row)
         return rows
 
     @property
     def summary(self) -> dict[str, Any]:
         """The run in one object; empty if it never came to its end."""
-        text = _read(self.path / "summary.json", missing="{}")
+        return self._object("summary.json")
+
+    def _object(self, name: str) -> dict[str, Any]:
+        text = _read(self.path / name, missing="{}")
         try:
-            summary: dict[str, Any] = json.loads(text)
+            found: dict[str, Any] = json.loads(text)
         except ValueError as error:
-            raise RunError(f"{self.path / 'summary.json'} is damaged: {error}") from error
-        return summary
+            raise RunError(f"{self.path / name} is damaged: {error}") from error
+        return found
 
     @cached_property
     def weights(self) -> dict[str, NDArray[np.float32]]:

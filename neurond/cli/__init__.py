@@ -15,6 +15,8 @@
     tap.py         tap                up.py       up             down.py  down
     attached.py    which run they mean, and how its broker is asked; which.py the options for that
     monitor.py     monitor            metrics.py  metrics
+    report.py      report, compare    recordings.py  record, replay
+    export.py      export
     compose.py     compose: containers.py the services, onemachine.py for one machine, watchers.py what looks at them,
                    swarm.py for several; composefile.py is how they are written
     daemons.py     broker, source, group, status: handed to their light entry points before typer is imported

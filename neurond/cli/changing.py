@@ -63,7 +63,7 @@ def set_(
     insecure: Insecure = False,
     as_json: AsJson = False,
 ) -> None:
-    """Change a process while it runs; it is recorded in the run folder, in settings.jsonl."""
+    """Change a process while it runs; it is recorded in the run folder, in events.jsonl."""
     wanted = _values(process, values)
 
     async def changed(client: Client) -> tuple[dict[str, float], dict[str, float]]:

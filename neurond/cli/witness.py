@@ -11,19 +11,21 @@ import shlex
 import signal
 import threading
 import time
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from neurond import runs
 from neurond.cli.output import say, suggest
 from neurond.errors import Interrupted
+from neurond.events import Events
 from topology import exits
 from topology.plan import BROKER
 from topology.wire import Event, Telemetry
 
 if TYPE_CHECKING:
     from monitor.client import Client
+    from monitor.exporter import Exporter
     from monitor.progress import PlainProgress
     from monitor.view import View
     from topology.keys import Keyring
@@ -39,11 +41,14 @@ class Witness:
         run: what the broker serves.
         broker: the address that it is bound to.
         keys: the broker's own, where it has some.
+        exporter: serves the figures of the run meanwhile, where they are asked for.
 
     """
 
-    def __init__(self, run: runs.Run, broker: str, keys: Keyring | None = None) -> None:
-        self._run, self._address, self._keys = run, from_here(broker), keys
+    def __init__(
+        self, run: runs.Run, broker: str, keys: Keyring | None = None, exporter: Exporter | None = None
+    ) -> None:
+        self._run, self._address, self._keys, self._exporter = run, from_here(broker), keys, exporter
         self._ended: dict[str, Any] | None = None
         self._trouble: Exception | None = None
         self._left = threading.Event()
@@ -94,22 +99,25 @@ class Witness:
         from monitor.view import View
 
         self._view: View = View(self._run.plan.processes, self._run.plan.name, str(self._run.path))
-        metrics = runs.Metrics(self._run.path)
-        settings = runs.Metrics(self._run.path, runs.SETTINGS)
+        metrics, self._events = runs.Metrics(self._run.path), Events(self._run.path)
         try:
             with PlainProgress(say, time.monotonic) as progress:
-                asyncio.run(self._watch(progress, metrics, settings))
+                asyncio.run(self._watch(progress, metrics))
         except Exception as error:  # said when the broker is done: no reason to end the training
             self._trouble = error
         finally:
             metrics.close()
-            settings.close()
+            self._events.close()
 
-    async def _watch(self, progress: PlainProgress, metrics: runs.Metrics, settings: runs.Metrics) -> None:
+    async def _watch(self, progress: PlainProgress, metrics: runs.Metrics) -> None:
         from monitor.client import Client
 
-        async with Client(self._address, self._keys) as client:
-            hearing = asyncio.create_task(self._hear(client, progress, metrics, settings))
+        async with AsyncExitStack() as stack:
+            client = await stack.enter_async_context(Client(self._address, self._keys))
+            if self._exporter is not None:
+                serving = self._exporter.following(self._address, self._keys, time.monotonic, say)
+                await stack.enter_async_context(serving)
+            hearing = asyncio.create_task(self._hear(client, progress, metrics))
             leaving = asyncio.create_task(self._until_left())
             done, others = await asyncio.wait((hearing, leaving), return_when=asyncio.FIRST_COMPLETED)
             for task in others:
@@ -119,20 +127,18 @@ class Witness:
             for task in done:
                 await task
 
-    async def _hear(
-        self, client: Client, progress: PlainProgress, metrics: runs.Metrics, settings: runs.Metrics
-    ) -> None:
+    async def _hear(self, client: Client, progress: PlainProgress, metrics: runs.Metrics) -> None:
         due = 0.0
         async for item in client.stream():
             now = time.monotonic()
             self._view.update(item, now)
+            if isinstance(item, Event):
+                self._events.append(item, self._view.elapsed_s)
             progress(self._view)
             over = isinstance(item, Event) and (item.name, item.kind) == (BROKER, "ended")
             if self._view.stimuli is not None and (over or (now >= due and isinstance(item, Telemetry))):
                 due = now + ROW_S
                 metrics.append(self._view.row())
-            if isinstance(item, Event) and item.kind == "set":
-                settings.append(runs.settings_row(self._view.elapsed_s, item))
             if over:
                 self._ended = dict(item.data)  # type: ignore[union-attr]
                 return

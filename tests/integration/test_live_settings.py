@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
+import neurond
 from monitor.client import Client
 from monitor.process import Process
 from tests.byhand import by_hand
@@ -25,8 +25,7 @@ def process(run: Training, name: str) -> Process:
 
 def rows(folder: Path) -> list[dict[str, Any]]:
     """What is put down of settings that were changed."""
-    file = folder / "settings.jsonl"
-    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+    return neurond.open_run(folder).settings
 
 
 async def refused(verb: str, **args: Any) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import neurond
 from tests.background import Background
 from tests.waiting import until
 
@@ -94,9 +95,9 @@ def test_settings_are_changed_and_recorded(going: Background) -> None:
     restarted = json.loads(going.verb("restart", "h1", "--json").stdout)
     assert restarted["is"]["incarnation"] > 1
     assert json.loads(going.verb("get", "h1", "lr", "--json").stdout) == {"h1": {"lr": 0.07}}
-    file = going.folder / "run" / "settings.jsonl"
-    until(lambda: file.exists() and file.read_text().count("\n") == 2, "both are recorded")
-    rows = [json.loads(line) for line in file.read_text().splitlines()]
+    run = neurond.open_run(going.folder / "run")
+    until(lambda: len(run.settings) == 2, "both are recorded")
+    rows = run.settings
     assert [(row["process"], row["key"], row["value"]) for row in rows] == [
         ("h1", "lr", 0.07),
         ("h1", "threshold", 0.02),
