@@ -45,8 +45,17 @@ async def test_who_has_keys_says_so(context: zmq.Context[zmq.Socket[bytes]], kin
 async def test_who_says_nothing_does_not_differ(babbler: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody there, somebody who is mute, somebody who is no socket of ours: there is nothing to be told."""
     monkeypatch.setattr(greeting, "TIMEOUT_S", 0.1)
-    async with await asyncio.start_server(lambda *_: asyncio.sleep(1), "127.0.0.1", 0) as mute:
+    left = asyncio.Semaphore(0)
+
+    async def listens(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()  # until the other side has had enough
+        writer.close()
+        left.release()
+
+    async with await asyncio.start_server(listens, "127.0.0.1", 0) as mute:
         silent = f"tcp://127.0.0.1:{mute.sockets[0].getsockname()[1]}"
         for endpoint in ("tcp://127.0.0.1:1", silent, babbler, "ipc:///tmp/nobody"):
             assert not await greeting.differs(endpoint, keyed=True)
             assert not await greeting.differs(endpoint, keyed=False)
+        for _ in range(2):
+            await left.acquire()
