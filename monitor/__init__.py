@@ -1,6 +1,7 @@
 """What a person sees of a run: telemetry -> a view (pure), and the view on a terminal.
 
     process.py     what is known of one process, and its line
+    traffic.py     what went over each link, and how stale gradients were, still pure
     view.py        View: telemetry and events -> lines, totals, rows of metrics.jsonl, the summary
     figures.py     numbers as a person reads them
     render.py      a view -> the live display and plain lines, still pure

@@ -13,6 +13,7 @@ from typing import Any
 
 from monitor.figures import ratio
 from monitor.process import STATES, Line, Process, rounded, whole
+from monitor.traffic import staleness_counts, traffic
 from topology.wire import Event, Telemetry
 
 HISTORY = 512
@@ -237,9 +238,18 @@ class View:
             "in_flight": whole(self.gauge("in_flight")),
             **{counter: self.total(counter) for counter in COUNTED},
             "staleness_mean": rounded(self.staleness_mean, 3),
+            **self._in_parts(lost=False),
             "processes": {line.name: line.row() for line in self.lines()},
         }
         return {k: v for k, v in row.items() if v is not None}
+
+    def _in_parts(self, lost: bool) -> dict[str, Any]:
+        """By link, and by staleness: a bucket is named for the least in it, and ends where the next begins."""
+        counts = staleness_counts(self._processes.values())
+        return {
+            "links": traffic(self._processes.values(), lost) or None,
+            "staleness_counts": {str(least): n for least, n in counts.items()} or None,
+        }
 
     def summary(self) -> dict[str, Any]:
         """The run in one object, training only unless the key says otherwise. None means not measured."""
@@ -256,6 +266,7 @@ class View:
             "skipped_share": rounded(self.skipped_share, 4),
             "staleness_mean": rounded(self.staleness_mean, 3),
             "staleness_max": whole(self.staleness_max),
+            **self._in_parts(lost=True),
             "restarts": self.restarts if self.began is not None else None,
             "unheard": [p.name for p in self._processes.values() if p.heard is None],
         }

@@ -11,7 +11,7 @@ Where things are:
 
     api.py          run, run_async
     supervise.py    a whole run on this machine; launch.py what it starts from, keep.py what keeps it alive,
-                    conclusion.py how it ends, signals.py; until.py its goal
+                    conclusion.py how it ends, signals.py; until.py its goal; events.py what happened, in its folder
     runs.py         the folder of a run; environment.py where it ran; abandoned.py which of them has lost its broker
     daemon.py       one process; begin.py what it begins with; shell.py and control.py its sockets,
                     guard.py whose frames come in

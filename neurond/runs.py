@@ -2,6 +2,7 @@
 
 topology.yaml     as resolved, with every default       plan.json          what the processes were told
 metrics.jsonl     a row every half second               summary.json       the run in one object
+events.jsonl      what happened (neurond/events.py)     settings.jsonl     settings that were changed meanwhile
 environment.json  where it ran                          logs/              of each process
 checkpoints/      manifest.json and one file a process (topology/checkpoints.py)
 
@@ -109,10 +110,10 @@ def write_plan(path: Path, plan: Plan) -> Path:
 
 
 class Metrics:
-    """``metrics.jsonl``, open for appending: one JSON object a line, each line written at once."""
+    """``metrics.jsonl``, or another file of its kind, open for appending: a JSON object a line, written at once."""
 
-    def __init__(self, run_dir: Path) -> None:
-        self._path = run_dir / "metrics.jsonl"
+    def __init__(self, run_dir: Path, name: str = "metrics.jsonl") -> None:
+        self._path = run_dir / name
         self._file: IO[bytes] | None = None
         self._torn = b""  # what ends a row that could not be written whole
 
@@ -165,21 +166,44 @@ class Run:
     @property
     def metrics(self) -> list[dict[str, Any]]:
         """The rows of ``metrics.jsonl`` in the order of time; a last line cut off by a crash is left out."""
+        return self._rows("metrics.jsonl")
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        """What happened, as `neurond.events` writes it; empty for a run that was made before that was written."""
+        return self._rows("events.jsonl")
+
+    @property
+    def settings(self) -> list[dict[str, Any]]:
+        """Settings that were changed while it ran: `t_s`, `process`, `key`, `value` and the value `before`."""
+        return self._rows("settings.jsonl")
+
+    @property
+    def environment(self) -> dict[str, Any]:
+        """Where it ran; empty if it was killed before that was written."""
+        return self._object("environment.json")
+
+    def _rows(self, name: str) -> list[dict[str, Any]]:
         rows = []
-        for line in _read(self.path / "metrics.jsonl", missing="").splitlines():
+        for line in _read(self.path / name, missing="").splitlines():
             with suppress(ValueError):
-                rows.append(json.loads(line))
+                row = json.loads(line)
+                if isinstance(row, dict):
+                    rows.append(row)
         return rows
 
     @property
     def summary(self) -> dict[str, Any]:
         """The run in one object; empty if it never came to its end."""
-        text = _read(self.path / "summary.json", missing="{}")
+        return self._object("summary.json")
+
+    def _object(self, name: str) -> dict[str, Any]:
+        text = _read(self.path / name, missing="{}")
         try:
-            summary: dict[str, Any] = json.loads(text)
+            found: dict[str, Any] = json.loads(text)
         except ValueError as error:
-            raise RunError(f"{self.path / 'summary.json'} is damaged: {error}") from error
-        return summary
+            raise RunError(f"{self.path / name} is damaged: {error}") from error
+        return found
 
     @cached_property
     def weights(self) -> dict[str, NDArray[np.float32]]:

@@ -23,6 +23,7 @@ from broker.words import STOP_S as BROKER_STOP_S
 from neurond import launch, runs
 from neurond.conclusion import conclude, lost
 from neurond.errors import RunError, WrongUse
+from neurond.events import Events
 from neurond.keep import Due, Keeper
 from neurond.signals import stopped_by
 from neurond.unheard import UNHEARD
@@ -116,6 +117,7 @@ class _Supervisor:
         self._inbox: asyncio.Queue[Telemetry | Event | Exit | _Stop] = asyncio.Queue()
         self._view = View(run.plan.processes, run.plan.name, str(run.path))
         self._metrics = runs.Metrics(run.path)
+        self._events = Events(run.path)
         self._spawner = Spawner(run.path / "logs", launch.variables())
         self._keeper = Keeper(self._spawner, Restarts(restarts), self._view, self._broker_anew)
         self._running_since: float | None = None
@@ -130,6 +132,7 @@ class _Supervisor:
         """Start everything, watch it to its end, write the folder; clear up whatever happens."""
         async with AsyncExitStack() as stack:
             stack.callback(self._metrics.close)
+            stack.callback(self._events.close)
             sockets, word = launch.socket_folder()
             self._view.notes += [word] if word else []
             stack.callback(shutil.rmtree, sockets, ignore_errors=True)
@@ -200,6 +203,7 @@ class _Supervisor:
                 case Event():
                     self._keeper.heard(now)
                     self._view.update(item, now)
+                    self._events.append(item, self._view.elapsed_s)
                     self._keeper.happened(item, now)
                     self._happened(item, now)
                     self._show()

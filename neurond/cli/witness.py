@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Self
 from neurond import runs
 from neurond.cli.output import say, suggest
 from neurond.errors import Interrupted
+from neurond.events import Events
 from topology import exits
 from topology.plan import BROKER
 from topology.wire import Event, Telemetry
@@ -94,7 +95,7 @@ class Witness:
         from monitor.view import View
 
         self._view: View = View(self._run.plan.processes, self._run.plan.name, str(self._run.path))
-        metrics = runs.Metrics(self._run.path)
+        metrics, self._events = runs.Metrics(self._run.path), Events(self._run.path)
         try:
             with PlainProgress(say, time.monotonic) as progress:
                 asyncio.run(self._watch(progress, metrics))
@@ -102,6 +103,7 @@ class Witness:
             self._trouble = error
         finally:
             metrics.close()
+            self._events.close()
 
     async def _watch(self, progress: PlainProgress, metrics: runs.Metrics) -> None:
         from monitor.client import Client
@@ -122,6 +124,8 @@ class Witness:
         async for item in client.stream():
             now = time.monotonic()
             self._view.update(item, now)
+            if isinstance(item, Event):
+                self._events.append(item, self._view.elapsed_s)
             progress(self._view)
             over = isinstance(item, Event) and (item.name, item.kind) == (BROKER, "ended")
             if self._view.stimuli is not None and (over or (now >= due and isinstance(item, Telemetry))):

@@ -1,0 +1,51 @@
+"""What has gone over each link, and how stale gradients were, put together from the processes' counters. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from monitor.process import Process
+
+CARRIED = {"sent": "frames", "bytes": "bytes", "values": "values", "dense": "dense", "dense_bytes": "dense_bytes"}
+"""Counters of the sending end, and what they are called here; `values` are spikes on the way forward, notifications
+on the way back, and `dense` those that a dense pass would have sent."""
+
+LOST = ("gaps", "duplicates", "fenced")
+"""Counters of the receiving end."""
+
+_BUCKET = re.compile(r"staleness_(\d+)")
+
+
+def traffic(processes: Iterable[Process], lost: bool = True) -> dict[str, dict[str, int]]:
+    """Link -> what went over it in training and evaluations: `bytes` forward, `back_bytes` backward, and so on.
+
+    Each end of a link counts what it sent, and what it missed of what the other end sent, which is left out unless
+    `lost`. A counter that an end has not reported is absent.
+    """
+    links: dict[str, dict[str, int]] = {}
+    for process in processes:
+        for link, counts in process.link_counts().items():
+            forward = link.partition(" -> ")[0] == process.name
+            sends, hears = ("", "back_") if forward else ("back_", "")
+            mine = links.setdefault(link, {})
+            mine |= {sends + name: counts[key] for key, name in CARRIED.items() if key in counts}
+            mine |= {hears + key: counts[key] for key in LOST if lost and key in counts}
+    return links
+
+
+def bucket(counter: str) -> int | None:
+    """The least staleness that a counter of the histogram stands for; None for any other counter."""
+    match = _BUCKET.fullmatch(counter)
+    return None if match is None else int(match[1])
+
+
+def staleness_counts(processes: Iterable[Process]) -> dict[int, int]:
+    """Least staleness of a bucket -> gradients in it, over all processes, in order; empty if nobody counts."""
+    found: dict[int, int] = {}
+    for process in processes:
+        for counter in {*process.counters, *process.before}:
+            least = bucket(counter)
+            if least is not None:
+                found[least] = found.get(least, 0) + (process.count(counter) or 0)
+    return dict(sorted(found.items()))
