@@ -6,6 +6,9 @@
     figures.py     numbers as a person reads them
     render.py      a view -> the live display and plain lines, still pure
     comparison.py  a summary -> the table against the dense equivalent, still pure
+    told.py        what a run folder tells, in one piece, still pure
+    report.py      a run as a page of HTML; compare.py several runs side by side: page.py lays out, charts.py and
+                   diagram.py draw, all of it pure
     metrics.py     a view -> the metrics of Prometheus, still pure; deploy/ has the configuration to look at them
     picture.py     what a display showed, as an SVG
     client.py      subscribes to a broker and commands it

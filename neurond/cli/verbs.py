@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from neurond.cli import compose, daemons, datasets, doctor, keys, metrics, monitor, run, topologies, trained
+from neurond.cli import compose, daemons, datasets, doctor, keys, metrics, monitor, report, run, topologies, trained
 from neurond.cli.completion import COMPLETE_VARIABLE, completion
 from neurond.cli.output import out
 
@@ -23,6 +23,8 @@ EXAMPLES = {
     "compose": "neurond compose topology.yaml --output docker-compose.yml",
     "eval": "neurond eval runs/20250131-120000-digits",
     "predict": "neurond predict runs/20250131-120000-digits inputs.csv > classes.csv",
+    "report": "neurond report runs/20250131-120000-digits",
+    "compare": "neurond compare runs/first runs/second --output compare.html",
     "monitor": "neurond monitor --broker tcp://10.0.0.2:5570",
     "metrics": "neurond metrics --broker tcp://10.0.0.2:5570 --listen 127.0.0.1:9464",
     "doctor": "neurond doctor",
@@ -60,7 +62,7 @@ def verbs() -> typer.Typer:
     t = topologies
     panels = (
         ("Train and use", (run.run, trained.eval_, trained.predict)),
-        ("Watch", (monitor.monitor, metrics.metrics)),
+        ("Watch", (monitor.monitor, metrics.metrics, report.report, report.compare)),
         ("Topologies", (t.init, t.zoo, t.check, t.expand, t.graph, t.schema, compose.compose)),
         ("This machine", (doctor.doctor, completion)),
     )

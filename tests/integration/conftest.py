@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from neurond import data, runs
+from neurond import run as train
 from topology import address
 from topology.load import load
 from topology.plan import Plan
@@ -34,3 +35,11 @@ def sockets(scratch: Path) -> Iterator[str]:
     folder = address.make_folder()
     yield address.of_folder(folder)
     assert not folder.exists()
+
+
+@pytest.fixture(scope="session")
+def digits_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a real run of digits that has ended; not to be written to."""
+    folder = tmp_path_factory.mktemp("run") / "digits"
+    train("digits", {"source.epochs": 12}, run_dir=folder)
+    return folder

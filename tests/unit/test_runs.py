@@ -10,22 +10,15 @@ import numpy as np
 import pytest
 
 from broker import manifest
-from neurond import checkpoint, data, runs
+from neurond import checkpoint, runs
 from neurond.errors import RunError
 from neurond.weights import initial_bias, link_weights
+from tests.zoo import plan_of
 from topology.load import load, loads
 from topology.plan import Plan
-from topology.resolve import DataShape, resolve
 from topology.write import dump
 
 AT = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
-
-
-def plan_of(name: str, *overrides: str) -> Plan:
-    """The plan of a network of the zoo."""
-    topology = load(name, overrides)
-    s = data.describe(topology.source.data)
-    return resolve(topology, DataShape(s.features, s.classes, s.targets, s.train, s.test))
 
 
 def save(path: Path, plan: Plan) -> dict[str, dict[str, Any]]:

@@ -1,0 +1,90 @@
+"""What run folders tell, and several of them side by side."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from monitor.compare import Entry, comparison, objects, plain, table
+from monitor.report import report
+from monitor.told import Told
+from tests.zoo import plan_of
+
+PLAN = plan_of("xor")
+ROWS: list[dict[str, Any]] = [
+    {"t_s": 0.5, "stimuli": 10, "loss": 2.0, "updates": 1, "updates_dense": 4},
+    {"t_s": 1.0, "stimuli": 20, "test_accuracy": 0.5},
+    {"t_s": 1.5, "stimuli": 30, "test_accuracy": 0.5},
+    {"t_s": 0.5, "stimuli": 40, "test_accuracy": 0.9, "links": {"a -> b": {"bytes": 3, "back_bytes": 4}}},
+]
+
+
+def run(name: str = "one", path: str = "/runs/one", **figures: Any) -> Told:
+    """A run that ended with these figures."""
+    return Told(name, path, PLAN, ROWS, figures)
+
+
+def test_curves_leave_out_what_was_not_measured() -> None:
+    """A row without a figure is no point of its curve, and a count is divided by the dense one."""
+    assert run().curve("loss") == [(10, 2.0)]
+    assert run().of_dense("updates") == [(10, 0.25)]
+    assert run().of_dense("spikes") == []
+    assert run().of_link("a -> b") == [(40, 7)]
+
+
+def test_evaluations_are_those_of_the_events() -> None:
+    """Events say how many stimuli an evaluation came after; without them it is when the figure changed."""
+    assert run().evaluations("test_accuracy") == [(20, 0.5), (40, 0.9)]
+    events = [{"t_s": 1.0, "kind": "evaluated", "data": {"stimuli": 18, "test_accuracy": 0.55}}]
+    assert Told("one", "", PLAN, ROWS, {}, events).evaluations("test_accuracy") == [(18, 0.55)]
+
+
+def test_the_clock_of_a_resumed_run_begins_anew() -> None:
+    """A time is looked up in the last part of the run, whose first row comes after the clock went back."""
+    assert run().stimuli_at(0.1) is None
+    assert run().stimuli_at(0.5) == 40
+    assert run().stimuli_at(9.0) == 40
+
+
+def test_the_best_is_told() -> None:
+    """In each line the best is marked, whether more or less is better, unless all are alike."""
+    entries = [
+        Entry(run(test_accuracy=0.5, test_loss=1.0, stimuli=5, gaps=0), {}),
+        Entry(run(test_accuracy=0.9, test_loss=2.0, stimuli=5, gaps=3), {}),
+    ]
+    best = {line.words: line.best for line in table(entries)}
+    assert best["test accuracy"] == (False, True)
+    assert best["test loss"] == (True, False)
+    assert best["stimuli"] == (False, False)
+    assert best["gaps"] == (True, False)
+
+
+def test_only_settings_that_differ() -> None:
+    """A setting that all runs share is left out; one that a run does not have is a dash, and null as data."""
+    entries = [Entry(run(), {"seed": 1, "lr": 0.1}), Entry(run(path="/elsewhere"), {"seed": 1, "lr": 0.2, "k": 3})]
+    assert plain(entries).splitlines()[-2].split() == ["lr", "0.1", "0.2"]
+    assert plain(entries).splitlines()[-1].split() == ["k", "-", "3"]
+    assert plain(entries).splitlines()[0].split() == ["/runs/one", "/elsewhere"]
+    assert [each["settings"] for each in objects(entries)] == [{"lr": 0.1, "k": None}, {"lr": 0.2, "k": 3}]
+
+
+def test_more_runs_than_colours() -> None:
+    """With more runs than colours all are in the table, and the page says which have no curve."""
+    page = comparison([Entry(run(f"run{i}"), {}) for i in range(10)])
+    assert "2 more are in the table only" in page
+    assert "run9" in page
+
+
+def test_a_long_story_is_cut() -> None:
+    """A run of very many events has a page of bounded size, which says how many are not on it."""
+    events = [{"t_s": float(i), "process": "h1", "kind": "lost", "data": {"why": "x"}} for i in range(10_000)]
+    page = report(Told("one", "", PLAN, ROWS, {}, events))
+    assert "9,700 events between" in page
+    assert len(page) < 100_000
+
+
+def test_settings_that_changed_are_told() -> None:
+    """A setting that was changed while it ran is in the page: when, whose, and from what to what."""
+    change = {"t_s": 1.25, "process": "h1", "key": "lr", "value": 0.2, "before": 0.125}
+    page = report(Told("one", "", PLAN, ROWS, {}, (), [change]))
+    assert "<td>1.25 s</td><td>h1</td><td>lr</td>" in page
+    assert "0.125" in page
