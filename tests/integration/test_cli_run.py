@@ -313,7 +313,7 @@ def test_processes_one_by_one(tmp_path: Path) -> None:
     assert [p.returncode for p in processes] == [0] * len(processes), said
     assert neurond(tmp_path, "eval", "run").returncode == 0
     files = {path.name for path in (tmp_path / "run").iterdir()}
-    wanted = "topology.yaml plan.json environment.json metrics.jsonl summary.json checkpoints"
+    wanted = "topology.yaml plan.json environment.json metrics.jsonl events.jsonl summary.json checkpoints"
     assert files == set(wanted.split())
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert summary["why"] == "finished"

@@ -59,7 +59,8 @@ async def test_a_run_to_its_end(tmp_path: Path) -> None:
     hits = run.predict(examples.x_test * examples.scale).argmax(1) == examples.y_test
     assert np.mean(hits) == pytest.approx(summary["test_accuracy"])
     assert {p.name for p in tmp_path.iterdir()} == {
-        "checkpoints", "environment.json", "logs", "metrics.jsonl", "plan.json", "summary.json", "topology.yaml"
+        "checkpoints", "environment.json", "events.jsonl", "logs", "metrics.jsonl", "plan.json", "summary.json",
+        "topology.yaml",
     }  # fmt: skip
     assert sorted(p.stem for p in (tmp_path / "logs").iterdir()) == ["broker", "hidden", "out", "source"]
     assert run.topology.source.epochs == 6

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Any
 
 from monitor.compare import Entry, comparison, objects, plain, table
 from monitor.report import report
 from monitor.scalars import Scalar, scalars
-from monitor.told import Told
+from monitor.told import Told, elapsed
 from tests.zoo import plan_of
 
 PLAN = plan_of("xor")
@@ -38,6 +39,13 @@ def test_evaluations_are_those_of_the_events() -> None:
     assert run().evaluations("test_accuracy") == [(20, 0.5), (40, 0.9)]
     events = [{"t_s": 1.0, "kind": "evaluated", "data": {"stimuli": 18, "test_accuracy": 0.55}}]
     assert Told("one", "", PLAN, ROWS, {}, events).evaluations("test_accuracy") == [(18, 0.55)]
+
+
+def test_parts_of_a_run_follow_one_another() -> None:
+    """Where the clock of a resumed run begins anew, the seconds of its parts are added."""
+    assert elapsed(ROWS) == [0.5, 1.0, 1.5, 2.0]
+    events = [{"t_s": t_s, "kind": "evaluated", "data": {"test_accuracy": a}} for t_s, a in ((2.0, 0.5), (1.0, 0.75))]
+    assert Told("one", "", PLAN, ROWS, {}, events).evaluated_at("test_accuracy") == [(2.0, 0.5), (3.0, 0.75)]
 
 
 def test_the_clock_of_a_resumed_run_begins_anew() -> None:
@@ -82,6 +90,16 @@ def test_a_long_story_is_cut() -> None:
     page = report(Told("one", "", PLAN, ROWS, {}, events))
     assert "9,700 events between" in page
     assert len(page) < 100_000
+
+
+def test_the_histogram_ends_where_nothing_is() -> None:
+    """Buckets of staleness are bars with their share, up to the last that has any; few are not shown as none."""
+    counts = {"0": 900, "1": 99, "2": 0, "4": 1, "8": 0, "16": 0}
+    page = report(run(staleness_counts=counts))
+    bars = re.findall(r"<title>(\d+): ([\d,]+)</title>", page)
+    assert bars == [("0", "900"), ("1", "99"), ("2", "0"), ("4", "1")]
+    chart = page[page.index("Gradients by staleness") :]
+    assert re.findall(r">(90 %|10 %|0 %|&lt;1 %)<", chart) == ["90 %", "10 %", "&lt;1 %"]
 
 
 def test_settings_that_changed_are_told() -> None:
