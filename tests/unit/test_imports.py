@@ -44,7 +44,7 @@ def test_what_a_user_installs_is_what_is_imported() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
     def names(requirements: list[str]) -> set[str]:
-        return {re.split(r"[><=;\s]", requirement)[0] for requirement in requirements}
+        return {re.split(r"[><=;\s]", requirement)[0].lower() for requirement in requirements}
 
     wanted = names(project["dependencies"])
     extra = set().union(*(names(project["optional-dependencies"][verb]) for verb in VERBS))
