@@ -9,6 +9,7 @@
     picture.py     what a display showed, as an SVG
     client.py      subscribes to a broker and commands it
     follow.py      a run that goes on elsewhere: waits for its broker, and again when that is started anew
+    console/       the console of `neurond top`
     progress.py    shows a run while it goes on: live on a terminal, plain lines elsewhere
 
 `View` needs no terminal library, so nothing is imported here.

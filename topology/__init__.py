@@ -10,14 +10,14 @@
     check.py    the topology as a whole: unknown groups, cycles, groups left out
     graph.py    pure queries: pre and post groups, order, cycles, shards
     resolve.py  Topology + DataShape -> Plan
-    draw.py     a topology as text or mermaid
+    draw.py     a topology as text or mermaid; lanes.py its lines
     write.py    Topology -> YAML text; JSON Schema; reference.py the page of docs/
     plan.py     what each process is told; sound.py whether a plan that was read is one
     wire.py     every message; frames.py, blocks.py their bytes on the data plane, packing.py on the control plane
     feed.py     what the broker sends to those who watch
     address.py  where sockets are; names.py connections to hosts by their names
     keys.py     the keys of processes, in files; issue.py makes and revokes them
-    sockets.py  every socket that there is; gate.py who comes in on tcp, and zap.py who may
+    sockets.py  every socket that there is; gate.py who comes in on tcp, and zap.py who may; greeting.py who is none
     exits.py    exit codes; threads.py threads of a process' BLAS
     process.py  what every process does alike: its loop, its tether, its words; watchdog.py ends one that hangs
     files.py    files that appear whole; checkpoints.py where a run's checkpoints are, and the last good one

@@ -42,17 +42,23 @@ def metrics(
     """
     address.control(broker)  # raises what `main` explains if it is no address
     ring = keys_of(broker, keys, insecure)
-    place = _PLACE.fullmatch(listen)
-    if place is None or int(place["port"]) > 65535:
-        raise WrongUse(f"{listen!r} is no HOST:PORT, such as {LISTEN}")
+    host, port = place_of(listen)
     try:
         import prometheus_client  # noqa: F401 - an extra; its place is monitor.metrics
     except ImportError:
         raise RunError("prometheus-client is not installed: pip install 'neurond[metrics]'") from None
     try:
-        asyncio.run(_serve(broker, ring, place["host"].strip("[]"), int(place["port"])))
+        asyncio.run(_serve(broker, ring, host, port))
     except KeyboardInterrupt:
         say("neurond: left; the run goes on")
+
+
+def place_of(listen: str) -> tuple[str, int]:
+    """Host and port of what the user wrote for --listen; WrongUse if it is no such place."""
+    place = _PLACE.fullmatch(listen)
+    if place is None or int(place["port"]) > 65535:
+        raise WrongUse(f"{listen!r} is no HOST:PORT, such as {LISTEN}")
+    return place["host"].strip("[]"), int(place["port"])
 
 
 async def _serve(broker: str, keys: Keyring | None, host: str, port: int) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from neurond.cli import compose, daemons, datasets, doctor, keys, metrics, monitor, run, topologies, trained
+from neurond.cli import compose, daemons, datasets, doctor, keys, metrics, monitor, run, top, topologies, trained
 from neurond.cli.completion import COMPLETE_VARIABLE, completion
 from neurond.cli.output import out
 
@@ -24,6 +24,7 @@ EXAMPLES = {
     "eval": "neurond eval runs/20250131-120000-digits",
     "predict": "neurond predict runs/20250131-120000-digits inputs.csv > classes.csv",
     "monitor": "neurond monitor --broker tcp://10.0.0.2:5570",
+    "top": "neurond top --broker tcp://10.0.0.2:5570",
     "metrics": "neurond metrics --broker tcp://10.0.0.2:5570 --listen 127.0.0.1:9464",
     "doctor": "neurond doctor",
     "completion": 'eval "$(neurond completion bash)"',
@@ -36,7 +37,7 @@ def verbs() -> typer.Typer:
         from typer.completion import completion_init  # type: ignore[attr-defined]
 
         completion_init()
-    top = typer.Typer(
+    root = typer.Typer(
         name="neurond",
         add_completion=False,
         pretty_exceptions_enable=False,
@@ -44,7 +45,7 @@ def verbs() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
 
-    @top.callback(invoke_without_command=True, epilog="Start with: neurond run digits")
+    @root.callback(invoke_without_command=True, epilog="Start with: neurond run digits")
     def top_level(
         context: typer.Context,
         version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
@@ -60,22 +61,22 @@ def verbs() -> typer.Typer:
     t = topologies
     panels = (
         ("Train and use", (run.run, trained.eval_, trained.predict)),
-        ("Watch", (monitor.monitor, metrics.metrics)),
+        ("Watch", (top.top, monitor.monitor, metrics.metrics)),
         ("Topologies", (t.init, t.zoo, t.check, t.expand, t.graph, t.schema, compose.compose)),
         ("This machine", (doctor.doctor, completion)),
     )
     for panel, members in panels:
         for verb in members:
             name = verb.__name__.rstrip("_")
-            top.command(name, epilog=f"Example: {EXAMPLES[name]}", rich_help_panel=panel)(verb)
-    top.add_typer(
+            root.command(name, epilog=f"Example: {EXAMPLES[name]}", rich_help_panel=panel)(verb)
+    root.add_typer(
         datasets.app, name="data", help="List, fetch and look at data sets.", rich_help_panel="This machine"
     )
-    top.add_typer(
+    root.add_typer(
         keys.app, name="keys", help="Make, show and revoke the keys of processes.", rich_help_panel="This machine"
     )
-    daemons.add(top, "Processes, one by one (containers start these)")
-    return top
+    daemons.add(root, "Processes, one by one (containers start these)")
+    return root
 
 
 def _version() -> str:
@@ -86,9 +87,9 @@ def _version() -> str:
     except PackageNotFoundError:
         import tomllib
 
-        root = Path(__file__).parents[2]
+        checkout = Path(__file__).parents[2]
         try:
-            number = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+            number = tomllib.loads((checkout / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
         except (OSError, ValueError, KeyError):  # neither installed nor a checkout: copied by hand
             number = "of unknown version"
-        return f"{number} (not installed; run from {root})"
+        return f"{number} (not installed; run from {checkout})"

@@ -17,7 +17,12 @@ from neurond.cli import doctor
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("broker", "monitor", "neurond", "topology")
-OTHERS = {*sys.stdlib_module_names, *PACKAGES, "pydantic_core"}  # the last comes with pydantic, and only so
+OTHERS = {
+    *sys.stdlib_module_names,
+    *PACKAGES,
+    "pydantic_core",
+    "aiohttp",
+}  # come with others
 
 HEAVY = {"pydantic", "rich", "ruamel", "typer"}
 
@@ -45,6 +50,7 @@ def test_what_a_user_installs_is_what_is_imported() -> None:
     def names(requirements: list[str]) -> set[str]:
         return {re.split(r"[><=;\s]", requirement)[0] for requirement in requirements}
 
-    wanted, extra = names(project["dependencies"]), names(project["optional-dependencies"]["metrics"])
+    extras = project["optional-dependencies"]
+    wanted, extra = names(project["dependencies"]), names(extras["metrics"] + extras["console"] + extras["web"])
     assert {name.lower().replace("_", "-") for name in imported} == wanted | extra
     assert wanted == set(doctor.PACKAGES)
