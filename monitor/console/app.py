@@ -93,8 +93,8 @@ class Console(App[str]):
         Binding("pageup", "page(-1)"),
         Binding("home", "move(-1000000)"),
         Binding("end", "move(1000000)"),
-        Binding("tab,right", "next(1)"),
-        Binding("shift+tab,left", "next(-1)"),
+        Binding("right", "next(1)"),
+        Binding("left", "next(-1)"),
         Binding("escape", "clear"),
     ]
 
@@ -125,7 +125,9 @@ class Console(App[str]):
         """The lines above, the view, the filter when it is asked for, and the line below."""
         yield Lines(id="head")
         yield Pane(id="pane")
-        yield Input(placeholder="filter: words that a row must hold", id="filter", compact=True)
+        yield Input(
+            placeholder="filter: words that a row must hold", id="filter", compact=True, select_on_focus=False
+        )
         yield Lines(id="foot")
 
     def on_mount(self) -> None:

@@ -36,7 +36,7 @@ PALETTE = (  # words, key, name of the action, whether it commands the run
 )
 
 _LOOKING = (
-    ("1 to 6", "groups, links, raster, curves, events, graph; tab is the next"),
+    ("1 to 6", "groups, links, raster, curves, events, graph; left and right go through them"),
     ("up, down", "select a process or a link; page up, page down, home, end"),
     ("/", "filter: rows that hold these words; escape shows all again"),
     ("o", "sort by the next column, after the last in the order of the plan"),
