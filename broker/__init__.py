@@ -3,6 +3,7 @@
     registry.py   who is alive (pure)
     conductor.py  the life of a run (pure); words.py what it is told and what it wants done
     round.py      commands to several processes, and their answers (pure)
+    settings.py   what processes were told to do otherwise, for their successors (pure)
     rights.py     which key may say what, and how often (pure)
     requests.py   commands of clients and their answers (pure)
     fanout.py     what monitors hear, and what latecomers are told (pure)

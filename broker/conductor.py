@@ -164,6 +164,8 @@ class Conductor:
             self._refuse(command, f"no command {verb!r}; there are {', '.join(words.VERBS)}")
         elif command.target and command.target not in self._names:
             self._refuse(command, f"no process {command.target!r}; there are {', '.join(self._names)}")
+        elif verb in words.NAMED and not command.target:
+            self._refuse(command, f"{verb} needs a process; there are {', '.join(self._names)}")
         elif verb == "stop":
             self._stop(command, now)
         elif self.state is words.State.WAITING:
@@ -173,7 +175,8 @@ class Conductor:
         elif verb == "save":
             self._save(command.id, _limit(command, words.SAVE_S), now)
         else:
-            targets = {command.target or SOURCE}
+            everybody = verb in words.EVERYBODY and not command.target
+            targets = set(self._names) if everybody else {command.target or SOURCE}
             self._ask(verb, targets, _limit(command, words.ASK_S), now, self._replied, command.args, command.id)
 
     def _stop(self, command: Command, now: float) -> None:

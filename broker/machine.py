@@ -17,6 +17,7 @@ from broker.conductor import Conductor
 from broker.fanout import Fanout
 from broker.registry import BEAT_TIMEOUT_S, Member, RefusedError, Registry, TakenError
 from broker.requests import Requests
+from broker.settings import Settings
 from topology import plan, wire
 from topology.plan import BROKER
 
@@ -108,6 +109,7 @@ class BrokerMachine:
         self._parts[plan.SOURCE] = plan.to_dict(the_plan.source)
         self._conductor = Conductor(the_plan.processes, generation, again=again)
         self._requests = Requests()
+        self._settings = Settings()
         self._fanout = Fanout(origin)
         self._ticked: float | None = None
         self._out: list[Order] = []
@@ -151,6 +153,7 @@ class BrokerMachine:
                 if not self._defended(member, message):
                     self._happened(words.Answered(member.name, message), now)
             case wire.Event() if member is not None and message.name == member.name:
+                self._settings.happened(message)
                 self._happened(words.Said(message), now)
                 if message.kind == "failed":
                     self._lost(member.name, str(message.data.get("why", "it failed")), now)
@@ -251,6 +254,9 @@ class BrokerMachine:
         self._out.append(Remember(dict(self.registry.incarnations)))
         part = self._parts[member.name]
         self._out.append(Send(route, wire.Welcome(member.incarnation, part, self._run_dir, resume, recover)))
+        settings = self._settings.registered(hello, member.incarnation)
+        if settings is not None:
+            self._out.append(Send(route, settings))
         if not known:
             self._joined(member, now)
         elif self._conductor.state is not words.State.WAITING:

@@ -8,8 +8,13 @@ from typing import Any
 
 from topology.wire import Command, Event, Reply
 
-VERBS = ("pause", "resume", "eval", "save", "status", "stop")
+VERBS = ("pause", "resume", "eval", "save", "status", "stop", "get", "set", "kill", "restart", "tap")
 """What a client may ask for."""
+
+EVERYBODY = ("get",)
+"""Those that concern every process unless one is named; most concern the source then."""
+NAMED = ("set", "kill", "restart", "tap")
+"""Those for which a process must be named."""
 
 SAVE_EVERY_S = 10.0  # at least, between a save and the next that an epoch's end asks for
 

@@ -92,7 +92,7 @@ class Client:
         """Ask the broker for something, as `wire.Command` says, and wait for its reply.
 
         Args:
-            verb: pause | resume | stop | save | eval | status.
+            verb: pause | resume | stop | save | eval | status | get | set | kill | restart | tap.
             target: a process, or "" for those that the verb concerns.
             timeout_s: how long to go on asking.
             args: of the verb.

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric, SummaryMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
 from monitor.process import ALIVE, Process
 from monitor.view import View
@@ -56,6 +56,7 @@ COUNTERS = {
     "duplicates": Kind("duplicates", "Frames that came twice and were dropped."),
     "fenced": Kind("fenced", "Frames of an incarnation that is over, dropped."),
     "drops": Kind("drops", "Frames that a peer did not take, dropped."),
+    "injected": Kind("injected_losses", "Frames dropped on purpose, because it was asked for."),
     "control_drops": Kind("control_drops", "Messages to the broker that it did not take, dropped."),
     "wire_errors": Kind("wire_errors", "Frames and messages that were none of ours, dropped."),
     "denied": Kind("denied", "Connections that the gate has turned away."),
@@ -65,7 +66,8 @@ COUNTERS = {
     "journal_skipped": Kind("journal_skipped", "Intervals that the journal left out, for the disk was slower."),
     "journal_failed": Kind("journal_failed", "Times that the journal could not be written."),
 }
-SUMMED = ("staleness_sum", "staleness_count")  # one summary, not two counters
+SUMMED = ("staleness_sum", "staleness_count")  # parts of one histogram, as its buckets are
+BUCKET = re.compile(r"staleness_([0-9]+)")  # gradients of at least that staleness, and below the next one's
 
 GAUGES = {
     "loss": Kind("loss", "Running mean of the training loss."),
@@ -84,6 +86,8 @@ GAUGES = {
     "lr": Kind("learning_rate", "Learning rate now."),
     "weight_norm": Kind("weight_norm", "Euclidean norm of the weights."),
     "restored": Kind("restored", "1 if the process took up what an earlier one had saved."),
+    "gradient_norm": Kind("gradient_norm", "Euclidean norm of the gradient that the group learned from last."),
+    "beat": Kind("beat", "Work that the process has done, by its own count: stands still when it does nothing."),
     "queue": Kind("queue_frames", "Frames that wait in the process."),
     "outbox": Kind("outbox_frames", "Frames that wait for the peer that is furthest behind."),
     "rss_mb": Kind("resident_memory_bytes", "Resident memory of the process.", 2**20),
@@ -93,6 +97,9 @@ LEFT_OUT = ("cpu_s", "stimuli_per_s")  # served as a counter; what Prometheus de
 LINKS = {
     "sent": Kind("link_sent_frames", "Frames sent from this end of a link."),
     "bytes": Kind("link_sent_bytes", "Bytes sent from this end of a link."),
+    "values": Kind("link_sent_values", "Spikes, or notifications, sent from this end of a link."),
+    "dense": Kind("link_sent_dense_values", "Values that a dense pass would have sent from this end of a link."),
+    "dense_bytes": Kind("link_sent_dense_bytes", "Bytes of those as float32."),
     "received": Kind("link_received_frames", "Frames taken in at this end of a link."),
     "gaps": Kind("link_gaps", "Frames that are missing at this end of a link."),
     "duplicates": Kind("link_duplicates", "Frames that came twice at this end of a link, dropped."),
@@ -116,7 +123,7 @@ OWN = {  # what no telemetry holds under one name: metric -> its labels and mean
     "process_state": ((*PROCESS, "state"), "The state of the process, as a label; always 1."),
     "restarts_total": (PROCESS, "Times that the process was started anew and took its place again."),
     "cpu_seconds_total": (PROCESS, "CPU time of the process, user and system."),
-    "staleness": (PROCESS, "Summary: the group's own updates between a gradient's forward and backward pass."),
+    "staleness": (PROCESS, "Histogram: the group's own updates between a gradient's forward and backward pass."),
 }
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*(?<!_total)")
@@ -159,8 +166,10 @@ def _process(families: _Families, process: Process, stimuli: int | None) -> None
     families.own("cpu_seconds_total", process.cpu_s(), *labels)
     total, n = (process.count(key) for key in SUMMED)
     if total is not None and n is not None:
-        families.summary("staleness", n, total, *labels)
+        families.histogram("staleness", _buckets(process), n, total, *labels)
     for key in sorted({*process.counters, *process.before} - {*SUMMED}):
+        if BUCKET.fullmatch(key):
+            continue
         # A source that was started anew counts some once more, which the view knows.
         n = stimuli if key == "confirmed" else process.count(key)
         families.counter(COUNTERS, key, n or 0, PROCESS, *labels)
@@ -170,6 +179,18 @@ def _process(families: _Families, process: Process, stimuli: int | None) -> None
     for link, counts in process.link_counts().items():
         for key in sorted(counts.keys() - {*PAIR}):
             families.counter(LINKS, key, counts[key], LINK, *labels, link)
+
+
+def _buckets(process: Process) -> list[tuple[str, float]]:
+    """The buckets of staleness as Prometheus has them: the most that one holds, and how many there are up to that."""
+    keys = {*process.counters, *process.before}
+    leasts = sorted(int(found[1]) for key in keys if (found := BUCKET.fullmatch(key)))
+    mosts = [str(least - 1) for least in leasts[1:]]
+    buckets, n = [], 0
+    for most, least in zip(mosts, leasts, strict=False):
+        n += process.count(f"staleness_{least}") or 0
+        buckets.append((most, float(n)))
+    return buckets
 
 
 class _Families:
@@ -183,7 +204,7 @@ class _Families:
         return iter(self._families.values())
 
     def own(self, name: str, value: float, *labels: str) -> None:
-        """One of `OWN`, but for the summary."""
+        """One of `OWN`, but for the histogram."""
         keys, words = OWN[name]
         if name.endswith("_total"):
             self._counter(name.removesuffix("_total"), words, keys, value, labels)
@@ -203,12 +224,12 @@ class _Families:
         if _NAME.fullmatch(key):
             self._gauge(kind.name, kind.words, PROCESS, value * kind.factor, labels)
 
-    def summary(self, name: str, n: int, total: int, *labels: str) -> None:
-        """How often, and the sum of what was found."""
+    def histogram(self, name: str, buckets: list[tuple[str, float]], n: int, total: int, *labels: str) -> None:
+        """How often and the sum of what was found, and how often up to what."""
         keys, words = OWN[name]
-        family = self._families.setdefault(name, SummaryMetricFamily(PREFIX + name, words, labels=keys))
-        assert isinstance(family, SummaryMetricFamily)
-        family.add_metric(self._values(keys, labels), count_value=n, sum_value=total)
+        family = self._families.setdefault(name, HistogramMetricFamily(PREFIX + name, words, labels=keys))
+        assert isinstance(family, HistogramMetricFamily)
+        family.add_metric(self._values(keys, labels), [*buckets, ("+Inf", float(n))], sum_value=total)
 
     def _counter(self, name: str, words: str, keys: Iterable[str], n: float, labels: tuple[str, ...]) -> None:
         keys = tuple(keys)

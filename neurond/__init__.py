@@ -15,8 +15,11 @@ Where things are:
     runs.py         the folder of a run; environment.py where it ran; abandoned.py which of them has lost its broker
     daemon.py       one process; begin.py what it begins with; shell.py and control.py its sockets,
                     guard.py whose frames come in
-    group.py, source.py, readout.py, machine.py, flight.py, memory.py, ring.py, ready.py, seen.py, dendrites.py
+    group.py, source.py, readout.py, machine.py, flight.py, memory.py, ring.py, ready.py, seen.py, raster.py,
+                    dendrites.py
                     decisions (pure)
+    settings.py     what may be changed of a process while it runs; injected.py faults on purpose, tap.py a look at
+                    what it sends (pure)
     links.py        both ends of a link; ends.py all ends of a process (pure)
     neurons.py, losses.py, rules.py, optimizers.py, updates.py, weights.py, forward.py
                     the numerics

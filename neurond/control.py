@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import zmq
 
@@ -78,8 +79,11 @@ class Control:
         """The broker has answered: stop asking, and keep this incarnation when asking again."""
         self._registered = True
         self._stop_asking()
-        h = self._hello
-        self._hello = wire.Hello(h.name, h.role, h.pid, h.endpoint, incarnation)
+        self._hello = replace(self._hello, incarnation=incarnation)
+
+    def has(self, settings: Mapping[str, float]) -> None:
+        """Settings that were changed, as they are now: a broker that comes later is told of them."""
+        self._hello = replace(self._hello, settings=dict(settings))
 
     def send(self, message: wire.ControlMessage) -> None:
         """Send to the broker, now or not at all."""

@@ -43,6 +43,7 @@ IDLE_TICK_S = 0.5  # where nothing moves: a network that waits costs next to not
 UNREACHABLE_S = 30.0  # without an answer from the broker, and the process gives up
 PATIENT_S = 2.0  # without an answer from the broker, before a word is said about it
 OUTCOMES = ("finished", "diverged")  # events by which a run ends
+LAST_WORDS_S = 0.05  # for an answer to leave, before the process kills itself
 REPORT_TICKS = 2  # a beat and a report every so many ticks
 
 
@@ -203,8 +204,19 @@ class Daemon:
             self._leave(exits.OK)
         elif command.verb == "status":
             self._control.send(wire.Reply(command.id, True, {"telemetry": asdict(self._telemetry())}))
+        elif command.verb == "tap":
+            self._shell.tap(Request(command.id, command.verb, command.args))
+        elif command.verb == "kill":
+            say(f"{self._settings.name}: kills itself, as it was asked to")
+            self._control.send(wire.Reply(command.id, True))
+            self._loop.call_later(LAST_WORDS_S, os.kill, os.getpid(), signal.SIGKILL)
+        elif command.verb == "restart":
+            say(f"{self._settings.name}: leaves to be started anew, as it was asked to")
+            self._control.send(wire.Reply(command.id, True))
+            self._leave(exits.FAILED)  # so that docker starts it anew, too
         else:
             self._shell.request(Request(command.id, command.verb, command.args))
+            self._control.has(self._machine.settings.changed)
 
     def _save(self, command: wire.Command) -> wire.Reply:
         assert self._machine is not None

@@ -7,6 +7,7 @@ of its own. Outside, in checkpoints, it is ``b``.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,9 @@ from neurond.weights import initial_bias, link_weights
 from topology.plan import GroupPlan
 
 _COUNTS = ("stimuli", "version", "updates", "staleness_sum", "staleness_count", "staleness_max")
+BUCKETS = (0, *(1 << k for k in range(11)))
+"""Least staleness of each bucket of the histogram: 0, 1, 2, 4, ... 1024. The last one holds all from there on."""
+_EDGES = np.array(BUCKETS)
 
 
 class Dendrites:
@@ -36,11 +40,13 @@ class Dendrites:
         self.staleness_max = 0
         self.staleness_sum = 0
         self.staleness_count = 0
+        self.histogram = [0] * len(BUCKETS)  # gradients by their staleness
         self.updates = 0
         self.finite = True
         # A count of stimuli, and what the schedule leaves then: asked for several times a volley.
         self._left = (0, 1.0)
         self._plan = plan
+        self._last: Floats | None = None  # dLoss/dz of the volley that was learned from last
         self._nothing: Floats = np.zeros((0, plan.size), np.float32)
         self._gathers = plan.optimizer.kind == "sgd" and plan.update.rule == "threshold" and plan.update.threshold > 0
         self._gathered: list[tuple[Floats, list[Floats]]] = []  # d, times its learning rate, and all x
@@ -89,9 +95,8 @@ class Dendrites:
         scale: Floats | None = None
         if len(d):
             staleness = self.version - memory.version[told]
-            self.staleness_sum += int(np.add.reduce(staleness))
-            self.staleness_count += len(d)
-            self.staleness_max = max(self.staleness_max, int(np.maximum.reduce(staleness)))
+            self._note(staleness)
+            self._last = d
             if plan.staleness_decay:
                 scale = (1.0 / (1.0 + plan.staleness_decay * staleness[:, None])).astype(np.float32)
         rows, inputs = numbers(told), memory.inputs[: len(self._links)]  # a readout's last input are its targets
@@ -103,6 +108,19 @@ class Dendrites:
         self._room -= len(d)
         if self._room <= 0:
             self.settle()
+
+    def _note(self, staleness: NDArray[np.int64]) -> None:
+        """Count the gradients of some stimuli by their staleness."""
+        n, total, most = len(staleness), int(np.add.reduce(staleness)), int(np.maximum.reduce(staleness))
+        self.staleness_sum += total
+        self.staleness_count += n
+        self.staleness_max = max(self.staleness_max, most)
+        if most * n == total:  # the usual case: all of a volley fired together
+            self.histogram[min(most.bit_length(), len(BUCKETS) - 1)] += n
+            return
+        found = np.bincount(np.searchsorted(_EDGES, staleness, side="right") - 1)
+        for bucket in found.nonzero()[0].tolist():
+            self.histogram[bucket] += int(found[bucket])
 
     def settle(self) -> None:
         """Let what was gathered enter the weights, as it must before they are shown or kept."""
@@ -122,6 +140,36 @@ class Dendrites:
         """The learning rate as the schedule has it now."""
         return learning_rate(self._plan.optimizer, self.stimuli)
 
+    @property
+    def lr(self) -> float:
+        """The optimizer's learning rate, before its schedule."""
+        return self._plan.optimizer.lr
+
+    def set_lr(self, lr: float) -> None:
+        """Change it; what was gathered keeps the one of its time."""
+        self._plan = replace(self._plan, optimizer=replace(self._plan.optimizer, lr=lr))
+
+    @property
+    def has_threshold(self) -> bool:
+        """Whether the update rule is one with a threshold."""
+        return self._plan.update.rule == "threshold"
+
+    @property
+    def in_quanta(self) -> bool:
+        """Whether it moves weights by whole multiples of that, which then cannot be zero."""
+        return self._plan.update.release == "quantum"
+
+    @property
+    def threshold(self) -> float:
+        """The threshold of updates, in units of the weight, before it cools."""
+        return self._plan.update.threshold
+
+    def set_threshold(self, threshold: float) -> None:
+        """Change it, where there is one; what connections hold back stays."""
+        self._plan = replace(self._plan, update=replace(self._plan.update, threshold=threshold))
+        for synapses in self._links:
+            synapses.adjust(self._plan.update)
+
     def share(self, cool: float) -> float:
         """What share of a threshold is left as the schedule has it now; `cool` at least."""
         if cool == 1.0:
@@ -134,10 +182,23 @@ class Dendrites:
         """Euclidean norm of all weights."""
         return float(np.sqrt(sum(float(np.vdot(s.w, s.w)) for s in self._links)))
 
+    def gradient_norm(self) -> float | None:
+        """Euclidean norm of dLoss/dz of the volley that was learned from last; None before the first."""
+        return None if self._last is None else float(np.sqrt(np.vdot(self._last, self._last)))
+
+    def counters(self) -> dict[str, int]:
+        """What telemetry tells of updates and staleness."""
+        buckets = {f"staleness_{least}": n for least, n in zip(BUCKETS, self.histogram, strict=True)}
+        return {
+            "updates": self.updates,
+            "staleness_sum": self.staleness_sum,
+            "staleness_count": self.staleness_count,
+        } | buckets
+
     def state(self) -> State:
         """Weights as ``w.<pre process>`` and ``b``; beside them what the update rules hold back."""
         self.settle()
-        state: State = {"count": np.array([getattr(self, name) for name in _COUNTS], np.int64)}
+        state: State = {"count": self._tally()}
         for name, synapses in self._named():
             state |= synapses.state(name)
         first = f"w.{self._plan.links_in[0].pre}"
@@ -153,13 +214,12 @@ class Dendrites:
         whole = {**state, first: np.hstack([state[first], state["b"]])}
         for name, synapses in self._named():
             synapses.restore(whole, name)
-        for name, n in counters_from(_COUNTS, state["count"]).items():
-            setattr(self, name, n)
+        self._count_on(_tallied(state["count"]))
 
     def durable(self) -> State:
         """The weights themselves as ``w.<pre process>``, the biases in the last column of the first; the counts."""
         self.settle()
-        state: State = {"count": np.array([getattr(self, name) for name in _COUNTS], np.int64)}
+        state: State = {"count": self._tally()}
         return state | {name: synapses.w for name, synapses in self._named()}
 
     def recover(self, state: Mapping[str, NDArray[Any]]) -> None:
@@ -170,15 +230,29 @@ class Dendrites:
         them holds, some is in the newer weights already. The learning rate and the thresholds go by the counts,
         and so go on from where they were.
         """
-        counts = counters_from(_COUNTS, state["count"])
+        counts = _tallied(state["count"])
         for name, synapses in self._named():
             if state[name].shape != synapses.w.shape or state[name].dtype != synapses.w.dtype:
                 raise ValueError(f"{name!r} is {state[name].shape}, not {synapses.w.shape}")
         for name, synapses in self._named():
             synapses.begin(state[name])
-        for name, n in counts.items():
-            setattr(self, name, n)
+        self._count_on(counts)
+
+    def _tally(self) -> NDArray[np.int64]:
+        """All counts, as a checkpoint holds them: `_COUNTS`, then the histogram."""
+        return np.array([*(getattr(self, name) for name in _COUNTS), *self.histogram], np.int64)
+
+    def _count_on(self, counts: dict[str, int]) -> None:
+        """Take up what was counted before, as `_tallied` gives it."""
+        for name in _COUNTS:
+            setattr(self, name, counts.pop(name))
+        self.histogram = list(counts.values())
 
     def _named(self) -> Iterator[tuple[str, Synapses]]:
         for link, synapses in zip(self._plan.links_in, self._links, strict=True):
             yield f"w.{link.pre}", synapses
+
+
+def _tallied(tally: NDArray[Any]) -> dict[str, int]:
+    """The inverse of `Dendrites._tally`, by name; ValueError if the checkpoint counted other things."""
+    return counters_from([*_COUNTS, *map(str, BUCKETS)], tally)

@@ -43,7 +43,7 @@ class Flight:
 
     def __init__(self, posts: int, retry_s: float) -> None:
         self._all = (1 << posts) - 1
-        self._retry_s = retry_s
+        self.retry_s = retry_s
         self._stimuli: dict[int, Stimulus] = {}
         # (when, a tie breaker, presentation, how long it waited, ids)
         self._due: list[tuple[float, int, int, float, list[int]]] = []
@@ -58,7 +58,7 @@ class Flight:
         known = list(ids)
         for stimulus, row in zip(known, rows, strict=True):
             self._stimuli[stimulus] = Stimulus(row)
-        self._watch(known, 1, now, self._retry_s)
+        self._watch(known, 1, now, self.retry_s)
 
     def confirm(self, ids: list[int], pending: list[bool]) -> list[bool]:
         """The readout has seen these; returns which of them count now (the others were confirmed before)."""
@@ -110,7 +110,7 @@ class Flight:
                     entry.presentation += 1
                     entry.closed = 0
                     again.setdefault(entry.presentation, {})[stimulus] = entry.row
-            wait = min(2 * waited, self._retry_s * 2**DOUBLINGS)
+            wait = min(2 * waited, self.retry_s * 2**DOUBLINGS)
             due.append((presentation + 1, wait, [s for s in ids if s in self._stimuli]))
         for presentation, wait, ids in due:
             if ids:
@@ -119,7 +119,7 @@ class Flight:
 
     def expedite(self, now: float) -> None:
         """Everything is overdue now, and what is presented again because of that will soon be so once more."""
-        soon = min(SOON_S, self._retry_s) / 2
+        soon = min(SOON_S, self.retry_s) / 2
         self._due = [(now, n, presentation, soon, ids) for _, n, presentation, _, ids in self._due]
         heapq.heapify(self._due)
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from neurond.dendrites import Dendrites
 from neurond.ends import Ends
-from neurond.links import Closing, Early, Inbound, Outbound, link_counters
+from neurond.links import FLOAT_BYTES, Closing, Early, Inbound, Outbound, link_counters
 from neurond.machine import (
     Action,
     Answer,
@@ -36,9 +36,11 @@ from neurond.machine import (
 )
 from neurond.memory import Flags, Floats, Ids, Memory, Slots
 from neurond.neurons import make_neuron
+from neurond.raster import Raster
 from neurond.readout import Readout
 from neurond.ready import Ready
-from neurond.rules import Rule, make_rule
+from neurond.rules import Notifier
+from neurond.settings import VERBS, Settings, of_group
 from neurond.updates import few
 from topology import wire
 from topology.plan import SOURCE, GroupPlan
@@ -74,6 +76,8 @@ class GroupMachine:
         plan: what the group is and how it is wired.
         incarnation: marks every frame; peers hear only the one that the roster names.
 
+    Verbs: ``get`` and ``set`` of what may be changed while it runs (`settings.py`).
+
     Invariants: a frame changes the machine only after it was decoded, accepted by its link and found to fit;
     a stimulus is taught at most once; the weights that send an error back are those before the update that the
     same error brings.
@@ -90,7 +94,7 @@ class GroupMachine:
         rng = random_generator(plan.seed, plan.name, incarnation)
         self._neuron = make_neuron(plan.neuron, plan.slope)
         self._rules = [
-            None if link.pre == SOURCE else make_rule(link.notify, link.n_pre, rng) for link in plan.links_in
+            None if link.pre == SOURCE else Notifier(link.notify, link.n_pre, rng) for link in plan.links_in
         ]
         self._readout = None if plan.loss is None else Readout(plan.loss, plan.size, rng)
         self.dendrites = Dendrites(plan)
@@ -110,6 +114,11 @@ class GroupMachine:
         self._ready: Ready | None = None
         self._closing = Closing(len(plan.links_in), plan.hold)
         self._errors_width = sum(link.n_pre for link in plan.links_in if link.pre != SOURCE)
+        rules = {name.removeprefix("rule."): rule for name, rule in self._named_rules()}
+        self.settings = Settings(plan.name)
+        self.settings.add(of_group(self.dendrites, rules))
+        self._raster = Raster(plan.size)
+        self._now = 0.0
         self._diverged = False
         self._seq = 0
         self._count = dict.fromkeys(COUNTERS, 0)
@@ -119,9 +128,10 @@ class GroupMachine:
 
     # What overflows is found where it matters, and told as divergence; a warning in the log would say no more.
     @np.errstate(over="ignore", invalid="ignore")
-    def handle(self, event: MachineEvent, now: float) -> Sequence[Action]:  # noqa: ARG002 - a group needs no time
-        """Take one event in and say what is to be done about it."""
+    def handle(self, event: MachineEvent, now: float) -> Sequence[Action]:
+        """Take one event in and say what is to be done about it. Only the raster needs the time."""
         out = self._out = []
+        self._now = now
         if isinstance(event, Frame):
             self._count["frames_in"] += 1
             self._frame(event.data)
@@ -138,6 +148,8 @@ class GroupMachine:
                 self._frame(data)
             if self._ready is not None:
                 self._fire()
+        elif isinstance(event, Request) and event.verb in VERBS:
+            out += self.settings.answer(event)
         elif isinstance(event, Request):
             out.append(Answer(wire.Reply(event.id, False, error=f"a group cannot {event.verb}")))
         return out
@@ -268,10 +280,15 @@ class GroupMachine:
                 memory.activation[slots] = a
             memory.version[slots] = self.dendrites.version
             self.dendrites.stimuli += len(ids) if presentation == 1 else 0
-            self._count_volley(a)
+            if self._now >= self._raster.due:
+                self._raster.look(a[0], self._now)
         else:
             self._count["eval_stimuli"] += len(ids)
+        spiked = int(np.count_nonzero(a != 0.0)) if self._spikes_out else 0
+        if teach:
+            self._count_volley(a, spiked)
         for link, outbound in zip(self.plan.links_out, self._spikes_out, strict=True):
+            outbound.carried(spiked, a.size)
             head = (link.index, self.incarnation, outbound.incarnation, outbound.seq)
             spikes = wire.Spikes(*head, presentation, teach, ids, a)
             self._send(outbound, wire.encode(spikes, link.coding, link.values), teach)
@@ -284,16 +301,19 @@ class GroupMachine:
         self.memory.forget(slots)
         self._send_closes()  # or a long evaluation would pass by stimuli that only wait for a full frame
 
-    def _count_volley(self, a: Floats) -> None:
+    def _count_volley(self, a: Floats, spiked: int) -> None:
+        """Note a volley of training, activations (n, size) of which so many are not zero."""
         count, posts, n = self._count, len(self._spikes_out), len(a)
         count["stimuli"] += n
         count["volleys"] += 1
-        if posts:
-            count["spikes"] += int(np.count_nonzero(a != 0.0)) * posts
+        count["spikes"] += spiked * posts
         count["spikes_dense"] += a.size * posts
         count["notifications_dense"] += n * self._errors_width
         count["updates_dense"] += self.dendrites.size
-        count["bytes_dense"] += 4 * n * (self.plan.size * posts + self._errors_width)  # float32 both ways
+        count["bytes_dense"] += FLOAT_BYTES * n * (self.plan.size * posts + self._errors_width)  # both ways
+        for link, outbound in zip(self.plan.links_in, self._errors_out, strict=True):
+            if link.pre != SOURCE:
+                outbound.dense += n * link.n_pre
 
     def _judge(self, readout: Readout, slots: Slots, ids: Ids, presentation: int, teach: bool, a: Floats) -> None:
         """The readout's turn: compare with the targets, confirm, and start the errors on their way back."""
@@ -353,6 +373,7 @@ class GroupMachine:
                 continue
             told.add(k)
             self._count["notifications"] += notified
+            self._errors_out[k].values += notified
             if whole:
                 self._notify(k, ids, presentation, done, g)
             else:
@@ -424,7 +445,7 @@ class GroupMachine:
             self._diverged = True
             self._out.append(Tell(wire.Event(self.name, "diverged", {"what": what, "hint": HINT})))
 
-    def telemetry(self, now: float) -> wire.Telemetry:  # noqa: ARG002 - a group needs no time
+    def telemetry(self, now: float) -> wire.Telemetry:
         """Cumulative counters and gauges as they are now."""
         plan, own = self.plan, self.dendrites
         ends = [
@@ -435,10 +456,8 @@ class GroupMachine:
         if self._readout is not None:
             named.append((f"{SOURCE} -> loss", self._readout.targets_in, self._readout.confirms_out))
         self._seq += 1
-        counters = self._count | {
-            "updates": own.updates,
-            "staleness_sum": own.staleness_sum,
-            "staleness_count": own.staleness_count,
+        counters = own.counters() | {
+            **self._count,
             "expired": self.memory.expired,
             "late": self.memory.late,
             "gaps": sum(received.gaps for _, received, _ in named),
@@ -451,8 +470,12 @@ class GroupMachine:
             "lr": own.learning_rate(),
             "weight_norm": own.norm(),
         }
+        gradient_norm = own.gradient_norm()
+        if gradient_norm is not None:
+            gauges["gradient_norm"] = gradient_norm
         links = {name: link_counters(received, sent) for name, received, sent in named}
-        return wire.Telemetry(self.name, self.role, self.incarnation, self._seq, counters, gauges, links)
+        raster = self._raster.of_late(now)
+        return wire.Telemetry(self.name, self.role, self.incarnation, self._seq, counters, gauges, links, raster)
 
     def state(self) -> State:
         """Weights as ``w.<pre process>`` and ``b``; beside them what the update and link rules hold back."""
@@ -491,7 +514,7 @@ class GroupMachine:
         if self._readout is not None:
             self._readout.restore(state)
 
-    def _named_rules(self) -> list[tuple[str, Rule]]:
+    def _named_rules(self) -> list[tuple[str, Notifier]]:
         links = zip(self.plan.links_in, self._rules, strict=True)
         named = [(f"rule.{link.pre}", rule) for link, rule in links if rule is not None]
         return named if self._readout is None else [*named, ("rule.loss", self._readout.rule)]

@@ -17,6 +17,8 @@ MAX_JUMP = 1 << 20
 """Frames that can be lost in one go; a larger jump is not believed at all."""
 STEP = 64
 """Frames that can be lost in one go for one frame to be believed; a larger jump must be borne out by the next."""
+FLOAT_BYTES = 4
+"""What a dense pass would need for each of its values: float32."""
 
 Ids = NDArray[np.int64]
 
@@ -32,7 +34,7 @@ class Outbound:
     nothing that its successor could miss.
     """
 
-    __slots__ = ("bytes", "incarnation", "sent", "seq", "to")
+    __slots__ = ("bytes", "dense", "incarnation", "sent", "seq", "to", "values")
 
     def __init__(self, to: str) -> None:
         self.to = to
@@ -40,11 +42,18 @@ class Outbound:
         self.seq = 0  # the next frame's number
         self.sent = 0  # to all incarnations
         self.bytes = 0
+        self.values = 0  # spikes, or notifications: what is not zero
+        self.dense = 0  # those that a dense pass would have sent
 
     def meet(self, incarnation: int) -> None:
         """The roster says who the receiver is."""
         if incarnation != self.incarnation:
             self.incarnation, self.seq = incarnation, 0
+
+    def carried(self, values: int, dense: int) -> None:
+        """Count what a frame carries: values that are not zero, of so many that a dense pass would have sent."""
+        self.values += values
+        self.dense += dense
 
     def send(self, frame: bytes) -> Send:
         """Count a frame that was encoded with ``to=self.incarnation, seq=self.seq`` and hand it to the shell."""
@@ -167,6 +176,9 @@ def link_counters(received: Inbound, sent: Outbound) -> dict[str, int]:
     return {
         "sent": sent.sent,
         "bytes": sent.bytes,
+        "values": sent.values,
+        "dense": sent.dense,
+        "dense_bytes": FLOAT_BYTES * sent.dense,
         "received": received.received,
         "gaps": received.gaps,
         "duplicates": received.duplicates,

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from topology import wire
 from topology.plan import GroupPlan, SourcePlan
+
+if TYPE_CHECKING:
+    from neurond.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +106,7 @@ class Machine(Protocol):
     role: str
     incarnation: int
     progress: int
+    settings: Settings
 
     @property
     def plan(self) -> GroupPlan | SourcePlan:

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurond.updates import Floats, Rows, few, is_sane, make_release, put, take
+from neurond.updates import Floats, Rows, few, is_sane, make_release, put, take, with_threshold
 from topology.plan import OptimizerPlan, UpdatePlan
 
 Flags = NDArray[np.bool_]
@@ -110,6 +110,10 @@ class Synapses:
                 return 0
             rows = few(np.logical_or.reduce(d, axis=0)) if self._optimizer.sparse else None
             return self._move(rows, self._gradient(rows, d, x), lr, share)
+
+    def adjust(self, update: UpdatePlan) -> None:
+        """Change the threshold of the update rule to that of `update`, which is the rule as before in all else."""
+        self._release = with_threshold(self._release, update, self.w.shape)
 
     def state(self, name: str = "w") -> dict[str, NDArray[Any]]:
         """All that a checkpoint must hold, copied: the weights as `name`, the rest as `name/...`."""

@@ -13,7 +13,7 @@ from neurond.links import Inbound, Outbound
 from neurond.losses import make_loss
 from neurond.machine import State
 from neurond.memory import Flags, Floats, Ids
-from neurond.rules import make_rule
+from neurond.rules import Notifier
 from neurond.seen import Seen
 from topology.plan import SOURCE, LossPlan
 
@@ -40,7 +40,7 @@ class Readout:
 
     def __init__(self, plan: LossPlan, size: int, rng: np.random.Generator) -> None:
         self.plan = plan
-        self.rule = make_rule(plan.notify, size, rng)
+        self.rule = Notifier(plan.notify, size, rng)
         self.targets_in = Inbound()
         self.confirms_out = Outbound(SOURCE)
         self._loss = make_loss(plan.kind)

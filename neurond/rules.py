@@ -32,6 +32,7 @@ privacy, arXiv:1607.00133.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -81,6 +82,37 @@ def make_rule(plan: NotifyPlan, width: int, rng: np.random.Generator) -> Rule:
     return rule
 
 
+class Notifier:
+    """The rule of a link, which may be changed while it is applied; as `make_rule` else.
+
+    `plan` is what it is now.
+    """
+
+    def __init__(self, plan: NotifyPlan, width: int, rng: np.random.Generator) -> None:
+        self.plan = plan
+        self._width, self._rng = width, rng
+        self._rule = make_rule(plan, width, rng)
+
+    def __call__(self, g: Floats, share: float = 1.0) -> Floats:
+        """What is sent of g; see `Rule`."""
+        return self._rule(g, share)
+
+    def adjust(self, **changes: float) -> None:
+        """Change values of the plan; what the rule keeps for later stays. ValueError as in `make_rule`."""
+        plan = replace(self.plan, **changes)  # type: ignore[arg-type]
+        rule = make_rule(plan, self._width, self._rng)
+        rule.restore(self._rule.state())
+        self.plan, self._rule = plan, rule
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """What the rule keeps for later; see `Rule`."""
+        return self._rule.state()
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Take up what `state` gave; see `Rule`."""
+        self._rule.restore(state)
+
+
 def _bare_rule(plan: NotifyPlan, width: int, rng: np.random.Generator) -> Rule:
     if plan.rule not in KINDS:
         raise ValueError(f"unknown notification rule {plan.rule!r}: one of {', '.join(KINDS)}")
@@ -88,7 +120,7 @@ def _bare_rule(plan: NotifyPlan, width: int, rng: np.random.Generator) -> Rule:
         if plan.k < 1:
             raise ValueError(f"top_k needs k of 1 or more, not {plan.k}")
         return _TopK(plan.k) if plan.k < width else _Exact()
-    if plan.threshold == 0:
+    if plan.threshold == 0 and plan.rule != "residual":  # which sends what it kept from a higher threshold
         return _Exact()
     match plan.rule:
         case "drop":

@@ -2,6 +2,7 @@
 
 topology.yaml     as resolved, with every default       plan.json          what the processes were told
 metrics.jsonl     a row every half second               summary.json       the run in one object
+settings.jsonl    what was changed while it ran, if anything was
 environment.json  where it ran                          logs/              of each process
 checkpoints/      manifest.json and one file a process (topology/checkpoints.py)
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from topology.spec import Topology
+    from topology.wire import Event
 
 RUNS = "runs"
 """Parent of run folders in the current directory, unless `NEUROND_RUNS` names another."""
@@ -108,11 +110,20 @@ def write_plan(path: Path, plan: Plan) -> Path:
     return path / "plan.json"
 
 
-class Metrics:
-    """``metrics.jsonl``, open for appending: one JSON object a line, each line written at once."""
+SETTINGS = "settings.jsonl"
 
-    def __init__(self, run_dir: Path) -> None:
-        self._path = run_dir / "metrics.jsonl"
+
+def settings_row(t_s: float, event: Event) -> dict[str, Any]:
+    """A row of ``settings.jsonl``: what a process tells in an event `set`, and how far the run was then, in s."""
+    told = {key: event.data.get(key) for key in ("key", "value", "before")}
+    return {"t_s": round(t_s, 3), "process": event.name, **told}
+
+
+class Metrics:
+    """``metrics.jsonl``, or another file of rows, open for appending: a JSON object a line, each written at once."""
+
+    def __init__(self, run_dir: Path, name: str = "metrics.jsonl") -> None:
+        self._path = run_dir / name
         self._file: IO[bytes] | None = None
         self._torn = b""  # what ends a row that could not be written whole
 

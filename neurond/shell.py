@@ -17,13 +17,17 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from math import inf
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import zmq
 
 from neurond.guard import Guard
+from neurond.injected import Injected
 from neurond.machine import Action, Answer, Frame, Idle, Machine, Peers, Request, Send, Start, Tell, Tick
+from neurond.tap import WITHIN_S, Tap, TapError, open_tap
 from topology import sockets, wire
 from topology.gate import Gate
 from topology.keys import Keyring, KeysError
@@ -145,6 +149,12 @@ class Shell:
         self._homeless = 0
         self._impostors = 0
         self._roster = wire.Roster({}, complete=False)
+        peers = sorted(set(senders(machine.plan).values()))  # a link is used in both directions
+        self._injected = Injected(peers, Random(f"{machine.plan.seed} {machine.name} {machine.incarnation}").random)
+        machine.settings.add(self._injected.settings())
+        self._late: asyncio.TimerHandle | None = None
+        self._late_due = inf
+        self._taps: list[Tap] = []
 
     def meet(self, roster: wire.Roster) -> None:
         """Connect to peers, anew where one has moved; the first complete roster starts the machine.
@@ -157,7 +167,7 @@ class Shell:
             if name == self._machine.name or (known is not None and known.leads_to(peer, self._keys)):
                 continue
             if known is not None:  # what is on its way to an incarnation that is gone would only keep the next busy
-                self._lost_with_peers += known.drops + len(known.waiting)
+                self._lost_with_peers += known.drops + len(known.waiting) + self._injected.forget(name)
                 known.close(linger_ms=0)
                 del self._outboxes[name]
             # Its key is revoked, or not in our list yet; or it is no endpoint. What is sent there counts as lost.
@@ -180,11 +190,12 @@ class Shell:
         """Do what a machine wants done, in order."""
         for action in actions:
             if isinstance(action, Send):
-                outbox = self._outboxes.get(action.to)
-                if outbox is None:
-                    self._homeless += 1
-                elif not outbox.put(action.frame) and self._flushing is None:
-                    self._flushing = self._loop.call_later(RETRY_S, self._flush)
+                if self._taps:
+                    self._look_at(action.frame)
+                if self._injected.disturbed and self._injected.takes(action.to, action.frame, time.monotonic()):
+                    self._wait_for_late()
+                else:
+                    self._put(action.to, action.frame)
             elif isinstance(action, Tell):
                 self._tell(action.event)
             else:
@@ -194,6 +205,16 @@ class Shell:
     def request(self, request: Request) -> None:
         """Give the machine a command, and perform what follows from it."""
         self.perform(self._machine.handle(request, time.monotonic()))
+
+    def tap(self, request: Request) -> None:
+        """Answer with the next frames that are sent on a link, once they were seen or some time has passed."""
+        try:
+            tap = open_tap(request.id, request.args, self._machine.plan)
+        except TapError as error:
+            self._tell(wire.Reply(request.id, False, error=str(error)))
+            return
+        self._taps.append(tap)
+        self._loop.call_later(WITHIN_S, self._close_tap, tap)
 
     def tick(self) -> None:
         """Let the machine look at what has waited too long; to be called a few times a second."""
@@ -205,25 +226,60 @@ class Shell:
         usage = resource.getrusage(resource.RUSAGE_SELF)
         drops = sum(o.drops for o in self._outboxes.values()) + self._lost_with_peers + self._homeless
         counters = seen.counters | {
-            "drops": drops,
+            "drops": drops + self._injected.overflowed,
+            "injected": self._injected.lost,
             "impostors": self._impostors,
             "wire_errors": seen.counters["wire_errors"] + self._garbage,
         }
         gauges = seen.gauges | {
+            "beat": float(self._machine.progress),
             "cpu_s": usage.ru_utime + usage.ru_stime,
             "rss_mb": resident_bytes() / 2**20,
             "queue": float(len(self._urgent) + len(self._forward)),
             "outbox": float(max((len(o.waiting) for o in self._outboxes.values()), default=0)),
+            **self._injected.gauges(),
         }
         return replace(seen, counters=counters, gauges=gauges)
 
     def close(self) -> None:
         """Stop reading and close every socket of this shell."""
         self._loop.remove_reader(self._inbox.FD)
-        if self._flushing is not None:
-            self._flushing.cancel()
+        for timer in (self._flushing, self._late):
+            if timer is not None:
+                timer.cancel()
         for outbox in self._outboxes.values():
             outbox.close()
+
+    def _put(self, to: str, frame: bytes) -> None:
+        outbox = self._outboxes.get(to)
+        if outbox is None:
+            self._homeless += 1
+        elif not outbox.put(frame) and self._flushing is None:
+            self._flushing = self._loop.call_later(RETRY_S, self._flush)
+
+    def _wait_for_late(self) -> None:
+        """Be woken when the next frame that is late on purpose is to go."""
+        due = self._injected.next_due
+        if due < self._late_due:
+            if self._late is not None:
+                self._late.cancel()
+            self._late_due = due
+            self._late = self._loop.call_later(max(0.0, due - time.monotonic()), self._send_late)
+
+    def _send_late(self) -> None:
+        self._late, self._late_due = None, inf
+        for to, frame in self._injected.due(time.monotonic()):
+            self._put(to, frame)
+        self._wait_for_late()
+
+    def _look_at(self, frame: bytes) -> None:
+        for tap in [tap for tap in self._taps if tap.take(frame)]:
+            self._close_tap(tap)
+
+    def _close_tap(self, tap: Tap) -> None:
+        if tap in self._taps:
+            self._taps.remove(tap)
+            self._tell(tap.reply())
 
     def _schedule(self) -> None:
         if not self._due:

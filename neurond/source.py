@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from neurond.data import Dataset
 from neurond.ends import Ends
 from neurond.flight import EVALUATION, IDS, Evaluation, Flight, Trend
-from neurond.links import Early, Inbound, Outbound, link_counters
+from neurond.links import FLOAT_BYTES, Early, Inbound, Outbound, link_counters
 from neurond.machine import (
     Action,
     Answer,
@@ -32,6 +32,7 @@ from neurond.machine import (
     counters_array,
     counters_from,
 )
+from neurond.settings import VERBS, Setting, Settings
 from topology import wire
 from topology.plan import SOURCE, SourcePlan
 
@@ -49,6 +50,9 @@ COUNTERS = (
     "wire_errors",
 )
 
+WIDER = 16
+"""The window may be made so many times wider than the plan's, while the network runs."""
+
 
 class SourceMachine:
     """The source as a pure machine.
@@ -58,9 +62,9 @@ class SourceMachine:
         data: the stimuli; training and test part.
         incarnation: marks every frame; peers hear only the one that the roster names.
 
-    Verbs: ``pause`` and ``resume`` (of the training), ``eval`` (an evaluation pass now, beside the training) and
+    Verbs: ``pause`` and ``resume`` (of the training), ``eval`` (an evaluation pass now, beside the training),
     ``drain`` (present nothing new; what is under way comes home, then a last evaluation unless ``evaluate`` is
-    false).
+    false), ``get`` and ``set`` (of what may be changed while it runs: `settings.py`).
 
     Invariants: at most `window` stimuli are under way; each training stimulus is counted once, however often it
     was presented.
@@ -88,7 +92,9 @@ class SourceMachine:
         # Ids of each incarnation are its own: the readout has seen those of the ones before.
         self._first_id = (incarnation - 1) * IDS
         self._flight = Flight(len(plan.links_out), plan.retry_s)
-        self._volley = min(plan.volley, plan.window)
+        self._set_window(plan.window)
+        self.settings = Settings(SOURCE)
+        self.settings.add(self._adjustable())
         self._opens_at = 0  # stimuli that were confirmed when the window last began to open
         self._one_hot = np.eye(plan.classes, dtype=np.float32)
         self._next = 0  # training stimuli presented for the first time
@@ -187,6 +193,9 @@ class SourceMachine:
             self._paused = False
         elif request.verb == "eval":
             self._evaluation.ask()
+        elif request.verb in VERBS:
+            self._out += self.settings.answer(request)
+            return
         elif request.verb == "drain":
             self._draining, self._paused = True, False
             self._last_evaluation = bool(request.args.get("evaluate", True))
@@ -277,8 +286,9 @@ class SourceMachine:
         data, count = self._data, self._count
         x = (data.x_train if teach else data.x_test)[rows]
         y = (data.y_train if teach else data.y_test)[rows]
-        frames = []
+        frames, spiked = [], int(np.count_nonzero(x))
         for link, outbound in zip(self.plan.links_out, self._spikes_out, strict=True):
+            outbound.carried(spiked, x.size)
             head = (link.index, self.incarnation, outbound.incarnation, outbound.seq, presentation, teach, ids)
             if x.dtype == np.uint8:  # exact, and a quarter of the bytes, whatever `values` the link asks for
                 frame = wire.encode_spikes_u8(*head, x.view(np.uint8), data.scale, link.coding)
@@ -293,7 +303,7 @@ class SourceMachine:
         count["frames_out"] += len(frames)
         count["bytes" if teach else "eval_bytes"] += sum(len(f.frame) for f in frames)
         if teach:
-            count["bytes_dense"] += 4 * x.size * len(self.plan.links_out)
+            count["bytes_dense"] += FLOAT_BYTES * x.size * len(self.plan.links_out)
 
     def _as_targets(self, y: NDArray[Any]) -> NDArray[np.float32]:
         if self.plan.one_hot:
@@ -320,7 +330,24 @@ class SourceMachine:
         """
         since = self._count["confirmed"] - self._opens_at
         share = min(1.0, since / self.plan.opening) if self.plan.opening else 1.0
-        return self._volley + int(share * (self.plan.window - self._volley))
+        return self._volley + int(share * (self._widest - self._volley))
+
+    def _set_window(self, window: float) -> None:
+        self._widest = int(window)  # what the window opens to
+        self._volley = min(self.plan.volley, self._widest)
+
+    def _adjustable(self) -> dict[str, Setting]:
+        """What may be changed while it runs. The groups' memory is made for a window of about the plan's."""
+        flight = self._flight
+
+        def set_retry(seconds: float) -> None:
+            flight.retry_s = seconds
+
+        most = WIDER * self.plan.window
+        return {
+            "window": Setting(lambda: self._widest, self._set_window, least=1, most=most, whole=True),
+            "retry_s": Setting(lambda: flight.retry_s, set_retry, above=True, most=3600.0),
+        }
 
     # --- what is seen from outside ----------------------------------------------------------------------
 

@@ -116,6 +116,7 @@ class _Supervisor:
         self._inbox: asyncio.Queue[Telemetry | Event | Exit | _Stop] = asyncio.Queue()
         self._view = View(run.plan.processes, run.plan.name, str(run.path))
         self._metrics = runs.Metrics(run.path)
+        self._settings = runs.Metrics(run.path, runs.SETTINGS)
         self._spawner = Spawner(run.path / "logs", launch.variables())
         self._keeper = Keeper(self._spawner, Restarts(restarts), self._view, self._broker_anew)
         self._running_since: float | None = None
@@ -130,6 +131,7 @@ class _Supervisor:
         """Start everything, watch it to its end, write the folder; clear up whatever happens."""
         async with AsyncExitStack() as stack:
             stack.callback(self._metrics.close)
+            stack.callback(self._settings.close)
             sockets, word = launch.socket_folder()
             self._view.notes += [word] if word else []
             stack.callback(shutil.rmtree, sockets, ignore_errors=True)
@@ -214,9 +216,13 @@ class _Supervisor:
         return self._keeper.ended
 
     def _record(self) -> None:
-        """A row of figures. A full disk costs the rows, not the training, and is told when it begins and ends."""
+        """A row of figures."""
+        self._append(self._metrics, self._view.row())
+
+    def _append(self, rows: runs.Metrics, row: dict[str, Any]) -> None:
+        """Write a row. A full disk costs the rows, not the training, and is told when it begins and ends."""
         try:
-            self._metrics.append(self._view.row())
+            rows.append(row)
         except RunError as error:
             if not self._unrecorded:
                 self._view.notes.append(f"{error}; training goes on")
@@ -228,6 +234,8 @@ class _Supervisor:
 
     def _happened(self, event: Event, now: float) -> None:
         kind, check = event.kind, self._check
+        if kind == "set":
+            self._append(self._settings, runs.settings_row(self._view.elapsed_s, event))
         anew = kind == "joined" and event.data.get("process") == SOURCE
         if kind == "running" and event.name == BROKER:
             anew = self._running_since is not None

@@ -83,6 +83,14 @@ def make_release(plan: UpdatePlan, shape: tuple[int, ...]) -> Release:
     return _Threshold(plan, shape)
 
 
+def with_threshold(release: Release, plan: UpdatePlan, shape: tuple[int, ...]) -> Release:
+    """The same update rule with the threshold of `plan` from now on; what connections hold back stays."""
+    if not isinstance(release, _Threshold):
+        return make_release(plan, shape)
+    release.threshold = np.float32(plan.threshold)
+    return release
+
+
 class _Always:
     """w += step."""
 
@@ -106,12 +114,12 @@ class _Threshold:
     """
 
     def __init__(self, plan: UpdatePlan, shape: tuple[int, ...]) -> None:
-        self._threshold = np.float32(plan.threshold)
+        self.threshold = np.float32(plan.threshold)
         self._quantum = plan.release == "quantum"
         self._held = np.zeros(shape, np.float32)
 
     def release(self, w: Floats, rows: Rows, step: Floats, share: float = 1.0) -> tuple[int, bool]:
-        threshold = self._threshold * np.float32(share)
+        threshold = self.threshold * np.float32(share)
         held = take(self._held, rows)
         held += step
         size = np.abs(held, out=step)

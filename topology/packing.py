@@ -2,7 +2,7 @@
 
 A message is ``{"neurond": version, "kind": class name in lower case, "body": {field: value}}``. Every field
 is there, no other is, and each has its declared type. Annotations may use str, bool, int (not negative),
-float (finite), Any (plain data), and maps and fixed tuples of those. What each of them accepts is worked out
+float (finite), Any (plain data), and maps, lists and fixed tuples of those. What each of them accepts is worked out
 once, when the codec is made.
 """
 
@@ -107,6 +107,8 @@ def _reader(annotation: Any) -> _Reader:
     arguments = get_args(annotation)
     if get_origin(annotation) is dict and arguments[0] is str:
         return _dict_reader(_reader(arguments[1]))
+    if get_origin(annotation) is list:
+        return _list_reader(_reader(arguments[0]))
     if get_origin(annotation) is tuple and ... not in arguments:
         return _tuple_reader(tuple(_reader(a) for a in arguments))
     raise TypeError(f"no message field can be {annotation}")
@@ -168,6 +170,15 @@ def _dict_reader(read: _Reader) -> _Reader:
         return {_read_str(k, where): read(v, f"{where}.{k:.40}") for k, v in value.items()}
 
     return read_dict
+
+
+def _list_reader(read: _Reader) -> _Reader:
+    def read_list(value: Any, where: str) -> list[Any]:
+        if type(value) is not list or len(value) > MAX_ITEMS:
+            raise ValueError(f"{where}: a list of at most {MAX_ITEMS} is expected, not {_word(value)}")
+        return [read(v, where) for v in value]
+
+    return read_list
 
 
 def _tuple_reader(readers: tuple[_Reader, ...]) -> _Reader:

@@ -133,6 +133,7 @@ class Hello:
     pid: int
     endpoint: str
     incarnation: int = 0  # 0: give me one; else what I had before the broker was lost
+    settings: dict[str, float] = field(default_factory=dict)  # that were changed while I ran, as they are now
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +180,9 @@ class Command:
     """client -> broker -> process: do this. `target` is a process name, or "" for all that it concerns."""
 
     id: str
-    verb: str  # pause | resume | stop | save | eval | drain | exit | status
+    # pause | resume | stop | save | eval | status | get | set | kill | restart | tap; of the broker's own accord
+    # also drain | exit | adopt
+    verb: str
     target: str = ""
     args: dict[str, Any] = field(default_factory=dict)
 
@@ -200,7 +203,7 @@ class Event:
 
     name: str  # process that says so
     # running | epoch | evaluated | finished | diverged | joined | left | lost | saved | journal | failed |
-    # leaving | ended
+    # leaving | ended | set
     kind: str
     data: dict[str, Any] = field(default_factory=dict)
 
@@ -219,6 +222,9 @@ class Telemetry:
     counters: dict[str, int]
     gauges: dict[str, float]
     links: dict[str, dict[str, int]]  # link name -> cumulative counters of this end of it
+    # Of a group, what up to 32 of its neurons did of late: a number a look, oldest first and evenly spaced, whose
+    # bit i says whether the i-th of them spiked for the stimulus that was looked at.
+    raster: list[int] = field(default_factory=list)
 
 
 ControlMessage = Hello | Welcome | Refused | Unknown | Roster | Beat | Command | Reply | Event | Telemetry

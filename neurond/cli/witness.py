@@ -95,19 +95,21 @@ class Witness:
 
         self._view: View = View(self._run.plan.processes, self._run.plan.name, str(self._run.path))
         metrics = runs.Metrics(self._run.path)
+        settings = runs.Metrics(self._run.path, runs.SETTINGS)
         try:
             with PlainProgress(say, time.monotonic) as progress:
-                asyncio.run(self._watch(progress, metrics))
+                asyncio.run(self._watch(progress, metrics, settings))
         except Exception as error:  # said when the broker is done: no reason to end the training
             self._trouble = error
         finally:
             metrics.close()
+            settings.close()
 
-    async def _watch(self, progress: PlainProgress, metrics: runs.Metrics) -> None:
+    async def _watch(self, progress: PlainProgress, metrics: runs.Metrics, settings: runs.Metrics) -> None:
         from monitor.client import Client
 
         async with Client(self._address, self._keys) as client:
-            hearing = asyncio.create_task(self._hear(client, progress, metrics))
+            hearing = asyncio.create_task(self._hear(client, progress, metrics, settings))
             leaving = asyncio.create_task(self._until_left())
             done, others = await asyncio.wait((hearing, leaving), return_when=asyncio.FIRST_COMPLETED)
             for task in others:
@@ -117,7 +119,9 @@ class Witness:
             for task in done:
                 await task
 
-    async def _hear(self, client: Client, progress: PlainProgress, metrics: runs.Metrics) -> None:
+    async def _hear(
+        self, client: Client, progress: PlainProgress, metrics: runs.Metrics, settings: runs.Metrics
+    ) -> None:
         due = 0.0
         async for item in client.stream():
             now = time.monotonic()
@@ -127,6 +131,8 @@ class Witness:
             if self._view.stimuli is not None and (over or (now >= due and isinstance(item, Telemetry))):
                 due = now + ROW_S
                 metrics.append(self._view.row())
+            if isinstance(item, Event) and item.kind == "set":
+                settings.append(runs.settings_row(self._view.elapsed_s, item))
             if over:
                 self._ended = dict(item.data)  # type: ignore[union-attr]
                 return

@@ -10,111 +10,23 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
 
 import neurond
-from monitor.client import Client
 from monitor.view import View
 from neurond import data, keep
-from neurond.errors import Interrupted, ProcessLost
-from neurond.runs import Run
+from neurond.errors import ProcessLost
 from tests.endless import SETTINGS
 from tests.fault.faults import Fault, Place, injects
-from tests.supervised import Watch, broker_address, child
+from tests.supervised import Watch, child
+from tests.training import asked, sockets, training
 from tests.waiting import DEADLINE_S, comes, gone
-from topology import address
 from topology.files import INCARNATIONS
 
 ROOT = Path(__file__).parents[2]
-
-
-class Training:
-    """A run in progress, as its `on_view` sees it."""
-
-    def __init__(self) -> None:
-        self.view: View | None = None
-        self.stop = asyncio.Event()
-        self.task: asyncio.Task[Run]
-
-    def __call__(self, view: View) -> None:
-        """The view has changed."""
-        self.view = view
-
-    @property
-    def stimuli(self) -> int:
-        """Confirmed so far; 0 while nothing has been heard."""
-        return (self.view.stimuli if self.view else None) or 0
-
-    @property
-    def notes(self) -> list[str]:
-        """What went wrong so far."""
-        return self.view.notes if self.view else []
-
-    def noted(self, pattern: str) -> bool:
-        """Whether one of the notes is of this kind."""
-        return any(re.search(pattern, note) for note in self.notes)
-
-    async def goes_on(self, stimuli: int = 200) -> None:
-        """Wait until so many more stimuli are confirmed."""
-        goal = self.stimuli + stimuli
-        await self.comes(lambda: self.stimuli >= goal, "training goes on")
-
-    async def comes(self, condition: Callable[[], Any], what: str) -> Any:
-        """Wait until something holds; an error of the run comes through."""
-
-        async def held() -> Any:
-            if self.task.done():
-                self.task.result()
-            return condition()
-
-        return await comes(held, f"{what}; {self.notes}")
-
-    async def end(self) -> Run:
-        """Stop it in good order, and wait for its end."""
-        self.stop.set()
-        async with asyncio.timeout(DEADLINE_S):
-            with pytest.raises(Interrupted, match="saved; go on with --resume") as error:
-                await self.task
-        assert error.value.run is not None
-        assert psutil.Process().children() == []
-        return error.value.run
-
-
-@asynccontextmanager
-async def training(folder: Path, **options: Any) -> AsyncIterator[Training]:
-    """A long run that trains; it is over at the end of the context."""
-    it = Training()
-    settings = {**SETTINGS, **options.pop("settings", {})}
-    work = neurond.run_async("xor", settings, run_dir=folder, on_view=it, stop=it.stop, **options)
-    it.task = asyncio.create_task(work)
-    try:
-        await it.goes_on(1)
-        yield it
-    finally:
-        it.task.cancel()
-        await asyncio.gather(it.task, return_exceptions=True)
-
-
-def sockets() -> Path:
-    """The folder of the sockets of the run that is going on."""
-    command = child("broker").cmdline()
-    folder = address.folder(broker_address(command))
-    assert folder is not None
-    return folder
-
-
-async def asked(verb: str, **args: Any) -> dict[str, Any]:
-    """A command to the broker of the run that is going on."""
-    async with Client(address.of_folder(sockets())) as client:
-        reply = await client.command(verb, timeout_s=DEADLINE_S, **args)
-    assert reply.ok, reply.error
-    return reply.data
 
 
 @injects(Place.PROCESSES, Fault.KILL_FLOOD, Fault.BROKER_KILLED)

@@ -203,7 +203,7 @@ PLAIN = st.recursive(
 MAPS = st.dictionaries(NAMES, PLAIN, max_size=4)
 COUNTERS = st.dictionaries(NAMES, COUNTS, max_size=4)
 CONTROL_MESSAGES: st.SearchStrategy[ControlMessage] = st.one_of(
-    st.builds(Hello, NAMES, NAMES, COUNTS, NAMES, COUNTS),
+    st.builds(Hello, NAMES, NAMES, COUNTS, NAMES, COUNTS, st.dictionaries(NAMES, GAUGES, max_size=4)),
     st.builds(Welcome, COUNTS, MAPS, NAMES, st.booleans()),
     st.builds(Refused, NAMES),
     st.builds(Roster, st.dictionaries(NAMES, st.tuples(NAMES, COUNTS), max_size=4), st.booleans()),
@@ -220,6 +220,7 @@ CONTROL_MESSAGES: st.SearchStrategy[ControlMessage] = st.one_of(
         COUNTERS,
         st.dictionaries(NAMES, GAUGES, max_size=4),
         st.dictionaries(NAMES, COUNTERS, max_size=4),
+        st.lists(COUNTS, max_size=4),
     ),
 )
 

@@ -206,3 +206,50 @@ def test_whoever_asks_too_often_waits(machine: BrokerMachine) -> None:
     assert answered == BURST
     assert machine.drops["asked too often"] == 1000 - BURST
     assert told(machine.control(b"d", wire.pack(wire.Command("other", "status")), 1.0))
+
+
+def adopted(orders: list[Order]) -> list[dict[str, object]]:
+    """What a process is told to adopt by these orders, after its welcome."""
+    sent = [o.message for o in orders if isinstance(o, Send)]
+    found = [m for m in sent if isinstance(m, wire.Command) and m.verb == "adopt"]
+    assert all(isinstance(sent[sent.index(m) - 1], wire.Welcome) for m in found)
+    return [dict(m.args["settings"]) for m in found]
+
+
+def changed(machine: BrokerMachine, key: str, value: float) -> None:
+    """`hidden` tells of a setting that was changed."""
+    event = wire.Event("hidden", "set", {"key": key, "value": value, "before": 0.0})
+    machine.control(b"hidden", wire.pack(event), 1.0)
+
+
+def registers(machine: BrokerMachine, pid: int, incarnation: int = 0, **settings: float) -> list[Order]:
+    """What follows when a process says that it is `hidden`."""
+    said = wire.Hello("hidden", "group", pid, "ipc:///x/hidden", incarnation, settings)
+    return machine.control(f"hidden-{pid}".encode(), wire.pack(said), 2.0)
+
+
+def test_a_successor_is_told_what_the_one_before_had_been(machine: BrokerMachine) -> None:
+    """Whoever takes the place of a process hears of every setting as it was last, and so does the next."""
+    changed(machine, "lr", 0.5)
+    changed(machine, "lr", 0.25)
+    changed(machine, "delay.out", 0.1)
+    machine.unreachable(b"hidden", 1.0)
+    assert adopted(registers(machine, 77)) == [{"lr": 0.25, "delay.out": 0.1}]
+    machine.unreachable(b"hidden-77", 2.0)
+    assert adopted(registers(machine, 78)) == [{"lr": 0.25, "delay.out": 0.1}]
+
+
+def test_settings_outlive_the_broker(machine: BrokerMachine) -> None:
+    """A process that lived on tells a broker that has just come what it had been told, and its successor hears it."""
+    machine.unreachable(b"hidden", 1.0)
+    assert adopted(registers(machine, 77, incarnation=1, lr=0.5)) == []
+    machine.unreachable(b"hidden-77", 2.0)
+    assert adopted(registers(machine, 78)) == [{"lr": 0.5}]
+
+
+def test_who_was_told_nothing_has_nothing_to_adopt(machine: BrokerMachine) -> None:
+    """No settings, no message; and what another process says of one is not believed."""
+    event = wire.Event("hidden", "set", {"key": "lr", "value": 9.0, "before": 0.0})
+    machine.control(b"out", wire.pack(event), 1.0)
+    machine.unreachable(b"hidden", 1.0)
+    assert adopted(registers(machine, 77)) == []

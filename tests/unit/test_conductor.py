@@ -463,6 +463,17 @@ def test_commands_reach_the_source(running: Network, verb: str) -> None:
     assert list(reply.data) == ["source"]
 
 
+def test_settings_are_asked_of_everybody_or_of_one(running: Network) -> None:
+    """`get` without a target is asked of every process; `set` of the one that it names, with its arguments."""
+    reply = running.ask("get")
+    assert reply is not None
+    assert list(reply.data) == ["source", "h1", "out"]
+    assert running.told("get") == ["source", "h1", "out"]
+    assert running.ask("set", "h1", id="s", key="lr", value=0.1) is not None
+    (told,) = [a for a in running.done if isinstance(a, Tell) and a.command.verb == "set"]
+    assert (told.name, told.command.args) == ("h1", {"key": "lr", "value": 0.1})
+
+
 def test_unanswered_command(running: Network) -> None:
     """A client is answered within the time that it gave, even if no process answers."""
     running.muted.add(("source", "eval"))
@@ -479,6 +490,8 @@ def test_commands_that_cannot_be(running: Network, network: Network) -> None:
         (running, ("reboot", ""), "no command 'reboot'"),
         (running, ("exit", ""), "no command 'exit'"),
         (running, ("eval", "h9"), "no process 'h9'; there are source, h1, out"),
+        (running, ("set", ""), "set needs a process; there are source, h1, out"),
+        (running, ("adopt", "h1"), "no command 'adopt'"),
         (network, ("save", ""), "the network is not complete: waiting for source, h1, out"),
     ]
     for i, (net, (verb, target), expected) in enumerate(cases):

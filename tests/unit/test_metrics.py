@@ -179,3 +179,12 @@ def test_nothing_secret_and_no_alert(word: str) -> None:
 def _yaml(name: str) -> dict[str, Any]:
     found: dict[str, Any] = YAML(typ="safe", pure=True).load((DEPLOY / name).read_text(encoding="utf-8"))
     return found
+
+
+def test_staleness_is_a_histogram() -> None:
+    """Each bucket of Prometheus holds what is at most its bound: the processes' own buckets, summed up from below."""
+    counts = {"staleness_sum": 17, "staleness_count": 8, "staleness_0": 3, "staleness_1": 2, "staleness_2": 2}
+    families = metrics(view(group({**counts, "staleness_4": 1})), STATUS, True, 0, 0)
+    (family,) = (f for f in families if f.name == "neurond_staleness")
+    buckets = {s.labels["le"]: s.value for s in family.samples if s.name == "neurond_staleness_bucket"}
+    assert buckets == {"0": 3.0, "1": 5.0, "3": 7.0, "+Inf": 8.0}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,11 +11,15 @@ from pathlib import Path
 import pytest
 import zmq
 
-from neurond.machine import Action, Frame, MachineEvent, Peers, Send, Start
+from neurond import shell as shell_module
+from neurond.machine import Action, Frame, MachineEvent, Peers, Request, Send, Start
+from neurond.settings import Settings
 from neurond.shell import OUTBOX, Inbox, Outbox, Shell, resident_bytes
+from tests.plans import group_plan
 from tests.waiting import comes
 from topology import wire
 from topology.address import bind_lock
+from topology.plan import LinkPlan
 from topology.wire import Closes, Roster, Telemetry
 
 
@@ -51,8 +56,10 @@ class Recorder:
     """A machine that only notes what it was given, and sends what it is told to."""
 
     name, role, incarnation, progress = "recorder", "group", 1, 0
+    plan = group_plan("recorder", (0, 2, 2), "relu", (LinkPlan(0, "peer", "recorder", 2, "peer", 0, 2),))
 
     def __init__(self) -> None:
+        self.settings = Settings(self.name)
         self.events: list[MachineEvent] = []
         self.answers: list[Action] = []
 
@@ -171,3 +178,50 @@ def test_resident_memory_is_of_this_process() -> None:
     import psutil
 
     assert abs(resident_bytes() - psutil.Process().memory_info().rss) < 8 * 2**20
+
+
+async def test_frames_that_are_late_on_purpose_arrive_in_order_and_lost_ones_do_not(context, inbox_at) -> None:
+    """A latency holds frames back for its time, a loss of 1 takes all; both are set by key, and told."""
+    inbox, machine = inbox_at("inbox"), Recorder()
+    peer = inbox_at("peer")
+    shell = Shell(context, inbox, machine, lambda _: None)
+    shell.meet(Roster({"peer": (peer.endpoint, 1)}, complete=True))
+    machine.settings.answer(Request("q", "set", {"key": "delay.peer", "value": 0.1}))
+    began = time.monotonic()
+    shell.perform([Send("peer", closes(n)) for n in range(5)])
+    assert not peer.socket.poll(0)
+    assert shell.telemetry().gauges["delay_s.peer"] == 0.1
+    await comes(lambda: peer.socket.poll(0), "they arrive")
+    assert time.monotonic() - began >= 0.1
+    machine.settings.answer(Request("q", "set", {"key": "delay.peer", "value": 0.0}))
+    machine.settings.answer(Request("q", "set", {"key": "loss.peer", "value": 1.0}))
+    shell.perform([Send("peer", closes(n)) for n in range(5, 8)])
+    machine.settings.answer(Request("q", "set", {"key": "loss.peer", "value": 0.0}))
+    shell.perform([Send("peer", closes(9))])
+    got: list[bytes] = []
+    while closes(9) not in got:
+        assert peer.socket.poll(5000)
+        got.append(peer.socket.recv())
+    assert got == [closes(n) for n in (0, 1, 2, 3, 4, 9)]
+    told = shell.telemetry()
+    assert told.counters["injected"] == 3
+    assert told.counters["drops"] == 0
+    assert not any("peer" in gauge for gauge in told.gauges)
+    shell.close()
+
+
+async def test_a_tap_shows_what_is_sent_and_ends_when_it_has_seen_enough(context, inbox_at, monkeypatch) -> None:
+    """So many frames of the link are shown, or what came within its time; a link that is none is refused at once."""
+    monkeypatch.setattr(shell_module, "WITHIN_S", 0.05)
+    inbox, machine, told = inbox_at("inbox"), Recorder(), []
+    shell = Shell(context, inbox, machine, told.append)
+    shell.tap(Request("two", "tap", {"link": "peer -> recorder", "n": 2}))
+    shell.tap(Request("many", "tap", {"link": "peer -> recorder", "n": 100}))
+    shell.tap(Request("none", "tap", {"link": "peer -> nobody"}))
+    assert [(reply.id, reply.ok) for reply in told] == [("none", False)]
+    shell.perform([Send("peer", closes(n)) for n in range(3)])
+    assert [reply.id for reply in told] == ["none", "two"]
+    assert [frame["first_id"] for frame in told[1].data["frames"]] == [0, 1]
+    await comes(lambda: len(told) == 3, "time is up")
+    assert [frame["first_id"] for frame in told[2].data["frames"]] == [0, 1, 2]
+    shell.close()

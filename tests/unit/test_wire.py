@@ -184,9 +184,9 @@ ENVELOPE = "83 a7 'neurond' 01 a4 'kind' "
     ("message", "golden"),
     [
         control(
-            Hello("h1", "group", 42, "ipc:///x"),
-            ENVELOPE + "a5 'hello' a4 'body' 85 a4 'name' a2 'h1' a4 'role' a5 'group' a3 'pid' 2a"
-            "a8 'endpoint' a8 'ipc:///x' ab 'incarnation' 00",
+            Hello("h1", "group", 42, "ipc:///x", settings={"lr": 0.5}),
+            ENVELOPE + "a5 'hello' a4 'body' 86 a4 'name' a2 'h1' a4 'role' a5 'group' a3 'pid' 2a"
+            "a8 'endpoint' a8 'ipc:///x' ab 'incarnation' 00 a8 'settings' 81 a2 'lr' cb 3fe0000000000000",
         ),
         control(
             Welcome(3, {"seed": 7, "a": [1, None, True, 0.5, -1]}, "runs/x", resume=True),
@@ -215,10 +215,10 @@ ENVELOPE = "83 a7 'neurond' 01 a4 'kind' "
             ENVELOPE + "a5 'event' a4 'body' 83 a4 'name' a6 'source' a4 'kind' a5 'epoch' a4 'data' 81 a1 'n' 01",
         ),
         control(
-            Telemetry("h1", "group", 1, 4, {"spikes": 300}, {"lr": 0.5}, {"source -> h1": {"sent": 2}}),
-            ENVELOPE + "a9 'telemetry' a4 'body' 87 a4 'name' a2 'h1' a4 'role' a5 'group' ab 'incarnation' 01"
+            Telemetry("h1", "group", 1, 4, {"spikes": 300}, {"lr": 0.5}, {"source -> h1": {"sent": 2}}, [5, 0]),
+            ENVELOPE + "a9 'telemetry' a4 'body' 88 a4 'name' a2 'h1' a4 'role' a5 'group' ab 'incarnation' 01"
             "a3 'seq' 04 a8 'counters' 81 a6 'spikes' cd012c a6 'gauges' 81 a2 'lr' cb 3fe0000000000000"
-            "a5 'links' 81 ac 'source -> h1' 81 a4 'sent' 02",
+            "a5 'links' 81 ac 'source -> h1' 81 a4 'sent' 02 a6 'raster' 92 05 00",
         ),
     ],
 )

@@ -1,0 +1,151 @@
+"""What may be changed of a process while it runs: the verbs `get` and `set` (pure).
+
+A setting lives as long as its process. The broker hands it on to whoever takes that one's place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import inf
+from typing import TYPE_CHECKING, Any
+
+from neurond.machine import Action, Answer, Request, Tell
+from topology import wire
+
+if TYPE_CHECKING:
+    from neurond.dendrites import Dendrites
+    from neurond.rules import Notifier
+
+VERBS = ("get", "set", "adopt")
+"""What is asked of them; `adopt` by the broker alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One value: how it is read and changed, and what it may be.
+
+    Args:
+        read: what it is now.
+        change: called with what it is to be, which was found to be allowed.
+        least: it may be, in the setting's own unit; not this itself if it must be `above`.
+        most: it may be.
+        above: whether `least` is out of bounds.
+        whole: only whole numbers.
+
+    """
+
+    read: Callable[[], float]
+    change: Callable[[float], None]
+    least: float = 0.0
+    most: float = 1e6
+    above: bool = False
+    whole: bool = False
+
+    def trouble(self, value: object) -> str:
+        """Why this cannot be the value; empty if it can."""
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        fits = number and self.least <= value <= self.most and not (self.above and value == self.least)  # type: ignore[operator]
+        if fits and (not self.whole or value == int(value)):  # type: ignore[call-overload]
+            return ""
+        what = "a whole number" if self.whole else "a number"
+        bounds = f"above {self.least:g}" if self.above else f"from {self.least:g}"
+        most = "" if self.most == inf else f" to {self.most:g}"
+        shown = f"{value:g}" if number else f"{value!r:.40}"
+        return f"{what} {bounds}{most} is expected, not {shown}"
+
+
+class Settings:
+    """All settings of one process, by key.
+
+    Args:
+        name: of the process.
+
+    """
+
+    def __init__(self, name: str) -> None:
+        self.changed: dict[str, float] = {}
+        """Those that are not as the plan has them any more, or were so once, as they are now."""
+        self._name = name
+        self._known: dict[str, Setting] = {}
+
+    def add(self, settings: Mapping[str, Setting]) -> None:
+        """Take in more of them."""
+        self._known |= settings
+
+    def answer(self, request: Request) -> list[Action]:
+        """Carry out one of `VERBS`; the answer, and what has happened.
+
+        ``get``: all of them. ``set`` has the arguments ``key`` and ``value``. ``adopt`` has ``settings``, what the
+        process before this one had been told: that is no news, and is not told as such.
+        """
+        match request.verb:
+            case "get":
+                return [Answer(wire.Reply(request.id, True, {key: s.read() for key, s in self._known.items()}))]
+            case "adopt":
+                return self._adopt(request)
+        key, value = request.args.get("key"), request.args.get("value")
+        trouble = self._trouble(key, value)
+        if trouble:
+            return [Answer(wire.Reply(request.id, False, error=trouble))]
+        assert isinstance(key, str)
+        before = self._known[key].read()
+        now = self._change(key, value)
+        event = wire.Event(self._name, "set", {"key": key, "value": now, "before": before})
+        return [Answer(wire.Reply(request.id, True, {key: now})), Tell(event)]
+
+    def _adopt(self, request: Request) -> list[Action]:
+        given = request.args.get("settings")
+        wanted = given if isinstance(given, dict) else {}
+        troubles = {key: trouble for key, value in wanted.items() if (trouble := self._trouble(key, value))}
+        adopted = {key: self._change(key, value) for key, value in wanted.items() if key not in troubles}
+        return [Answer(wire.Reply(request.id, not troubles, adopted, "; ".join(troubles.values())))]
+
+    def _change(self, key: str, value: Any) -> float:
+        self._known[key].change(value)
+        self.changed[key] = self._known[key].read()
+        return self.changed[key]
+
+    def _trouble(self, key: object, value: object) -> str:
+        """Why this key cannot have this value; empty if it can."""
+        if not isinstance(key, str) or key not in self._known:
+            return self._unknown(key)
+        trouble = self._known[key].trouble(value)
+        return f"{key}: {trouble}" if trouble else ""
+
+    def _unknown(self, key: object) -> str:
+        from topology.errors import guess  # only errors need it, and daemons start without it
+
+        if not isinstance(key, str):
+            return f"which setting is a word, one of {', '.join(self._known)}"
+        return f"no setting '{key:.40}'; {guess(key, self._known)}"
+
+
+def of_group(dendrites: Dendrites, rules: Mapping[str, Notifier]) -> dict[str, Setting]:
+    """The settings of a group's learning.
+
+    ``lr`` is the optimizer's, before its schedule; ``threshold`` that of updates, where the rule has one;
+    ``notify.<pre>.threshold`` and ``notify.<pre>.clip`` belong to the rule that the group applies before it notifies
+    <pre>, of those in `rules`.
+    """
+    found = {"lr": Setting(lambda: dendrites.lr, dendrites.set_lr)}
+    if dendrites.has_threshold:
+        above = dendrites.in_quanta
+        found["threshold"] = Setting(lambda: dendrites.threshold, dendrites.set_threshold, above=above)
+    for pre, rule in rules.items():
+        found |= _of_rule(f"notify.{pre}", rule)
+    return found
+
+
+def _of_rule(start: str, rule: Notifier) -> dict[str, Setting]:
+    def set_threshold(value: float) -> None:
+        rule.adjust(threshold=value)
+
+    def set_clip(value: float) -> None:
+        rule.adjust(clip=value)
+
+    found = {f"{start}.clip": Setting(lambda: rule.plan.clip, set_clip)}
+    if rule.plan.rule not in ("exact", "top_k"):
+        above = rule.plan.rule == "quantum"
+        found[f"{start}.threshold"] = Setting(lambda: rule.plan.threshold, set_threshold, above=above)
+    return found

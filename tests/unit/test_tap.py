@@ -1,0 +1,69 @@
+"""A look at the frames of a link."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from neurond.tap import TapError, numbers, open_tap
+from tests.fault.networks import build
+from tests.simulated import Faults
+from topology import wire
+from topology.plan import GroupPlan, SourcePlan
+
+PLAN = build(0, Faults()).plan
+B = PLAN.group("b")
+LINK = numbers(B)["a.0 -> b"]
+
+
+def notifications(link: int = LINK) -> bytes:
+    """Two stimuli, three values that are not zero."""
+    values = np.array([[0, 1, 2], [0, 0, -3]], np.float32)
+    return wire.encode(wire.Notifications(link, 1, 1, 5, 2, np.array([40, 42]), np.array([True, False]), values))
+
+
+def test_links_are_named_as_telemetry_names_them() -> None:
+    """A process shows the links on which it sends, in whatever direction, and no others."""
+    plans: tuple[GroupPlan | SourcePlan, ...] = (PLAN.source, *PLAN.groups)
+    machines = build(0, Faults()).machines
+    for plan in plans:
+        name = "source" if isinstance(plan, SourcePlan) else plan.name
+        assert numbers(plan).keys() == machines[name].telemetry(0.0).links.keys()
+
+
+def test_the_header_of_each_frame_is_shown() -> None:
+    """What it is, its size and stimuli, and how many values are not zero; none of the values."""
+    tap = open_tap("q", {"link": "a.0 -> b", "n": 2}, B)
+    assert not tap.take(notifications(LINK + 1))
+    assert not tap.take(frame := notifications())
+    assert tap.take(wire.encode(wire.Closes(LINK, 1, 1, 6, 1, np.array([7, 8, 9]))))
+    notified, closed = tap.reply().data["frames"]
+    assert notified == {
+        "kind": "notifications",
+        "bytes": len(frame),
+        "stimuli": 2,
+        "values": 3,
+        "first_id": 40,
+        "presentation": 2,
+        "age": None,
+    }
+    assert (closed["kind"], closed["stimuli"], closed["values"]) == ("closes", 3, 0)
+
+
+@pytest.mark.parametrize(
+    ("args", "error"),
+    [
+        ({"link": "a.0 -> c"}, "no link 'a.0 -> c'; did you mean 'a.0 -> b'?"),
+        ({}, "no link without a name; known: b -> out, a.0 -> b, a.1 -> b"),
+        ({"link": "b -> out", "n": 0}, "n: a whole number from 1 to 100 is expected, not 0"),
+        ({"link": "b -> out", "n": 101}, "n: a whole number from 1 to 100 is expected, not 101"),
+        ({"link": "b -> out", "n": True}, "n: a whole number from 1 to 100 is expected, not True"),
+    ],
+)
+def test_what_cannot_be_looked_at_is_refused(args: dict[str, Any], error: str) -> None:
+    """A link that the process does not send on is guessed at, a number of frames is bounded."""
+    with pytest.raises(TapError) as raised:
+        open_tap("q", args, B)
+    assert str(raised.value) == error
