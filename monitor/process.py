@@ -133,11 +133,10 @@ class Process:
 
     def _look(self, t: Telemetry, now: float) -> None:
         """Keep the looks of a report, behind as many lost ones as time says are missing."""
-        raster = getattr(t, "raster", [])
-        if raster and self.looks and self.heard is not None and now - self.heard > LATE_S:
-            self.looks.extend([LOST] * min(LOOKS, int((now - self.heard) / 0.5 - 0.5) * len(raster)))
-        self.looks.extend(raster)
-        self.neurons = max([self.neurons, *(look.bit_length() for look in raster)])
+        if t.raster and self.looks and self.heard is not None and now - self.heard > LATE_S:
+            self.looks.extend([LOST] * min(LOOKS, int((now - self.heard) / 0.5 - 0.5) * len(t.raster)))
+        self.looks.extend(t.raster)
+        self.neurons = max([self.neurons, *(look.bit_length() for look in t.raster)])
 
     def begin(self, incarnation: int) -> None:
         """A process of this incarnation holds the name from now on; its counters are yet to be heard."""

@@ -59,7 +59,9 @@ def reports(names: list[str], n: int) -> list[Telemetry]:
                 "cpu_s": 0.2 * n,
             }
         role = "source" if name == "source" else "group"
-        found.append(Telemetry(name, role, 1, n, counters, gauges, links))
+        # Sixteen looks at 32 neurons, of which one spikes at a time: a slope.
+        looks = [] if name == "source" else [1 << ((16 * n + i) % 32) for i in range(16)]
+        found.append(Telemetry(name, role, 1, n, counters, gauges, links, looks))
     return found
 
 
@@ -73,15 +75,7 @@ def watched(names: list[str], seconds: float = 5.0, view: View | None = None) ->
     for n in range(1, int(seconds / REPORT_S) + 1):
         for report in reports(names, n):
             view.update(report, n * REPORT_S)
-            spiking(process(view, report.name), n)
     return view
-
-
-def spiking(process: Process, n: int) -> None:
-    """Sixteen looks at 32 neurons, of which one spikes at a time: a slope in a raster."""
-    if process.role == "group":
-        process.looks.extend(1 << ((16 * n + i) % 32) for i in range(16))
-        process.neurons = 32
 
 
 def process(view: View, name: str) -> Process:

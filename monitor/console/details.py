@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from monitor.console.groups import state
-from monitor.console.links import Way, all_links
+from monitor.console.links import Way, all_links, faults
 from monitor.console.page import Glyphs
 from monitor.figures import compact, number, percent
 from monitor.process import Process
@@ -80,6 +80,7 @@ def _way(title: str, way: Way) -> list[str]:
         ("frames lost", compact(way.gaps)),
         ("frames that came twice", compact(way.duplicates)),
         ("frames of an older incarnation", compact(way.fenced)),
+        ("injected", faults(way) or "-"),
         ("seconds since a frame was sent", number(way.age_s, 1)),
     )
     return [title, *(f"  {label:<32} {value:>12}" for label, value in facts)]

@@ -11,7 +11,7 @@ from monitor.process import Process
 from monitor.view import View
 
 COLUMNS = (
-    Column("link", 12, 0, left=True),
+    Column("link", 14, 0, left=True),
     Column("fwd/s", 6, 1),
     Column("kB/s", 6, 3),
     Column("dense", 6, 0),
@@ -21,7 +21,7 @@ COLUMNS = (
     Column("lost", 5, 0),
     Column("twice", 5, 7),
     Column("fenced", 6, 8),
-    Column("dropped", 7, 6),
+    Column("injected", 8, 6),
     Column("age", 5, 5),
 )
 
@@ -37,7 +37,8 @@ class Way:
     gaps: int | None = None  # frames that never came, by the receiver's count
     duplicates: int | None = None
     fenced: int | None = None
-    injected: int | None = None  # frames that the sender dropped on purpose
+    delay_s: float | None = None  # latency injected by the sender on purpose
+    loss: float | None = None  # share of frames dropped by the sender on purpose, 0 to 1
     age_s: float | None = None  # since the sender was last seen to have sent a frame
 
 
@@ -92,7 +93,6 @@ def _way(name: str, sender: Process | None, receiver: Process | None, link: str,
     lost = {key: counts.get(key) for key in ("gaps", "duplicates", "fenced")}
     if sender is None:
         return Way(name, **lost)
-    mine = sender.link_counts().get(link, {})
     grown = sender.link_recent(link)
     sent_at = sender.sent_at.get(link)
     frames = sent_bytes = share = None
@@ -102,7 +102,18 @@ def _way(name: str, sender: Process | None, receiver: Process | None, link: str,
         dense = counts.get("dense", 0)
         share = counts["values"] / dense if dense > 0 and "values" in counts else None
     age = None if sent_at is None else max(0.0, now - sent_at)
-    return Way(name, frames, sent_bytes, share, **lost, injected=mine.get("injected"), age_s=age)
+    faults = {}
+    if receiver is not None:
+        peer = receiver.name
+        faults = {"delay_s": sender.gauges.get(f"delay_s.{peer}"), "loss": sender.gauges.get(f"loss.{peer}")}
+    return Way(name, frames, sent_bytes, share, **lost, **faults, age_s=age)
+
+
+def faults(way: Way) -> str:
+    """What a sender does to a direction on purpose, such as ``50ms`` or ``50ms,10%``; "" for nothing."""
+    delay = f"{1000 * way.delay_s:.3g}ms" if way.delay_s else ""
+    loss = f"{100 * way.loss:.3g}%" if way.loss else ""
+    return ",".join(filter(None, (delay, loss)))
 
 
 def _share(share: float | None) -> str:
@@ -123,11 +134,12 @@ def _row(link: Link) -> Row:
         ([way.gaps for way in ways], "bad"),
         ([way.duplicates for way in ways], "warn"),
         ([way.fenced for way in ways], "warn"),
-        ([way.injected for way in ways], "warn"),
     ):
         known = [n for n in counts if n is not None]
         total = sum(known) if known else None
         cells.append(Cell(compact(total), role if total else "dim", total))
+    injected = " ".join(filter(None, map(faults, ways)))
+    cells.append(Cell(injected or "-", "warn" if injected else "dim", injected or None))
     ages = [way.age_s for way in ways if way.age_s is not None]
     age = min(ages, default=None)
     cells.append(Cell("-" if age is None else f"{age:.1f}", "dim", age))

@@ -101,6 +101,13 @@ def test_links() -> None:
     assert shown["source -> loss"].split()[3:7] == ["120", "6", "100", "%"]
 
 
+def test_injected_faults_are_seen() -> None:
+    """Latency and loss that a process injects on purpose stand beside the link, in its direction."""
+    view = watched(chain(3))
+    process(view, "h1").gauges |= {"delay_s.h2": 0.05, "loss.h2": 0.1}
+    assert "50ms,10%" in drawn("links", view)[2]
+
+
 def test_a_link_from_before_the_new_counters() -> None:
     """Where a process does not tell what a dense pass would have sent, its share is a dash."""
     view = View(["source", "h1"])
@@ -126,9 +133,7 @@ def test_a_raster_knows_what_was_lost() -> None:
     """Reports carry sixteen looks each; a second without a report is a gap of that length."""
     view = View(["h1"])
     for at in (0.0, 0.5, 2.0):
-        report = Telemetry("h1", "group", 1, int(at * 2), {}, {}, {})
-        object.__setattr__(report, "raster", [3] * 16) if hasattr(report, "raster") else pytest.skip("no rasters yet")
-        view.update(report, at)
+        view.update(Telemetry("h1", "group", 1, int(at * 2), {}, {}, {}, [3] * 16), at)
     looks = list(process(view, "h1").looks)
     assert (len(looks), looks.count(LOST)) == (80, 32)
 
