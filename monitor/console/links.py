@@ -102,11 +102,9 @@ def _way(name: str, sender: Process | None, receiver: Process | None, link: str,
         dense = counts.get("dense", 0)
         share = counts["values"] / dense if dense > 0 and "values" in counts else None
     age = None if sent_at is None else max(0.0, now - sent_at)
-    faults = {}
-    if receiver is not None:
-        peer = receiver.name
-        faults = {"delay_s": sender.gauges.get(f"delay_s.{peer}"), "loss": sender.gauges.get(f"loss.{peer}")}
-    return Way(name, frames, sent_bytes, share, **lost, **faults, age_s=age)
+    peer = receiver.name if receiver is not None else ""
+    delay_s, loss = (sender.gauges.get(f"{fault}.{peer}") for fault in ("delay_s", "loss"))
+    return Way(name, frames, sent_bytes, share, **lost, delay_s=delay_s, loss=loss, age_s=age)
 
 
 def faults(way: Way) -> str:
