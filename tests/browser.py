@@ -17,6 +17,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from tests.command import environment
 from tests.waiting import comes
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
@@ -69,6 +70,7 @@ async def browser(folder: Path, url: str, width: int = 1200, height: int = 700) 
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
+        env=environment() | {"TMPDIR": str(folder)},
     )
     try:
         told = profile / "DevToolsActivePort"

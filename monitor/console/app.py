@@ -6,6 +6,7 @@ It decides nothing about what is shown (the views do) and nothing about what a c
 from __future__ import annotations
 
 import copy
+import signal
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -129,6 +130,19 @@ class Console(App[str]):
             placeholder="filter: words that a row must hold", id="filter", compact=True, select_on_focus=False
         )
         yield Lines(id="foot")
+
+    async def take_terminal(self) -> str | None:
+        """Show the console until it is left; its result.
+
+        Textual's handlers of signals go with it: left behind, that of SIGCONT would take the terminal once more.
+        """
+        numbers = [n for name in ("SIGTSTP", "SIGCONT", "SIGWINCH") if (n := getattr(signal, name, None))]
+        before = {number: signal.getsignal(number) for number in numbers}
+        try:
+            return await self.run_async()
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
     def on_mount(self) -> None:
         """Begin to draw."""

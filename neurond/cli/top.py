@@ -123,7 +123,7 @@ async def shown(console: Any) -> str | None:
     for number in numbers:
         loop.add_signal_handler(number, console.exit, "interrupted")
     try:
-        came: str | None = await console.run_async()
+        came: str | None = await console.take_terminal()
     finally:
         for number in numbers:
             loop.remove_signal_handler(number)
