@@ -14,7 +14,7 @@ COMPILE := $(VENV)/bin/uv pip compile pyproject.toml --group build --quiet --uni
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: run test faults soak lint format types lock bench setup clean help
+.PHONY: run test faults soak lint format types lock bench pictures setup clean help
 
 run: $(RUN)  ## train the embedded digits network and show it live (ARGS="--set groups.h1.size=64")
 	@$(PY) -m neurond run digits $(ARGS)
@@ -43,6 +43,9 @@ types: $(DEV)  ## check the types
 
 bench: $(DEV)  ## measure accuracy, savings, throughput, start and memory (many minutes)
 	@$(PY) -m tests.bench $(ARGS)
+
+pictures: $(DEV)  ## take the pictures of the console in docs/ anew (ten seconds)
+	@$(PY) -m tests.pictures
 
 setup: $(DEV)  ## make the virtual environment, and nothing else
 

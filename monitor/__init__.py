@@ -17,6 +17,7 @@
     recording.py   what a broker said, as a file; record.py writes it
     replay.py      a recording as its broker would tell it again (pure); stage.py where it is played
     follow.py      a run that goes on elsewhere: waits for its broker, and again when that is started anew
+    console/       the console of `neurond top`
     progress.py    shows a run while it goes on: live on a terminal, plain lines elsewhere
 
 `View` needs no terminal library, so nothing is imported here.

@@ -18,8 +18,27 @@ STATES = frozenset({"joined", "running", "finished", "diverged", "left", "lost",
 ALIVE = frozenset({"waiting", "joined", "running", "paused"})
 GONE = frozenset({"left", "lost", "failed"})
 
-Mark = tuple[float, dict[str, int], float | None]
-"""When telemetry came, its counters, and the CPU seconds used so far: rates are differences of two."""
+Links = dict[str, dict[str, int]]
+"""Link -> the counters of one end of it."""
+
+Mark = tuple[float, dict[str, int], float | None, Links]
+"""When telemetry came, its counters, the CPU seconds used so far, and the links: rates are differences of two."""
+
+WORK = {"source": "confirmed", "group": "stimuli"}
+"""Role -> the counter of what it is there for."""
+
+RATES = 240
+"""Rates kept for a sparkline: two minutes of reports."""
+
+LOOKS = 1024
+"""Looks at the neurons kept for a raster: half a minute."""
+
+LOST = -1
+"""In place of a look that never came."""
+
+EARLY_S, LATE_S = 0.45, 0.9
+"""Reports come every half second: who joins late and hears two sooner than that had a copy of the first, which the
+broker had kept, made nobody knows when; and after so long without one, one is missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +79,7 @@ class Process:
     """What was heard of one process, over all its incarnations."""
 
     name: str
+    late: bool = False  # it is followed from some time after its start
     role: str = ""
     state: str = "waiting"
     pid: int | None = None
@@ -70,10 +90,14 @@ class Process:
     before: dict[str, int] = field(default_factory=dict)  # counted by incarnations that are gone
     restarts: int = 0  # processes that have taken the place of the one before
     gauges: dict[str, float] = field(default_factory=dict)
-    links: dict[str, dict[str, int]] = field(default_factory=dict)  # as `counters`, for each end of a link
-    links_before: dict[str, dict[str, int]] = field(default_factory=dict)
+    links: Links = field(default_factory=dict)  # as `counters`, for each end of a link
+    links_before: Links = field(default_factory=dict)
     cpu_before_s: float = 0.0
     marks: deque[Mark] = field(default_factory=deque)
+    rates: deque[float] = field(default_factory=lambda: deque(maxlen=RATES))  # of its work, a second, oldest first
+    looks: deque[int] = field(default_factory=lambda: deque(maxlen=LOOKS))  # bit i: neuron i of a sample spiked; LOST
+    neurons: int = 0  # of the sample, as far as any has spiked
+    sent_at: dict[str, float] = field(default_factory=dict)  # link -> when its end was last seen to have sent
 
     def hear(self, t: Telemetry, now: float) -> bool:
         """Take in telemetry; False if it is older than what is known."""
@@ -89,15 +113,30 @@ class Process:
             self.marks.clear()
             self.state = "running"
             self.begin(t.incarnation)
+        self._look(t, now)
+        for link, counts in t.links.items():
+            if counts.get("sent", 0) != self.links.get(link, {}).get("sent", 0):
+                self.sent_at[link] = now
         self.role, self.incarnation, self.seq, self.heard = t.role, t.incarnation, t.seq, now
         self.counters, self.links = dict(t.counters), t.links
         self.gauges = {k: float(v) for k, v in t.gauges.items() if math.isfinite(v)}
-        self.marks.append((now, self.counters, self.gauges.get("cpu_s")))
+        if self.late and len(self.marks) == 1 and now - self.marks[0][0] < EARLY_S:
+            self.marks.clear()
+        self.marks.append((now, self.counters, self.gauges.get("cpu_s"), self.links))
+        if len(self.marks) > 1 and (worked := self._since(self.marks[-2], WORK.get(self.role, ""))) is not None:
+            self.rates.append(worked)
         while len(self.marks) > 2 and now - self.marks[0][0] > RATE_WINDOW_S:
             self.marks.popleft()
         if self.state in ALIVE:
             self.state = "paused" if self.gauges.get("paused") else "running"
         return True
+
+    def _look(self, t: Telemetry, now: float) -> None:
+        """Keep the looks of a report, behind as many lost ones as time says are missing."""
+        if t.raster and self.looks and self.heard is not None and now - self.heard > LATE_S:
+            self.looks.extend([LOST] * min(LOOKS, int((now - self.heard) / 0.5 - 0.5) * len(t.raster)))
+        self.looks.extend(t.raster)
+        self.neurons = max([self.neurons, *(look.bit_length() for look in t.raster)])
 
     def begin(self, incarnation: int) -> None:
         """A process of this incarnation holds the name from now on; its counters are yet to be heard."""
@@ -126,16 +165,36 @@ class Process:
 
     def rate(self, key: str) -> float | None:
         """Counts a second over the last `RATE_WINDOW_S`; None before two reports."""
+        return self._since(self.marks[0], key) if len(self.marks) > 1 else None
+
+    def _since(self, mark: Mark, key: str) -> float | None:
+        """Counts a second between a mark and the last one."""
+        (t0, first, *_), (t1, last, *_) = mark, self.marks[-1]
+        return (last[key] - first.get(key, 0)) / (t1 - t0) if t1 > t0 and key in last else None
+
+    def recent(self, key: str, of: str) -> float | None:
+        """What one counter grew by over what another did, in the last `RATE_WINDOW_S`; None if that stood still."""
         if len(self.marks) < 2 or key not in self.counters:
             return None
-        (t0, first, _), (t1, last, _) = self.marks[0], self.marks[-1]
-        return (last[key] - first.get(key, 0)) / (t1 - t0) if t1 > t0 else None
+        first, last = self.marks[0][1], self.marks[-1][1]
+        grown = last.get(of, 0) - first.get(of, 0)
+        return (last[key] - first.get(key, 0)) / grown if grown > 0 else None
+
+    def link_recent(self, link: str) -> tuple[float, dict[str, int]] | None:
+        """Seconds, and what the counters of its end of a link grew by in them; None before two reports."""
+        if len(self.marks) < 2:
+            return None
+        (t0, *_, first), (t1, *_, last) = self.marks[0], self.marks[-1]
+        if link not in last or t1 <= t0:
+            return None
+        before = first.get(link, {})
+        return t1 - t0, {key: n - before.get(key, 0) for key, n in last[link].items()}
 
     def cpu(self) -> float | None:
         """Share of one core over the last `RATE_WINDOW_S`."""
         if len(self.marks) < 2:
             return None
-        (t0, _, c0), (t1, _, c1) = self.marks[0], self.marks[-1]
+        (t0, _, c0, _), (t1, _, c1, _) = self.marks[0], self.marks[-1]
         return max(0.0, (c1 - c0) / (t1 - t0)) if c0 is not None and c1 is not None and t1 > t0 else None
 
     def line(self) -> Line:

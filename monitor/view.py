@@ -8,16 +8,22 @@ measured yet is None; nothing is guessed.
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from monitor.figures import ratio
 from monitor.process import STATES, Line, Process, rounded, whole
 from monitor.traffic import staleness_counts, traffic
 from topology.wire import Event, Telemetry
 
+X = TypeVar("X", int, float)
+
 HISTORY = 512
 """Points of the loss curve at most; then every second one goes, so a long run keeps its whole shape."""
+
+LOG = 2000
+"""Events that are kept at most, the latest."""
 
 QUALITY = ("loss", "train_accuracy", "test_accuracy", "test_loss")
 """How well it has learned: gauges of the source."""
@@ -60,11 +66,13 @@ class View:
         plan_processes: names of the plan's processes in the order they are shown, source first.
         name: of the network, for the display.
         run: the run folder as the user should type it.
+        late: it is followed from some time after its start, with what its broker has kept.
 
     """
 
-    def __init__(self, plan_processes: Sequence[str], name: str = "", run: str = "") -> None:
+    def __init__(self, plan_processes: Sequence[str], name: str = "", run: str = "", *, late: bool = False) -> None:
         self.name = name
+        self.late = late
         self.run = run
         self.now: float | None = None
         self.began: float | None = None
@@ -75,7 +83,9 @@ class View:
         self.losses: list[tuple[int, float]] = []  # (stimuli, running mean of the loss)
         self.accuracies: list[tuple[int, float]] = []  # (stimuli, running training accuracy)
         self.tests: list[tuple[int, float]] = []  # (stimuli, accuracy of an evaluation)
-        self._processes = {p: Process(p) for p in plan_processes}
+        self.costs: list[tuple[float, float]] = []  # (MB sent by all for the training, running training accuracy)
+        self.log: deque[tuple[float, Event]] = deque(maxlen=LOG)  # what happened, and when it was heard of
+        self._processes = {p: Process(p, late) for p in plan_processes}
         self._confirmed: int | None = None
         self._tested: dict[str, float] = {}  # from evaluations, until a gauge says the same
 
@@ -89,7 +99,7 @@ class View:
             self._happened(message)
 
     def _hear(self, t: Telemetry) -> None:
-        process = self._processes.setdefault(t.name, Process(t.name))
+        process = self._processes.setdefault(t.name, Process(t.name, self.late))
         if self.now is None or not process.hear(t, self.now) or t.role != "source":
             return
         # A source that was started anew goes back to its last checkpoint; what it has confirmed, counts once.
@@ -98,9 +108,12 @@ class View:
             value = process.gauges.get(gauge)
             if value is not None and (not history or history[-1][0] < stimuli):
                 _keep(history, stimuli, value)
+                if history is self.accuracies and (sent := self.total("bytes")):
+                    _keep(self.costs, sent / 1e6, value)
         self._test(process.gauges)
 
     def _happened(self, e: Event) -> None:
+        self.log.append((self.now or 0.0, e))
         subject = str(e.data.get("process", e.name))
         process = self._processes.get(subject)
         known = process is not None and process.state == e.kind == "lost"  # `died` has said so
@@ -119,7 +132,9 @@ class View:
         elif e.kind == "journal":  # what a process went on from, or that its journal cannot be kept, or can again
             self.notes.append(f"{subject}: {e.data.get('why', '')}")
         elif e.kind == "evaluated":
-            self._test({k: float(v) for k, v in e.data.items() if k in ("test_accuracy", "test_loss")})
+            at = e.data.get("stimuli")
+            found = {k: float(v) for k, v in e.data.items() if k in ("test_accuracy", "test_loss")}
+            self._test(found, at if isinstance(at, int) else None)
         elif e.kind == "ended":
             for last in e.data.get("telemetry") or ():
                 self._hear(last if isinstance(last, Telemetry) else Telemetry(**last))
@@ -136,14 +151,15 @@ class View:
         if process is not None:
             process.state = "lost"
         self.notes.append(note)
+        self.log.append((self.now or 0.0, Event(name, "died", {"why": note})))
 
-    def _test(self, gauges: Mapping[str, float]) -> None:
-        """Remember the latest evaluation; a point of its curve when it changed."""
+    def _test(self, gauges: Mapping[str, float], at: int | None = None) -> None:
+        """Remember the latest evaluation, `at` so many stimuli; a point of its curve when it changed."""
         found = {k: gauges[k] for k in ("test_accuracy", "test_loss") if math.isfinite(gauges.get(k, math.nan))}
         if found and any(self._tested.get(k) != v for k, v in found.items()):
             self._tested.update(found)
             if "test_accuracy" in found:
-                _keep(self.tests, self.stimuli or 0, found["test_accuracy"])
+                _keep(self.tests, (self.stimuli or 0) if at is None else at, found["test_accuracy"])
 
     # --- questions ------------------------------------------------------------------------------------
 
@@ -272,8 +288,8 @@ class View:
         }
 
 
-def _keep(history: list[tuple[int, float]], stimuli: int, value: float) -> None:
+def _keep(history: list[tuple[X, float]], at: X, value: float) -> None:
     """Append a point; thin the curve by half when it is full."""
-    history.append((stimuli, value))
+    history.append((at, value))
     if len(history) > HISTORY:
         del history[1::2]

@@ -16,6 +16,7 @@ from topology.load import from_dict, load, loads
 from topology.spec import Topology
 
 if TYPE_CHECKING:
+    from monitor.client import Client
     from monitor.view import View
     from neurond.runs import Run
     from neurond.supervise import Beside
@@ -96,12 +97,13 @@ async def run_async(
     for_s: float | None = None,
     restarts: int = RESTARTS,
     on_view: Callable[[View], None] | None = None,
+    on_client: Callable[[Client], None] | None = None,
     stop: asyncio.Event | None = None,
     beside: Beside | None = None,
 ) -> Run:
     """`run` for a running event loop. Set `stop` to end the run in good order; cancelling ends it at once.
 
-    `beside` is that of `supervise`.
+    `on_client` is given the client that commands the run, before the first view; `beside` is that of `supervise`.
     """
     from neurond.supervise import supervise  # late: brings the broker, and the monitor after it
 
@@ -118,6 +120,7 @@ async def run_async(
         for_s=for_s,
         restarts=restarts,
         on_view=on_view,
+        on_client=on_client,
         stop=stop,
         beside=beside,
     )

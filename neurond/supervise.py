@@ -59,6 +59,7 @@ async def supervise(
     for_s: float | None = None,
     restarts: int = RESTARTS,
     on_view: Callable[[View], None] | None = None,
+    on_client: Callable[[Client], None] | None = None,
     stop: asyncio.Event | None = None,
     beside: Beside | None = None,
 ) -> runs.Run:
@@ -73,6 +74,7 @@ async def supervise(
         for_s: ends the run after so many seconds of training.
         restarts: of a process that dies, at most, in any 30 s; 0: the first death ends the run.
         on_view: called whenever something new is known of the run.
+        on_client: given what commands the run, before the first view.
         stop: ends the run when set: it is drained and saved, then Interrupted is raised.
         beside: entered with the broker's address as soon as the processes are started, and left when they are gone.
 
@@ -92,7 +94,7 @@ async def supervise(
     # A terminal that is closed stops the run in good order, unless it is to live on (nohup) or the caller cares.
     cares = signal.getsignal(signal.SIGHUP) is not signal.SIG_DFL
     with runs.held(run.path), nullcontext() if cares else stopped_by(signal.SIGHUP, stop):
-        supervisor = _Supervisor(run, until, for_s, restarts, on_view, stop, beside)
+        supervisor = _Supervisor(run, until, for_s, restarts, on_view, on_client, stop, beside)
         await supervisor.run(topology, resume is not None, data_dir)
     return run
 
@@ -112,13 +114,15 @@ class _Supervisor:
         for_s: float | None,
         restarts: int,
         on_view: Callable[[View], None] | None,
+        on_client: Callable[[Client], None] | None,
         stop: asyncio.Event,
         beside: Beside | None,
     ) -> None:
         from monitor.view import View
 
         self._run = run
-        self._for_s, self._on_view, self._stop, self._beside = for_s, on_view, stop, beside
+        self._for_s, self._on_view, self._on_client, self._stop = for_s, on_view, on_client, stop
+        self._beside = beside
         self._check = None if goal is None else Check(goal)
         self._loop = asyncio.get_running_loop()
         self._inbox: asyncio.Queue[Telemetry | Event | Exit | _Stop] = asyncio.Queue()
@@ -154,6 +158,8 @@ class _Supervisor:
             from monitor.client import Client
 
             self._client = client = await stack.enter_async_context(Client(broker_address))
+            if self._on_client is not None:
+                self._on_client(client)
             await stack.enter_async_context(self._listening(client))
             if self._beside is not None:
                 await stack.enter_async_context(self._beside(broker_address))

@@ -10,7 +10,7 @@
     check.py    the topology as a whole: unknown groups, cycles, groups left out
     graph.py    pure queries: pre and post groups, order, cycles, shards
     resolve.py  Topology + DataShape -> Plan
-    draw.py     a topology as text or mermaid
+    draw.py     a topology as text or mermaid; lanes.py its lines
     write.py    Topology -> YAML text; JSON Schema; reference.py the page of docs/
     plan.py     what each process is told; sound.py whether a plan that was read is one
     wire.py     every message; frames.py, blocks.py their bytes on the data plane, packing.py on the control plane

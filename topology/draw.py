@@ -14,7 +14,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from topology.graph import Graph, graph_of
+from topology.graph import graph_of
+from topology.lanes import lanes, text
 from topology.plan import SOURCE
 
 if TYPE_CHECKING:
@@ -28,20 +29,11 @@ def draw(topology: Topology) -> str:
     graph = graph_of(topology)
     names = [SOURCE, *graph.order(), _LOSS]
     words = dict(zip(names, _words(topology, names), strict=True))
-    last = _last_rows(graph, names, topology.loss.reads)
-    width = _lanes_needed(names, last)
+    pres = {name: graph.pre(name) for name in names[1:-1]} | {_LOSS: (topology.loss.reads,)}
     pad = max(len(name) for name in names)
-
-    lanes: list[str | None] = [None] * width  # lane -> its sender; the last lane is next to the names
     lines = [f"{topology.name}, seed {topology.seed}", ""]
-    for row, name in enumerate(names):
-        pres = [topology.loss.reads] if name == _LOSS else [] if name == SOURCE else graph.pre(name)
-        lines.append(f"{_arrows(lanes, pres, row, last)} {name:<{pad}}  {words[name]}".rstrip())
-        lanes = [None if lane is not None and last[lane] <= row else lane for lane in lanes]
-        if name in last:
-            lane = max(i for i in range(width) if lanes[i] is None)
-            lines.append(_turn(lanes, lane))
-            lanes[lane] = name
+    for strokes, name in lanes(names, pres):
+        lines.append(text(strokes) if name is None else f"{text(strokes)} {name:<{pad}}  {words[name]}".rstrip())
     lines += ["", *_link_lines(topology)]
     return "\n".join(lines) + "\n"
 
@@ -95,53 +87,3 @@ def _link_lines(topology: Topology) -> list[str]:
 
 def _wire(link: Link) -> str:
     return link.values if link.coding is None else f"{link.values} {link.coding}"
-
-
-def _last_rows(graph: Graph, names: list[str], readout: str) -> dict[str, int]:
-    """Sender -> row of the last that it feeds."""
-    row = {name: i for i, name in enumerate(names)}
-    last = {pre: max(row[post] for post in graph.post(pre)) for pre in names[:-1] if graph.post(pre)}
-    return last | {readout: row[_LOSS]}
-
-
-def _lanes_needed(names: list[str], last: dict[str, int]) -> int:
-    """Lanes in use at once, at most."""
-    busy: list[int] = []
-    most = 0
-    for row, name in enumerate(names):
-        busy = [end for end in busy if end > row]
-        if name in last:
-            busy.append(last[name])
-        most = max(most, len(busy))
-    return most
-
-
-def _arrows(lanes: list[str | None], pres: tuple[str, ...] | list[str], row: int, last: dict[str, int]) -> str:
-    """The lanes at a receiver's line: each of its senders' lanes turns into the arrow."""
-    drawn = ""
-    inside = False  # right of a lane that turned: the way to the arrow
-    for sender in lanes:
-        if sender is None:
-            drawn += "─" if inside else " "
-        elif sender not in pres:
-            drawn += "│"
-        elif last[sender] > row:
-            drawn += "┼" if inside else "├"
-        else:
-            drawn += "┴" if inside else "└"
-        inside = inside or sender in pres
-        drawn += "─" if inside else " "
-    return drawn + ("▶" if inside else " ")
-
-
-def _turn(lanes: list[str | None], lane: int) -> str:
-    """The line under a sender: from its name to its lane."""
-    drawn = ""
-    for i, sender in enumerate(lanes):
-        if i < lane:
-            drawn += "  " if sender is None else "│ "
-        elif i == lane:
-            drawn += "┌─"
-        else:
-            drawn += "──" if sender is None else "│─"
-    return drawn + "─┘"

@@ -17,6 +17,7 @@
     monitor.py     monitor            metrics.py  metrics
     report.py      report, compare    recordings.py  record, replay
     export.py      export
+    top.py         top, the console; watch.py the console of a run that is supervised here
     compose.py     compose: containers.py the services, onemachine.py for one machine, watchers.py what looks at them,
                    swarm.py for several; composefile.py is how they are written
     daemons.py     broker, source, group, status: handed to their light entry points before typer is imported

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from neurond.cli.output import out_json, say, suggest, words
+from neurond.cli.top import require_console
 from neurond.cli.topologies import DataDir, Set
 from neurond.errors import WrongUse
 from neurond.until import RESTARTS, Target, parse_for, parse_target
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from monitor.progress import Progress
     from monitor.view import View
     from neurond.api import Work
+    from neurond.cli.watch import Watching
     from neurond.runs import Run
     from neurond.supervise import Beside
 
@@ -61,13 +63,18 @@ def run(
     record: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Record it, to be looked at again with neurond replay.")
     ] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Show it in the console, as `neurond top` does.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress and no summary.")] = False,
     svg: Annotated[Path | None, typer.Option(hidden=True, help="Write what was shown as a picture.")] = None,
 ) -> None:
     """Train a network as processes on this machine, and show it."""
     target, for_s = _wanted(until, for_)
     check_start(file, resume)
-    display = _Display(quiet=quiet, picture=svg is not None)
+    if watch:
+        if quiet:
+            raise WrongUse("--watch shows the run, --quiet shows nothing: choose one")
+        require_console()
+    display = _Display(quiet=quiet, picture=svg is not None, watch=watch)
     from neurond.api import run_async
     from neurond.errors import Interrupted, TargetNotReached
 
@@ -89,7 +96,7 @@ def run(
     try:
         with display, ExitStack() as stack:
             work = partial(work, beside=_beside(stack, metrics, record, display.say))
-            finished = asyncio.run(_stoppable(work, display.say))
+            finished = asyncio.run(_stoppable(work, display))
     except (Interrupted, TargetNotReached) as error:
         finished = error.run  # there is a summary all the same; `main` says the rest
         raise
@@ -147,7 +154,7 @@ def check_start(file: str | None, resume: Path | None) -> None:
         raise WrongUse(f"what should be run? Name a topology file, or one of {', '.join(zoo())}")
 
 
-async def _stoppable(work: Work, say_so: Callable[[str], None]) -> Run:
+async def _stoppable(work: Work, display: _Display) -> Run:
     """The run. The first Ctrl-C or SIGTERM stops it in good order, the second one at once.
 
     A terminal that is closed stops it in good order too, however often that is told.
@@ -164,7 +171,7 @@ async def _stoppable(work: Work, say_so: Callable[[str], None]) -> Run:
             task.cancel()
         else:
             stop.set()
-            say_so("stopping and saving; Ctrl-C once more to leave at once")
+            display.say("stopping and saving; Ctrl-C once more to leave at once")
 
     actions: dict[int, Callable[[], None]] = {signal.SIGINT: interrupt, signal.SIGTERM: interrupt}
     hangup = getattr(signal, "SIGHUP", None)  # not on Windows
@@ -174,7 +181,7 @@ async def _stoppable(work: Work, say_so: Callable[[str], None]) -> Run:
     for number, act in actions.items():
         loop.add_signal_handler(number, act)
     try:
-        return await work(stop=stop)
+        return await display.over(work, stop, interrupt)
     except asyncio.CancelledError:
         if stop.is_set():
             raise Interrupted("interrupted once more: left at once, and the run was not saved") from None
@@ -188,8 +195,10 @@ async def _stoppable(work: Work, say_so: Callable[[str], None]) -> Run:
 class _Display:
     """The progress display, made only when there is something to show: the processes start meanwhile."""
 
-    def __init__(self, *, quiet: bool, picture: bool) -> None:
+    def __init__(self, *, quiet: bool, picture: bool, watch: bool) -> None:
         self._quiet = quiet
+        self._watch = watch
+        self._watching: Watching | None = None
         self._picture = picture
         self._stack = ExitStack()
         self._progress: Progress | None = None
@@ -205,6 +214,8 @@ class _Display:
 
     def __call__(self, view: View) -> None:
         """Show the view, if it is time."""
+        if self._watching is not None and self._watching(view):
+            return
         if self._progress is None:
             from monitor.progress import progress
 
@@ -224,12 +235,28 @@ class _Display:
             self._frame, self._framed = frame(view), now
 
     def say(self, line: str) -> None:
-        """A line of words, above the live display if there is one."""
-        self._say(line)
+        """A line of words, above the live display if there is one, or in the console."""
+        if self._watching is not None and self._watching.open:
+            self._watching.say(line)
+        else:
+            self._say(line)
+
+    async def over(self, work: Work, stop: asyncio.Event, interrupt: Callable[[], None]) -> Run:
+        """The run, shown meanwhile. A console that the user closes leaves the rest to the live display."""
+        if not self._watch:
+            return await work(stop=stop)
+        from neurond.cli.watch import Watching
+
+        self._watching = Watching(lambda came: interrupt() if came == "interrupted" else None)
+        return await self._watching.over(work, stop)
 
     def finish(self, summary: dict[str, Any]) -> None:
         """The summary."""
-        if self._progress is not None:
+        if self._progress is None and self._watching is not None:  # the console was there to the end
+            from monitor.progress import progress
+
+            progress(words(), time.monotonic).finish(summary)
+        elif self._progress is not None:
             self._progress.finish(summary)
 
     def svg(self, summary: dict[str, Any], command: str) -> str:

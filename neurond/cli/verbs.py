@@ -25,6 +25,7 @@ from neurond.cli import (
     report,
     run,
     tap,
+    top,
     topologies,
     trained,
     up,
@@ -61,6 +62,7 @@ EXAMPLES = {
     "record": "neurond record run.recording --broker tcp://10.0.0.2:5570",
     "replay": "neurond replay run.recording --speed 4",
     "monitor": "neurond monitor",
+    "top": "neurond top",
     "metrics": "neurond metrics --broker tcp://10.0.0.2:5570 --listen 127.0.0.1:9464",
     "doctor": "neurond doctor",
     "completion": 'eval "$(neurond completion bash)"',
@@ -73,7 +75,7 @@ def verbs() -> typer.Typer:
         from typer.completion import completion_init  # type: ignore[attr-defined]
 
         completion_init()
-    top = typer.Typer(
+    root = typer.Typer(
         name="neurond",
         add_completion=False,
         pretty_exceptions_enable=False,
@@ -81,7 +83,7 @@ def verbs() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
 
-    @top.callback(invoke_without_command=True, epilog="Start with: neurond run digits")
+    @root.callback(invoke_without_command=True, epilog="Start with: neurond run digits")
     def top_level(
         context: typer.Context,
         version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
@@ -97,7 +99,7 @@ def verbs() -> typer.Typer:
     t, c = topologies, changing
     panels = (
         ("Train and use", (run.run, up.up, down.down, trained.eval_, trained.predict)),
-        ("Look at a run", (processes.ps, logs.logs, tap.tap, monitor.monitor, metrics.metrics)),
+        ("Look at a run", (top.top, processes.ps, logs.logs, tap.tap, monitor.monitor, metrics.metrics)),
         ("Change a run", (c.get, c.set_, c.pause, c.resume, c.save, c.restart, c.kill)),
         ("Look back", (report.report, report.compare, export.export, recordings.record, recordings.replay)),
         ("Topologies", (t.init, t.zoo, t.check, t.expand, t.graph, t.schema, compose.compose)),
@@ -106,15 +108,15 @@ def verbs() -> typer.Typer:
     for panel, members in panels:
         for verb in members:
             name = verb.__name__.rstrip("_")
-            top.command(name, epilog=f"Example: {EXAMPLES[name]}", rich_help_panel=panel)(verb)
-    top.add_typer(
+            root.command(name, epilog=f"Example: {EXAMPLES[name]}", rich_help_panel=panel)(verb)
+    root.add_typer(
         datasets.app, name="data", help="List, fetch and look at data sets.", rich_help_panel="This machine"
     )
-    top.add_typer(
+    root.add_typer(
         keys.app, name="keys", help="Make, show and revoke the keys of processes.", rich_help_panel="This machine"
     )
-    daemons.add(top, "Processes, one by one (containers start these)")
-    return top
+    daemons.add(root, "Processes, one by one (containers start these)")
+    return root
 
 
 def _version() -> str:
@@ -125,9 +127,9 @@ def _version() -> str:
     except PackageNotFoundError:
         import tomllib
 
-        root = Path(__file__).parents[2]
+        checkout = Path(__file__).parents[2]
         try:
-            number = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+            number = tomllib.loads((checkout / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
         except (OSError, ValueError, KeyError):  # neither installed nor a checkout: copied by hand
             number = "of unknown version"
-        return f"{number} (not installed; run from {root})"
+        return f"{number} (not installed; run from {checkout})"

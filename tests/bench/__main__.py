@@ -21,6 +21,7 @@ from pathlib import Path
 from neurond import NeurondError
 from neurond.data import DataError
 from neurond.environment import environment
+from tests.bench.console import console
 from tests.bench.curve import curve
 from tests.bench.journalling import journalling
 from tests.bench.learning import digits, exact, mnist
@@ -38,6 +39,7 @@ MEASUREMENTS: dict[str, Callable[[Settings], list[Row]]] = {
     "start": start,
     "idle": idle,
     "memory": memory,
+    "console": console,
 }
 BESIDE = Path(__file__).resolve().parents[3] / "shared" / "data"
 

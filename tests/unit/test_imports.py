@@ -17,7 +17,12 @@ from neurond.cli import doctor
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("broker", "monitor", "neurond", "topology")
-OTHERS = {*sys.stdlib_module_names, *PACKAGES, "pydantic_core"}  # the last comes with pydantic, and only so
+OTHERS = {
+    *sys.stdlib_module_names,
+    *PACKAGES,
+    "pydantic_core",
+    "aiohttp",
+}  # come with others
 
 VERBS = ("console", "metrics", "tensorboard", "web")  # extras that a verb needs
 HEAVY = {"pydantic", "rich", "ruamel", "typer"}

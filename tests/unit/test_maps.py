@@ -9,7 +9,9 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("package", ["broker", "monitor", "neurond", "neurond.cli", "neurond.data", "topology"])
+@pytest.mark.parametrize(
+    "package", ["broker", "monitor", "monitor.console", "neurond", "neurond.cli", "neurond.data", "topology"]
+)
 def test_a_map_names_every_module(package: str) -> None:
     """Whoever adds or removes a module says there what it is for."""
     named = set(re.findall(r"\b(\w+)\.py\b", import_module(package).__doc__ or ""))

@@ -1,0 +1,369 @@
+"""The application: shows the views of a run a few times a second, and turns keys into commands.
+
+It decides nothing about what is shown (the views do) and nothing about what a command does (the broker does).
+"""
+
+from __future__ import annotations
+
+import copy
+import signal
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+from rich.style import Style
+from textual.app import App, ComposeResult, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.filter import LineFilter
+from textual.screen import Screen
+from textual.widgets import Input
+
+from monitor.console.colours import Ascii, styles
+from monitor.console.commands import Ask, Commands
+from monitor.console.details import details
+from monitor.console.dialogs import Reading
+from monitor.console.head import progress, quality, tab_at, tabs
+from monitor.console.keys import PALETTE, help_lines, hints
+from monitor.console.page import Glyphs, Look, Spans, cut
+from monitor.console.pane import Lines, Pane
+from monitor.console.views import VIEWS
+from monitor.view import View
+
+FRAMES_PER_S = 3
+SAID_S = 8.0  # that a line of words stays
+DARK, LIGHT = "textual-dark", "textual-light"
+
+
+class Watched(Protocol):
+    """A run that is followed: `monitor.follow.Follower`, or whoever holds a view."""
+
+    view: View
+    status: dict[str, Any]  # the broker's last answer
+    answers: bool  # it has answered lately
+
+
+class Console(App[str]):
+    """The console of a run. Its result is "interrupted" where it was left with Ctrl-C.
+
+    Args:
+        watched: the run; read at each picture.
+        clock: seconds, monotonic, the same as that of the view.
+        ask: sends a command; None for a console that only looks.
+        ascii_only: draw with ASCII alone.
+        light: dark letters on a light ground.
+
+    """
+
+    AUTO_FOCUS = None  # the line for the filter is only typed in when it is asked for
+    TITLE = "neurond"
+    CSS = """
+    Screen { layout: vertical; }
+    #head { height: 3; }
+    #pane { height: 1fr; }
+    #filter { display: none; height: 1; }
+    #foot { height: 1; }
+    .box { width: 90%; height: 90%; max-width: 110; border: round $primary; background: $surface; }
+    .small { height: 5; max-width: 70; }
+    ModalScreen { align: center middle; }
+    #reading, #settings { height: 1fr; }
+    #said { height: 1; }
+    #value { height: 1; }
+    .-ascii .box { border: ascii $primary; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *(Binding(str(i + 1), f"view({i})", show=False) for i in range(len(VIEWS))),
+        Binding("q", "quit"),
+        Binding("ctrl+c", "interrupt", priority=True),
+        Binding("question_mark", "help"),
+        Binding("slash", "filter"),
+        Binding("o", "sort"),
+        Binding("space", "freeze"),
+        Binding("enter", "details"),
+        Binding("e", "edit"),
+        Binding("p", "pause"),
+        Binding("k", "kill"),
+        Binding("R", "restart"),
+        Binding("s", "picture"),
+        Binding("t", "light"),
+        Binding("down", "move(1)"),
+        Binding("up", "move(-1)"),
+        Binding("pagedown", "page(1)"),
+        Binding("pageup", "page(-1)"),
+        Binding("home", "move(-1000000)"),
+        Binding("end", "move(1000000)"),
+        Binding("right", "next(1)"),
+        Binding("left", "next(-1)"),
+        Binding("escape", "clear"),
+    ]
+
+    def __init__(
+        self,
+        watched: Watched,
+        clock: Callable[[], float] = time.monotonic,
+        ask: Ask | None = None,
+        *,
+        ascii_only: bool = False,
+        light: bool = False,
+    ) -> None:
+        self._ascii = Ascii() if ascii_only else None
+        super().__init__()
+        self.watched, self.clock = watched, clock
+        self.commands = Commands(self, ask)
+        self._glyphs = Glyphs(ascii_only)
+        self._names = list(VIEWS)
+        self._current = 0
+        self._looks = {name: Look() for name in VIEWS}
+        self._frozen: tuple[View, float] | None = None
+        self._said: tuple[str, str, float] | None = None  # words, role, until when
+        self.styles_of: dict[str, Style] = {}
+        self.theme = LIGHT if light else DARK
+        self.set_class(ascii_only, "-ascii")
+
+    def compose(self) -> ComposeResult:
+        """The lines above, the view, the filter when it is asked for, and the line below."""
+        yield Lines(id="head")
+        yield Pane(id="pane")
+        yield Input(
+            placeholder="filter: words that a row must hold", id="filter", compact=True, select_on_focus=False
+        )
+        yield Lines(id="foot")
+
+    async def take_terminal(self) -> str | None:
+        """Show the console until it is left; its result.
+
+        Textual's handlers of signals go with it: left behind, that of SIGCONT would take the terminal once more.
+        """
+        numbers = [n for name in ("SIGTSTP", "SIGCONT", "SIGWINCH") if (n := getattr(signal, name, None))]
+        before = {number: signal.getsignal(number) for number in numbers}
+        try:
+            return await self.run_async()
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def on_mount(self) -> None:
+        """Begin to draw."""
+        self.theme_changed_signal.subscribe(self, lambda _: self._recolour())
+        self._recolour()
+        self.set_interval(1 / FRAMES_PER_S, self.repaint)
+
+    def on_resize(self) -> None:
+        """Another size is another picture."""
+        self.call_after_refresh(self.repaint)
+
+    def get_line_filters(self) -> list[LineFilter]:
+        """Textual's own, and what makes the whole screen ASCII where it must be."""
+        return [*super().get_line_filters(), *([self._ascii] if self._ascii is not None else [])]
+
+    # --- what is shown --------------------------------------------------------------------------------
+
+    @property
+    def view(self) -> View:
+        """The run as it is shown: as it is, or as it was when it was frozen."""
+        return self._frozen[0] if self._frozen is not None else self.watched.view
+
+    @property
+    def now(self) -> float:
+        """The time of what is shown, in seconds."""
+        return self._frozen[1] if self._frozen is not None else self.clock()
+
+    @property
+    def name_of_view(self) -> str:
+        """The view that is shown."""
+        return self._names[self._current]
+
+    @property
+    def pane(self) -> Pane:
+        """The view on the screen."""
+        return self._main.query_one("#pane", Pane)
+
+    @property
+    def _main(self) -> Screen[Any]:
+        return self.screen_stack[0]
+
+    def repaint(self) -> None:
+        """Draw everything anew, from what is known now."""
+        if not self.styles_of or not self._main.is_mounted:
+            return
+        view, now, pane = self.view, self.now, self.pane
+        width, height = pane.size.width, pane.size.height
+        look = self._looks[self.name_of_view]
+        page = VIEWS[self.name_of_view](view, now, width, max(1, height - 1), self._glyphs, look)
+        if not page.rows and look.filter:
+            page = replace(page, rows=[[(f" nothing holds '{look.filter}'", "dim")]], keys=[""])
+        pane.draw(page, self.styles_of)
+        flags = [*(["frozen"] if self._frozen else []), *([] if self.commands.ask else ["read-only"])]
+        head = [
+            progress(view, self._word(), width, self._glyphs),
+            quality(view, width, self._glyphs),
+            tabs(self._names, self._current, flags, width, self._glyphs),
+        ]
+        self._main.query_one("#head", Lines).show(head, self.styles_of)
+        self._main.query_one("#foot", Lines).show([self._foot(width)], self.styles_of)
+
+    def _word(self) -> str:
+        watched = self.watched
+        if watched.view.ended:
+            return "ended"
+        if not watched.answers:
+            return "no word from the broker"
+        source = watched.view.source
+        if source is not None and source.state == "paused":
+            return "paused"
+        return str(watched.status.get("state", "running"))
+
+    def _foot(self, width: int) -> Spans:
+        """What was said last, for a while; else the filter and the keys."""
+        if self._said is not None and self.clock() < self._said[2]:
+            words, role, _ = self._said
+            return [(f" {cut(words, width - 2, self._glyphs)}", role)]
+        wanted = self._looks[self.name_of_view].filter
+        return hints(wanted, width, self._glyphs, reads_only=self.commands.ask is None)
+
+    def _recolour(self) -> None:
+        self.styles_of = styles(self.theme_variables)
+        self.repaint()
+
+    def say(self, words: str, role: str = "warn") -> None:
+        """Show a line of words for a while."""
+        self._said = (words, role, self.clock() + SAID_S)
+        if self._running and self.styles_of:
+            self.repaint()
+
+    # --- keys -----------------------------------------------------------------------------------------
+
+    def action_view(self, index: int) -> None:
+        """Show another view."""
+        if index != self._current:
+            self._current = index
+            self.pane.begin()
+            box = self._main.query_one("#filter", Input)
+            box.display = False
+        self._said = None
+        self.repaint()
+
+    def action_next(self, by: int) -> None:
+        """Show the view beside this one."""
+        self.action_view((self._current + by) % len(self._names))
+
+    def action_move(self, by: int) -> None:
+        """Select another row."""
+        self.pane.move(by)
+
+    def action_page(self, by: int) -> None:
+        """Select a row a screen away."""
+        self.pane.move(by * self.pane.page_rows())
+
+    def action_help(self) -> None:
+        """Say what all keys do."""
+        lines = help_lines(reads_only=self.commands.ask is None)
+        self.push_screen(Reading("keys", lambda: lines, self.styles_of))
+
+    def action_filter(self) -> None:
+        """Type what rows must hold."""
+        box = self.query_one("#filter", Input)
+        box.display = True
+        box.value = self._looks[self.name_of_view].filter
+        box.focus()
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Filter while it is typed."""
+        if event.input.id == "filter" and event.input.display:
+            self._looks[self.name_of_view] = replace(self._looks[self.name_of_view], filter=event.value)
+            self.repaint()
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """The filter stays, its line goes."""
+        if event.input.id == "filter":
+            self._leave_filter()
+
+    def action_clear(self) -> None:
+        """Leave the filter, and see everything again."""
+        self._looks[self.name_of_view] = replace(self._looks[self.name_of_view], filter="")
+        self._said = None
+        self._leave_filter()
+
+    def _leave_filter(self) -> None:
+        self.query_one("#filter", Input).display = False
+        self.set_focus(None)
+        self.call_after_refresh(self.repaint)
+
+    def action_sort(self) -> None:
+        """Sort by the next column."""
+        columns = self.pane.page.columns
+        if not columns:
+            return self.say(f"the view {self.name_of_view} has an order of its own")
+        self._looks[self.name_of_view] = self._looks[self.name_of_view].sorted_next(columns)
+        return self.repaint()
+
+    def action_freeze(self) -> None:
+        """Hold the display, or let it go on; the run never waits."""
+        self._frozen = None if self._frozen else (copy.deepcopy(self.watched.view), self.clock())
+        self.repaint()
+
+    def action_light(self) -> None:
+        """Change between dark and light."""
+        self.theme = DARK if self.theme == LIGHT else LIGHT
+
+    def action_details(self) -> None:
+        """Show all that is known of the selected row's process or link."""
+        key = self.pane.key
+        if not key or not details(self.view, self.now, key, self._glyphs):
+            return self.say("nothing is selected that there is more to say about")
+        lines = lambda: details(self.view, self.now, key, self._glyphs)  # noqa: E731 - read again and again
+        self.push_screen(Reading(key, lines, self.styles_of))
+        return None
+
+    def action_picture(self) -> None:
+        """Write what is shown as an SVG: into the current folder, or to the browser."""
+        import io
+
+        from monitor.picture import plain_fonts
+
+        drawn = plain_fonts(self.export_screenshot(title=f"neurond top: {self.view.name}"))
+        name = f"neurond-{self.view.name or 'top'}-{time.strftime('%Y%m%d-%H%M%S')}.svg"
+        if self.is_web:
+            self.deliver_text(io.StringIO(drawn), save_filename=name, mime_type="image/svg+xml")
+            return
+        try:
+            Path(name).write_text(drawn, encoding="utf-8")
+        except OSError as error:
+            self.say(f"{name}: {error.strerror}", "bad")
+        else:
+            self.say(f"written: {name}", "good")
+
+    def action_interrupt(self) -> None:
+        """Leave as one that was interrupted."""
+        self.exit("interrupted")
+
+    def action_pause(self) -> None:
+        """Pause the source, or let it go on."""
+        self.commands.pause()
+
+    def action_kill(self) -> None:
+        """Kill the selected process, if the user is sure."""
+        self.commands.kill()
+
+    def action_restart(self) -> None:
+        """Start the selected process anew, with nothing lost."""
+        self.commands.restart()
+
+    def action_edit(self) -> None:
+        """Offer the settings of the selected process or link."""
+        self.commands.edit()
+
+    def on_lines_clicked(self, event: Lines.Clicked) -> None:
+        """A click on a view's name shows it."""
+        if event.lines.id == "head" and event.y == 2 and (view := tab_at(self._names, event.x)) is not None:
+            self.action_view(view)
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:  # noqa: ARG002
+        """What the command palette offers: whatever has a key."""
+        for i, name in enumerate(self._names):
+            yield SystemCommand(f"View: {name}", f"key {i + 1}", partial(self.action_view, i))
+        for words, key, action, commands in PALETTE:
+            if not commands or self.commands.ask is not None:
+                yield SystemCommand(words, f"key {key}", getattr(self, f"action_{action}"))

@@ -1,0 +1,137 @@
+"""The commands of the console: each key asks the broker for something, and what came of it is said."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from monitor.console.dialogs import Edit, Question
+from monitor.console.settings import concerning, subjects
+from topology import wire
+from topology.address import BrokerUnreachable
+
+if TYPE_CHECKING:
+    from monitor.console.app import Console
+
+READ_ONLY = "this console only looks: it was started read-only"
+
+Ask = Callable[..., Awaitable[wire.Reply]]
+"""`monitor.client.Client.command`: verb, target, arguments -> reply; BrokerUnreachable where none comes."""
+
+
+class Commands:
+    """What a console can ask of its run.
+
+    Args:
+        console: shows the questions and the answers.
+        ask: sends a command; None for a console that only looks.
+
+    """
+
+    def __init__(self, console: Console, ask: Ask | None) -> None:
+        self.ask = ask
+        self._console = console
+
+    def pause(self) -> None:
+        """Pause the source, or let it go on."""
+        source = self._console.watched.view.source
+        if source is not None and source.state == "paused":
+            self._send("resume", "", "the source goes on")
+        else:
+            self._send("pause", "", "the source pauses")
+
+    def kill(self) -> None:
+        """Kill the selected process, if the user is sure."""
+        target = self._target()
+        if not target:
+            return
+        words = f"Kill {target} (SIGKILL)? What it did since its journal is lost."
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                self._send("kill", target, f"{target} is killed")
+
+        self._console.push_screen(Question(words, self._console.styles_of), answered)
+
+    def restart(self) -> None:
+        """Start the selected process anew, with nothing lost."""
+        target = self._target()
+        if target:
+            self._send("restart", target, f"{target} starts anew")
+
+    def edit(self) -> None:
+        """Offer the settings of the selected process or link."""
+        console = self._console
+        key = console.pane.key
+        wanted = subjects(console.watched.view, console.clock(), key)
+        if self.ask is None:
+            console.say(READ_ONLY)
+        elif not wanted:
+            console.say("select a process or a link first")
+        else:
+            console.run_worker(self._edit(key, wanted), exclusive=True)
+
+    def _target(self) -> str:
+        """The selected process; "" after a word about why there is none."""
+        console = self._console
+        key = console.pane.key
+        if self.ask is None:
+            console.say(READ_ONLY)
+        elif key not in {process.name for process in console.watched.view.processes}:
+            console.say("select a process first, in the view of groups")
+        else:
+            return key
+        return ""
+
+    def _send(self, verb: str, target: str, done: str) -> None:
+        """Ask for something, and say what came of it."""
+        if self.ask is None:
+            self._console.say(READ_ONLY)
+            return
+
+        async def asked() -> None:
+            reply = await self._reply(verb, target)
+            if reply is not None:
+                self._console.say(done, "good")
+
+        self._console.run_worker(asked())
+
+    async def _reply(self, verb: str, target: str, **args: Any) -> wire.Reply | None:
+        """The reply to a command; None after a word about why there is none."""
+        assert self.ask is not None
+        try:
+            reply = await self.ask(verb, target, **args)
+        except BrokerUnreachable as error:
+            self._console.say(str(error), "bad")
+            return None
+        if not reply.ok:
+            self._console.say(f"{verb}: {reply.error}", "bad")
+            return None
+        return reply
+
+    async def _edit(self, key: str, wanted: list[str]) -> None:
+        held: dict[str, Mapping[str, Any]] = {}
+        for process in wanted:
+            reply = await self._reply("get", process)
+            if reply is None:
+                return
+            held.update({name: values for name, values in reply.data.items() if isinstance(values, dict)})
+        console = self._console
+        found = concerning(console.watched.view, console.clock(), key, held)
+        if found:
+            console.push_screen(Edit(key, found, self._put, console.styles_of))
+        else:
+            console.say(f"{key} has nothing that can be set")
+
+    async def _put(self, process: str, key: str, value: float) -> float | str:
+        """Set one setting; its value then, or in words why not."""
+        assert self.ask is not None
+        try:
+            reply = await self.ask("set", process, key=key, value=value)
+        except BrokerUnreachable as error:
+            return str(error)
+        if not reply.ok:
+            return reply.error
+        answered = reply.data.get(process)
+        found = answered.get(key) if isinstance(answered, dict) else None
+        return float(found) if isinstance(found, int | float) else value

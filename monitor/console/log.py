@@ -1,0 +1,96 @@
+"""The view of events: what all processes and the broker have said, in one log. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from monitor.console.page import Glyphs, Look, Page, Spans, cut, matches
+from monitor.figures import duration, percent
+from monitor.view import View
+from topology.wire import Event
+
+ROLES = {
+    "running": "good",
+    "finished": "good",
+    "ended": "good",
+    "joined": "good",
+    "evaluated": "accent",
+    "set": "warn",
+    "left": "warn",
+    "journal": "warn",
+    "died": "bad",
+    "lost": "bad",
+    "failed": "bad",
+    "diverged": "bad",
+}
+"""Kind of event -> its role; the others are dim."""
+
+WHO, KIND = 10, 9
+PAST_S = 0.3  # a broker tells all of the past at once
+
+
+def events(view: View, now: float, width: int, height: int, glyphs: Glyphs, look: Look) -> Page:  # noqa: ARG001
+    """A row an event, the oldest first; the time is since the view began, a dash for what happened before."""
+    head = [(f" {'time':>7} {'process':<{WHO}} {'event':<{KIND}} what", "head")]
+    rows: list[Spans] = []
+    keys: list[str] = []
+    for at, event in view.log:
+        who = str(event.data.get("process", event.name))
+        said = words(event)
+        if not matches(look.filter, (who, event.kind, said)):
+            continue
+        since = "-" if before(view, at) else duration(at - (view.began or 0.0))
+        role = ROLES.get(event.kind, "dim")
+        room = max(0, width - 8 - WHO - KIND - 4)
+        rows.append(
+            [
+                (f" {since:>7} ", "dim"),
+                (f"{cut(who, WHO, glyphs):<{WHO}} ", "strong"),
+                (f"{cut(event.kind, KIND, glyphs):<{KIND}} ", role),
+                (cut(said, room, glyphs), ""),
+            ]
+        )
+        keys.append(who)
+    return Page([head], rows, keys, follows=True)
+
+
+def before(view: View, at: float) -> bool:
+    """Whether what was heard at that time is of the past, told to who joins late."""
+    return view.began is None or (view.late and at - view.began < PAST_S)
+
+
+def words(event: Event) -> str:
+    """What an event says beside its kind, in a line."""
+    data = event.data
+    if event.kind == "evaluated":
+        return _evaluated(data)
+    if event.kind == "set":
+        before = data.get("before")
+        was = "" if before is None else f" (was {_value(before)})"
+        return f"{data.get('key')} = {_value(data.get('value'))}{was}"
+    why = data.get("why") or data.get("message") or data.get("what")
+    found = [_one_line(str(why))] if why else []
+    found += [
+        f"{key} {_value(value)}"
+        for key, value in data.items()
+        if key not in ("process", "why", "message", "what") and isinstance(value, int | float | str) and value != ""
+    ]
+    return ", ".join(found)
+
+
+def _evaluated(data: Mapping[str, Any]) -> str:
+    found = []
+    if isinstance(data.get("test_accuracy"), int | float):
+        found.append(f"test accuracy {percent(float(data['test_accuracy']), 2)}")
+    if isinstance(data.get("test_loss"), int | float):
+        found.append(f"test loss {float(data['test_loss']):.4g}")
+    return ", ".join(found)
+
+
+def _value(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else _one_line(str(value))
+
+
+def _one_line(text: str) -> str:
+    return "".join(c if c.isprintable() else " " for c in text)

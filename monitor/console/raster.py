@@ -1,0 +1,90 @@
+"""The view of spikes: some neurons of each group against the last seconds, in dots. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from monitor.console.canvas import Canvas
+from monitor.console.page import Glyphs, Look, Page, Span, Spans, cut, matches
+from monitor.process import LOST, Process
+from monitor.view import View
+
+NAME = 8
+MOST_ROWS = 8  # of a group: 32 neurons in braille
+LOOKS_PER_S = 32
+
+
+def raster(view: View, now: float, width: int, height: int, glyphs: Glyphs, look: Look) -> Page:  # noqa: ARG001
+    """A block of rows a group; the newest look is at the right, and looks that were lost are hatched.
+
+    All groups are given as many rows as the screen has for them, and at least one.
+    """
+    found = [p for p in view.processes if p.role != "source" and matches(look.filter, (p.name,))]
+    if not found:
+        return Page([], [[(" no group yet", "dim")]], [""])
+    each = max(1, min(MOST_ROWS, height // len(found) - 1))
+    room = max(4, width - NAME - 8)
+    rows: list[Spans] = []
+    keys: list[str] = []
+    for process in found:
+        block = _block(process, room, each, glyphs)
+        if each > 1:
+            block.append([("", "")])
+        rows += block
+        keys += [process.name] * len(block)
+    seconds = room * Canvas(1, 1, glyphs).across / LOOKS_PER_S
+    words = f"<- the last {seconds:.0f} s; a dot is a neuron that spiked"
+    head: Spans = [(f" {'group':<{NAME}} neur. {cut(words, room, glyphs)}", "head")]
+    return Page([head], rows, keys)
+
+
+def _block(process: Process, room: int, most: int, glyphs: Glyphs) -> list[Spans]:
+    name = f" {cut(process.name, NAME, glyphs):<{NAME}} "
+    if not process.looks:
+        return [[(name, "strong"), ("no sample yet", "dim")]]
+    per_row = Canvas(1, 1, glyphs).down
+    tall = max(1, min(most, -(-process.neurons // per_row)))
+    canvas = Canvas(room, tall, glyphs)
+    looks = list(process.looks)[-canvas.across :]
+    shown = sample(process.neurons, canvas.down)
+    start = canvas.across - len(looks)
+    for x, bits in enumerate(looks, start):
+        if bits != LOST:
+            for y, neuron in enumerate(shown):
+                if bits >> neuron & 1:
+                    canvas.dot(x, y)
+    lost = _lost(looks, start, canvas.across // room)
+    rows = []
+    for y, row in enumerate(canvas.rows()):
+        label: list[Span] = [(name if y == 0 else " " * len(name), "strong")]
+        label.append((f"{len(shown) if y == 0 else '':>4} ", "dim"))
+        rows.append([*label, *_hatched(row, lost, glyphs)])
+    return rows
+
+
+def sample(neurons: int, most: int) -> list[int]:
+    """At most `most` of the neurons, evenly spaced."""
+    if neurons <= most:
+        return list(range(neurons))
+    return [i * neurons // most for i in range(most)]
+
+
+def _lost(looks: Sequence[int], start: int, per_character: int) -> set[int]:
+    """The characters that hold nothing but looks that were lost."""
+    known: set[int] = set()
+    lost: set[int] = set()
+    for x, bits in enumerate(looks, start):
+        (lost if bits == LOST else known).add(x // per_character)
+    return lost - known
+
+
+def _hatched(row: str, lost: set[int], glyphs: Glyphs) -> list[Span]:
+    """A row of dots, with what was lost in it."""
+    spans: list[Span] = []
+    text, hatched = "", False
+    for x, character in enumerate(row):
+        if (x in lost) != hatched:
+            spans.append((text, "dim" if hatched else "accent"))
+            text, hatched = "", x in lost
+        text += glyphs.pick("╱", "/") if hatched else character
+    return [*spans, (text, "dim" if hatched else "accent")]

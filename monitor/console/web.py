@@ -1,0 +1,96 @@
+"""The console in a browser: a page with a terminal in it, and a process of the console for each page that is open.
+
+Everything that the page needs comes from here, nothing from elsewhere. Other sites that the same browser looks at are
+kept out: they could otherwise open the socket of a console that may command.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from string import Template
+from urllib.parse import urlsplit
+
+from aiohttp import web
+from textual_serve.server import Server
+
+PAGE = Path(__file__).parent / "browser" / "index.html"
+FONT_SIZE = (8, 16, 40)  # pixels: least, usual, most
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def serve(command: str, host: str, port: int, say: Callable[[str], None]) -> None:
+    """Serve the console until SIGINT or SIGTERM.
+
+    Args:
+        command: what each page runs, for a shell.
+        host: to listen at; an address of this machine alone answers to no other name.
+        port: to listen at.
+        say: takes the URL, once it is served.
+
+    Raises OSError where it cannot listen there.
+
+    """
+    _Server(command, host, port, say).serve()
+
+
+def is_local(name: str) -> bool:
+    """Whether a host's name or address is that of this machine alone."""
+    if name == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(name.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def allowed(host: str, asked: str, origin: str | None) -> bool:
+    """Whether a request may be answered.
+
+    Args:
+        host: that is listened at.
+        asked: the request's header Host: a name that leads here against our will is refused.
+        origin: the request's header Origin: only our own page may open the socket.
+
+    """
+    if origin is not None and urlsplit(origin).netloc != asked:
+        return False
+    return not is_local(host) or is_local(urlsplit(f"//{asked}").hostname or "")
+
+
+class _Server(Server):
+    """The server of textual-serve, with our page, our words, and a guard at its door."""
+
+    def __init__(self, command: str, host: str, port: int, say: Callable[[str], None]) -> None:
+        super().__init__(command, host=f"[{host}]" if ":" in host else host, port=port, title="neurond top")
+        self._say = say
+        self._listens_at = host
+
+    def initialize_logging(self) -> None:
+        """Nothing is logged: what matters is said."""
+
+    async def on_startup(self, app: web.Application) -> None:  # noqa: ARG002 - textual-serve's own
+        """Say where."""
+        self._say(self.public_url)
+
+    async def _make_app(self) -> web.Application:
+        app = await super()._make_app()
+        app.middlewares.append(self._guard)
+        return app
+
+    @web.middleware
+    async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        if not allowed(self._listens_at, request.host, request.headers.get("Origin")):
+            raise web.HTTPForbidden(text="this console answers its own page only")
+        return await handler(request)
+
+    async def handle_index(self, request: web.Request) -> web.Response:
+        """The page, with its socket at the name that it was asked for."""
+        least, usual, most = FONT_SIZE
+        wanted = request.query.get("fontsize", "")
+        size = max(least, min(most, int(wanted))) if wanted.isdecimal() else usual
+        socket = f"{'wss' if request.secure else 'ws'}://{request.host}/ws"
+        page = Template(PAGE.read_text(encoding="utf-8")).substitute(title=self.title, socket=socket, size=size)
+        return web.Response(text=page, content_type="text/html")

@@ -1,0 +1,247 @@
+"""The views of the console: what a person reads of processes, links, spikes, curves, events and the graph."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from monitor.console.details import details, staleness
+from monitor.console.head import progress, quality, tab_at, tabs
+from monitor.console.page import Glyphs, Look, text_of
+from monitor.console.raster import sample
+from monitor.console.settings import concerning, parse, subjects, unit
+from monitor.console.snapshot import snapshot
+from monitor.console.views import VIEWS
+from monitor.process import LOST
+from monitor.view import View
+from tests.watched import chain, heads, process, rows, watched
+from topology.wire import Event, Telemetry
+
+NOW = 5.3
+PLAIN, ASCII = Glyphs(), Glyphs(ascii_only=True)
+
+
+def drawn(name: str, view: View, width: int = 80, look: Look | None = None, glyphs: Glyphs = PLAIN) -> list[str]:
+    """The rows of a view on 20 rows of a screen."""
+    return rows(VIEWS[name](view, NOW, width, 20, glyphs, look or Look()))
+
+
+@pytest.mark.parametrize("glyphs", [PLAIN, ASCII])
+@pytest.mark.parametrize("groups", [2, 12, 100])
+@pytest.mark.parametrize("width", [40, 80, 131, 132, 200])
+def test_every_view_fits(width: int, groups: int, glyphs: Glyphs) -> None:
+    """No row of any view is wider than the screen, each row has its key, and in ASCII nothing else is used."""
+    view = watched(chain(groups))
+    for name, draw in VIEWS.items():
+        page = draw(view, NOW, width, 20, glyphs, Look())
+        assert len(page.keys) == len(page.rows), name
+        shown = heads(page) + rows(page) + [text_of(progress(view, "running", width, glyphs))]
+        shown += [text_of(quality(view, width, glyphs)), text_of(tabs(list(VIEWS), 2, ["frozen"], width, glyphs))]
+        assert name == "graph" or max(map(len, shown)) <= width, name
+        if glyphs.ascii_only:
+            assert "".join(shown).isascii(), name
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_a_run_that_nobody_has_heard_of(name: str) -> None:
+    """Before the first report no number is shown: there are dashes, or words."""
+    told = " ".join(drawn(name, View(["source", "h1"])))
+    assert not any(c.isdigit() for c in told.replace("h1", ""))
+
+
+def test_groups() -> None:
+    """A process has its state, its pid, its rates of the last seconds, its queue, its staleness, and a curve."""
+    source, h1, *_ = drawn("groups", watched(chain(3)))
+    assert source.split()[:9] == ["source", "running", "4000", "1,000", "-", "-", "-", "-", "64"]
+    assert h1.split()[:10] == ["h1", "running", "4001", "1,000", "60", "%", "100", "20", "1.2", "2"]
+    assert h1.endswith("█████████")
+    assert "#########" in drawn("groups", watched(chain(3)), glyphs=ASCII)[1]
+
+
+def test_a_wide_screen_has_more() -> None:
+    """Gradient, learning rate, processor, memory, starts and age come with the room for them."""
+    page = VIEWS["groups"](watched(chain(3)), NOW, 200, 20, PLAIN, Look())
+    assert heads(page)[0].split()[8:] == [
+        "queue", "gradient", "lr", "cpu", "MB", "starts", "age", "stim/s", "now",
+    ]  # fmt: skip
+    assert rows(page)[1].split()[9:17] == ["2", "0.25", "0.05", "40", "%", "36", "1", "0.3"]
+
+
+def test_silence_is_shown() -> None:
+    """A process that has said nothing for three seconds is silent, and has no rates."""
+    view = watched(chain(3))
+    h1 = rows(VIEWS["groups"](view, 9.0, 200, 20, PLAIN, Look()))[1].split()
+    assert h1[:5] == ["h1", "silent", "4001", "-", "-"]
+    assert "4.0" in h1
+    view.update(Event("broker", "lost", {"process": "h1", "why": "no beat"}), 9.0)
+    assert drawn("groups", view)[1].split()[1] == "lost"
+
+
+def test_filter_and_sort() -> None:
+    """A filter leaves rows that hold all its words; sorting goes through the columns, and back to the order."""
+    view = watched(chain(12))
+    assert [row.split()[0] for row in drawn("groups", view, look=Look("h1 RUN"))] == ["h1", "h10", "h11"]
+    process(view, "h5").gauges["queue"] = 9.0
+    page = VIEWS["groups"](view, NOW, 80, 20, PLAIN, Look(sort=9))
+    assert "queue▾" in heads(page)[0]
+    assert page.keys[:3] == ["source", "h5", "h1"]  # 64, 9, 2
+    look = Look()
+    for _ in range(page.columns + 1):
+        look = look.sorted_next(page.columns)
+    assert look == Look()
+
+
+def test_links() -> None:
+    """A link has both its directions: frames, bytes, the share of dense traffic, what was lost, and its age."""
+    shown = {row.split("  ")[0].strip(): row for row in drawn("links", watched(chain(3)))}
+    assert list(shown) == ["source -> h1", "source -> loss", "h1 -> h2", "h2 -> out"]
+    figures = shown["source -> h1"].removeprefix(" source -> h1").split()
+    assert figures == ["120", "60", "60.0", "%", "80", "2", "5.0", "%", "3", "-", "0.3"]
+    assert shown["source -> loss"].split()[3:7] == ["120", "6", "100", "%"]
+
+
+def test_injected_faults_are_seen() -> None:
+    """Latency and loss that a process injects on purpose stand beside the link, in its direction."""
+    view = watched(chain(3))
+    process(view, "h1").gauges |= {"delay_s.h2": 0.05, "loss.h2": 0.1}
+    assert "50ms,10%" in drawn("links", view)[2]
+
+
+def test_a_link_from_before_the_new_counters() -> None:
+    """Where a process does not tell what a dense pass would have sent, its share is a dash."""
+    view = View(["source", "h1"])
+    for n in (1, 2):
+        links = {"source -> h1": {"sent": 10 * n, "bytes": 100 * n, "received": 0, "gaps": 0}}
+        view.update(Telemetry("source", "source", 1, n, {}, {}, links), n * 0.5)
+    assert drawn("links", view)[0].split()[3:] == ["20", "0", "-", "-", "-", "-", "0", "-", "4.3"]
+
+
+def test_raster() -> None:
+    """Spikes are dots, the newest at the right; looks that were lost are hatched, not empty."""
+    view = watched(["source", "h1", "out"])
+    first = drawn("raster", view)
+    assert first[0].split()[:2] == ["h1", "32"]
+    assert all("╱" not in row for row in first)
+    process(view, "h1").looks.extend([LOST] * 32)
+    assert all(row.endswith("╱" * 16) for row in drawn("raster", view)[:8])
+    assert drawn("raster", view, glyphs=ASCII)[0].endswith("/" * 32)
+    assert sample(32, 8) == [0, 4, 8, 12, 16, 20, 24, 28]
+
+
+def test_a_raster_knows_what_was_lost() -> None:
+    """Reports carry sixteen looks each; a second without a report is a gap of that length."""
+    view = View(["h1"])
+    for at in (0.0, 0.5, 2.0):
+        view.update(Telemetry("h1", "group", 1, int(at * 2), {}, {}, {}, [3] * 16), at)
+    looks = list(process(view, "h1").looks)
+    assert (len(looks), looks.count(LOST)) == (80, 32)
+
+
+def test_curves() -> None:
+    """Loss, accuracy, and accuracy against megabytes, with their scales; evaluations are points of their own."""
+    view = watched(chain(3))
+    view.update(Event("source", "evaluated", {"test_accuracy": 0.9, "stimuli": 2500}), 5.1)
+    shown = drawn("curves", view)
+    titles = [row.split()[0] for row in shown if row.startswith((" l", " a"))]
+    assert titles == ["loss", "accuracy", "accuracy"]
+    assert "test 0.9 (●)" in shown[6]
+    assert sum("●" in row for row in shown[7:12]) == 1
+    assert shown[5].split() == ["500", "5,000", "stimuli"]
+    assert shown[17].split() == ["0.03", "1.14", "MB"]
+    assert len(drawn("curves", view, width=200)) == 20  # side by side
+
+
+def test_events() -> None:
+    """Whatever happened is one log with times and names, in words; a filter looks at all of it."""
+    view = watched(chain(2))
+    view.update(Event("source", "evaluated", {"test_accuracy": 0.912, "stimuli": 1}), 6.0)
+    view.update(Event("h1", "set", {"key": "lr", "value": 0.02, "before": 0.05}), 65.0)
+    view.update(Event("broker", "lost", {"process": "h1", "why": "no beat\nfor 3 s"}), 70.0)
+    shown = drawn("events", view)
+    assert shown[-3:] == [
+        "    0:06 source     evaluated test accuracy 91.20 %",
+        "    1:05 h1         set       lr = 0.02 (was 0.05)",
+        "    1:10 h1         lost      no beat for 3 s",
+    ]
+    assert drawn("events", view, look=Look("set lr")) == shown[-2:-1]
+
+
+def test_graph() -> None:
+    """Who is wired to whom, with the state and the traffic of each; busier lines have a warmer colour."""
+    page = VIEWS["graph"](watched(["source", "h1", "out"]), NOW, 80, 20, PLAIN, Look())
+    shown = rows(page)
+    assert [row[:11].rstrip() for row in shown] == ["     source", " ┌──┘", " └─▶ h1", " ┌──┘", " └─▶ out"]
+    assert page.keys == ["source", "", "h1", "", "out"]
+    assert shown[2].split()[2:] == ["running", "1,000", "stim/s", "in", "62", "kB/s", "out", "62", "kB/s"]
+    roles = {role for row in page.rows for text, role in row if "─" in text}
+    assert roles == {"load4"}
+    assert rows(VIEWS["graph"](watched(["source", "h1", "out"]), NOW, 80, 20, ASCII, Look()))[2].startswith(" `-> h1")
+
+
+def test_details() -> None:
+    """A process tells its gauges, counters and the histogram of its staleness; a link both its directions."""
+    view = watched(chain(2))
+    assert staleness(process(view, "h1")) == [("0", 500), ("1", 400), ("2 to 3", 100)]
+    told = "\n".join(details(view, NOW, "h1", PLAIN))
+    assert "group, running, pid 4001, incarnation 1" in told
+    assert "gradient_norm            0.25" in told
+    assert "share of dense traffic                 5.00 %" in "\n".join(details(view, NOW, "source -> h1", PLAIN))
+    assert details(view, NOW, "nobody", PLAIN) == []
+
+
+def test_settings_of_a_link_are_those_of_both_its_ends() -> None:
+    """A row of links offers what its ends do on it, and nothing of their other links."""
+    view = watched(chain(3))
+    held = {
+        "h1": {"lr": 0.1, "notify.source.threshold": 0.3, "delay.h2": 0.0, "loss.h2": 0, "delay.source": 0.0},
+        "h2": {"lr": 0.1, "notify.h1.threshold": 0.2, "notify.h1.clip": 1.0, "delay.h1": 0.0, "delay.out": 0.0},
+    }
+    assert subjects(view, NOW, "h1 -> h2") == ["h1", "h2"]
+    assert [(p, key) for p, key, _ in concerning(view, NOW, "h1 -> h2", held)] == [
+        ("h1", "delay.h2"), ("h1", "loss.h2"),
+        ("h2", "notify.h1.threshold"), ("h2", "notify.h1.clip"), ("h2", "delay.h1"),
+    ]  # fmt: skip
+    assert len(concerning(view, NOW, "h1", {"h1": held["h1"]})) == 5
+    assert (unit("delay.h2"), unit("loss.h2"), unit("lr")) == ("s", "share, 0 to 1", "")
+
+
+@pytest.mark.parametrize(("typed", "value"), [(" 0.02 ", 0.02), ("1e-3", 1e-3), ("0,5", 0.5)])
+def test_numbers_as_people_type_them(typed: str, value: float) -> None:
+    """Spaces, exponents and decimal commas are read."""
+    assert parse(typed) == value
+
+
+@pytest.mark.parametrize("typed", ["", "much", "nan", "inf"])
+def test_what_is_no_number_is_said(typed: str) -> None:
+    """Words come back, not a number."""
+    assert isinstance(parse(typed), str)
+
+
+def test_snapshot_is_json() -> None:
+    """All that the views show is one JSON object, without a number that is not one."""
+    told = json.loads(json.dumps(snapshot(watched(chain(3)), NOW, {"state": "running"}), allow_nan=False))
+    assert (told["state"], told["stimuli"], [g["name"] for g in told["groups"]]) == ("running", 5000, chain(3))
+    assert told["groups"][1]["staleness"] == 1.2
+    assert told["groups"][0]["spike_share"] is None
+    assert told["links"][0]["backward"]["dense_share"] == 0.05
+    assert told["raster"]["h1"]["neurons"] == 32
+    assert len(told["curves"]["loss"]) == 10
+    assert told["events"][-1] == {"t_s": 0.0, "process": "broker", "kind": "running", "words": ""}
+
+
+def test_a_copy_that_was_kept_makes_no_rate() -> None:
+    """Who joins late hears an old report first: the rate is not that of the moment until the next one."""
+    view = View(["h1"], late=True)
+    for n, at in ((1, 10.0), (2, 10.01), (3, 10.5), (4, 11.0)):
+        view.update(Telemetry("h1", "group", 1, n, {"stimuli": 500 * n}, {}, {}), at)
+        rate = process(view, "h1").rate("stimuli")
+        assert rate is None if n < 3 else 900 < (rate or 0.0) < 1100
+
+
+def test_tabs_are_where_they_are_drawn() -> None:
+    """A click on a view's name finds that view."""
+    names = list(VIEWS)
+    line = text_of(tabs(names, 0, [], 80, PLAIN))
+    assert [tab_at(names, line.index(name)) for name in names] == list(range(6))
+    assert tab_at(names, 79) is None
