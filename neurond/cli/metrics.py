@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from neurond.cli.monitor import Broker, Insecure, Keys, keys_of
+from neurond.cli import which
+from neurond.cli.attached import find
+from neurond.cli.monitor import keys_of
 from neurond.cli.output import say
 from neurond.errors import RunError, WrongUse
-from topology import address
 
 if TYPE_CHECKING:
     from monitor.exporter import Exporter
@@ -24,9 +25,10 @@ _PLACE = re.compile(r"(?:(?P<host>\[[0-9a-fA-F:.]+\]|[^:\s]+):)?(?P<port>[0-9]{1
 
 
 def metrics(
-    broker: Broker = address.DEFAULT,
-    keys: Keys = None,
-    insecure: Insecure = False,
+    broker: which.Broker = None,
+    run: which.Run = None,
+    keys: which.Keys = None,
+    insecure: which.Insecure = False,
     listen: Annotated[
         str, typer.Option(envvar="NEUROND_LISTEN", metavar="HOST:PORT", help="Where to serve them; port 0 is any.")
     ] = LISTEN,
@@ -35,12 +37,12 @@ def metrics(
 
     It waits for a broker that is not there, and goes on with the next run at the same address.
     """
-    address.control(broker)  # raises what `main` explains if it is no address
-    ring = keys_of(broker, keys, insecure)
+    at = find(broker, run, keys, insecure, waits=True)
+    ring = keys_of(at, keys, insecure)
     with exporter(listen) as serving:
-        say(f"metrics of {broker} at {serving.place}")
+        say(f"metrics of {at} at {serving.place}")
         try:
-            asyncio.run(serving.follow(broker, ring, time.monotonic, say))
+            asyncio.run(serving.follow(at, ring, time.monotonic, say))
         except KeyboardInterrupt:
             say("neurond: left; the run goes on")
 

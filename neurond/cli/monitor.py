@@ -13,8 +13,6 @@ import typer
 from neurond.cli import which
 from neurond.cli.attached import find
 from neurond.cli.output import out_json, words
-from neurond.cli.which import Insecure as Insecure
-from neurond.cli.which import Keys as Keys
 from neurond.errors import Interrupted
 
 if TYPE_CHECKING:
@@ -26,16 +24,12 @@ KEYS_S = 30.0  # for a broker to make the keys
 LOOK_S = 0.2
 ROW_S = 0.5  # between rows of --json, as between those of metrics.jsonl
 
-Broker = Annotated[
-    str, typer.Option(envvar="NEUROND_BROKER", metavar="ADDRESS", help="The broker's, such as tcp://10.0.0.2:5570.")
-]
-
 
 def monitor(
     broker: which.Broker = None,
     run: which.Run = None,
-    keys: Keys = None,
-    insecure: Insecure = False,
+    keys: which.Keys = None,
+    insecure: which.Insecure = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print a row of figures every half second, as one JSON object a line.")
     ] = False,

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from neurond.cli.monitor import Broker, Insecure, Keys, keys_of
+from neurond.cli import which
+from neurond.cli.attached import find
+from neurond.cli.monitor import keys_of
 from neurond.cli.output import out, say, suggest
 from neurond.errors import WrongUse
 from topology import address
@@ -28,9 +30,10 @@ SHORT = "the recording ends here, before the run did, and stands still; Ctrl-C l
 
 def record(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to write it; must not be there yet.")],
-    broker: Broker = address.DEFAULT,
-    keys: Keys = None,
-    insecure: Insecure = False,
+    broker: which.Broker = None,
+    run: which.Run = None,
+    keys: which.Keys = None,
+    insecure: which.Insecure = False,
     most: Annotated[
         float | None, typer.Option("--most", metavar="MB", help="Stop when the file has so many megabytes.")
     ] = None,
@@ -41,14 +44,14 @@ def record(
     """
     if most is not None and most <= 0:
         raise WrongUse(f"--most {most:g}: a size above zero is expected")
-    address.control(broker)  # raises what `main` explains if it is no address
-    ring = keys_of(broker, keys, insecure)
+    at = find(broker, run, keys, insecure, waits=True)
+    ring = keys_of(at, keys, insecure)
     from monitor.recording import Recorder
 
     whole = False
     with Recorder(file, float("inf") if most is None else most * MIB) as into:
         try:
-            whole = asyncio.run(_record(broker, ring, into))
+            whole = asyncio.run(_record(at, ring, into))
         except KeyboardInterrupt:
             say("neurond: left; the run goes on")
         else:
