@@ -97,7 +97,8 @@ class Settings:
 
     def _adopt(self, request: Request) -> list[Action]:
         given = request.args.get("settings")
-        wanted = given if isinstance(given, dict) else {}
+        # What was set here meanwhile is newer: a process that asks twice for its welcome is told twice.
+        wanted = {k: v for k, v in given.items() if k not in self.changed} if isinstance(given, dict) else {}
         troubles = {key: trouble for key, value in wanted.items() if (trouble := self._trouble(key, value))}
         adopted = {key: self._change(key, value) for key, value in wanted.items() if key not in troubles}
         return [Answer(wire.Reply(request.id, not troubles, adopted, "; ".join(troubles.values())))]

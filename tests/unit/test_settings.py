@@ -120,6 +120,15 @@ def test_a_successor_adopts_what_was_set_without_a_word() -> None:
     assert not ask(machine, "adopt", settings=7)[0].data
 
 
+def test_what_was_set_meanwhile_is_newer_than_what_is_handed_on() -> None:
+    """A second word of what the process before had been told takes nothing back."""
+    machine = group()
+    ask(machine, "adopt", settings={"lr": 0.5, "threshold": 0.02})
+    assert change(machine, "lr", 0.7).ok
+    assert ask(machine, "adopt", settings={"lr": 0.5, "threshold": 0.02})[0].ok
+    assert ask(machine, "get")[0].data["lr"] == 0.7
+
+
 def test_the_learning_rate_is_that_of_the_next_step() -> None:
     """Before its schedule: what telemetry shows is the new one times what the schedule leaves."""
     machine = build(0, Faults()).machines["b"]
