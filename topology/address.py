@@ -107,8 +107,8 @@ def folders() -> list[Path]:
     They are looked for where one would be made now, so XDG_RUNTIME_DIR and TMPDIR should be as they were then.
     """
     found: list[Path] = []
-    for parent in dict.fromkeys((_parent(), tempfile.gettempdir())):
-        with suppress(OSError):  # not to be looked into
+    with suppress(OSError, AddressError):  # no folder at all can be written to, so there are none
+        for parent in dict.fromkeys((_parent(), tempfile.gettempdir())):
             found += sorted(Path(parent).glob(FOLDER_PREFIX + "*"))
     return [path for path in found if _is_ours(path) and in_use(path)]
 

@@ -12,7 +12,8 @@
     completion.py  completion
     processes.py   ps                 logs.py     logs
     changing.py    get, set, pause, resume, save, restart, kill
-    tap.py         tap                up.py       up             down.py  down
+    tap.py         tap                up.py       up
+    down.py        down; ours.py which processes are neurond's
     attached.py    which run they mean, and how its broker is asked; which.py the options for that
     monitor.py     monitor            metrics.py  metrics
     report.py      report, compare    recordings.py  record, replay

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-ASK_S = 5.0  # for a process to answer
+ASK_S = 6.0  # for a process to answer; the broker says sooner that it does not
 SAVE_S = 22.0  # for all to be saved, and for the disk to take the manifest
 BACK_S = 10.0  # for a process to be started anew, after the longest pause of the supervisor's
 ENDED_S = 3.0  # a broker that is silent for so long has left with its run

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import os
 import shlex
 import shutil
 import signal
-import subprocess
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from neurond.cli import ours
 from neurond.cli.attached import Asked, everywhere, keys_for
 from neurond.cli.output import out_json, say, suggest
 from neurond.cli.which import AsJson, Insecure, Keys
@@ -27,7 +26,6 @@ ASK_S = 10.0  # for a broker to answer, also one that is being started anew
 MARGIN_S = 7.0  # over the time that a stop may take at the broker, for whoever started it to end, too
 LEAVE_S = 5.0  # for the others to leave when whoever started them was killed
 LOOK_S = 0.05
-OURS = ("neurond", "neurond.daemon", "broker")  # programs and modules
 
 
 def down(
@@ -143,15 +141,15 @@ class _Ending:
         processes: Mapping[str, Any] = {} if asked.status is None else asked.status["processes"]
         # Whoever speaks tcp may be of another machine, where its number is somebody else's.
         here = {name: one for name, one in processes.items() if one["endpoint"].startswith("ipc://")}
-        self._pids: dict[int, str] = {one["pid"]: name for name, one in here.items() if one["pid"]}
+        self._names: dict[int, str] = {one["pid"]: name for name, one in here.items() if one["pid"]}
         if self._holder is not None:
-            self._pids[self._holder.pid] = "its supervisor"
+            self._names[self._holder.pid] = "its supervisor"
 
     def ask(self, keys: str | None, insecure: bool, within_s: float) -> None:
         """Have the broker end the run; where it does not answer, have whoever started it do so, as Ctrl-C does."""
         if asyncio.run(self._stopped(keys, insecure, within_s)) or self._holder is None:
             return
-        if self._is_held() and ours([self._holder.pid]):
+        if self._is_held() and ours.alive([self._holder.pid]):
             say(f"the broker at {self._broker} does not answer; interrupting pid {self._holder.pid}")
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self._holder.pid, signal.SIGINT)
@@ -185,13 +183,13 @@ class _Ending:
                 continue
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-                killed.append(f"{self._pids[pid]} (pid {pid})")
+                killed.append(f"{self._names[pid]} (pid {pid})")
         self.over(LEAVE_S)
         return killed
 
     def clear(self) -> list[str]:
         """Remove its sockets if nobody has them any more; what is left all the same, in words."""
-        left = [f"{self._pids[pid]}, pid {pid}" for pid in self._living()]
+        left = [f"{self._names[pid]}, pid {pid}" for pid in self._living()]
         if self._is_held():
             left.append(f"{self._folder} is held" + (f" by pid {self._holder.pid}" if self._holder else ""))
         if self._sockets is not None and self._sockets.exists():
@@ -209,13 +207,15 @@ class _Ending:
     def _gone(self, pid: int) -> bool:
         """Whether a process leaves by itself, now that its supervisor is gone."""
         deadline = time.monotonic() + LEAVE_S
-        while ours([pid]) and time.monotonic() < deadline:
+        while ours.alive([pid]) and time.monotonic() < deadline:
             time.sleep(LOOK_S)
-        return not ours([pid])
+        return not ours.alive([pid])
 
     def _living(self) -> list[int]:
         """Those of its processes that live; not a program of the user's, which lives on when its run is over."""
-        return ours(self._pids)
+        if self._sockets is not None:  # the address is of this machine, and of no other run
+            self._names |= {pid: name for pid, name in ours.of_broker(self._broker).items() if pid not in self._names}
+        return ours.alive(self._names)
 
     def _is_held(self) -> bool:
         from neurond.runs import is_held
@@ -224,33 +224,6 @@ class _Ending:
 
     def _in_use(self) -> bool:
         return self._sockets is not None and address.in_use(self._sockets)
-
-
-def ours(pids: Iterable[int]) -> list[int]:
-    """Which of these are processes of neurond's: alive, and not a number that somebody else has by now."""
-    return [pid for pid, words in _commands(list(pids)).items() if _is_ours(words)]
-
-
-def _is_ours(words: list[str]) -> bool:
-    """Whether a command line is one of neurond's own."""
-    modules = [word for flag, word in itertools.pairwise(words) if flag == "-m"]
-    programs = [Path(word).name for word in words[:2]]
-    return any(word in OURS for word in modules) or "neurond" in programs
-
-
-def _commands(pids: list[int]) -> dict[int, list[str]]:
-    """The command lines of those of these processes that live; a zombie has none."""
-    if Path("/proc/self/cmdline").exists():
-        found = {}
-        for pid in pids:
-            with contextlib.suppress(OSError):
-                found[pid] = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
-        return found
-    if not pids:
-        return {}
-    listed = ["ps", "-o", "pid=,command=", "-p", ",".join(map(str, pids))]  # macOS
-    lines = subprocess.run(listed, capture_output=True, text=True, check=False).stdout.splitlines()
-    return {int(number): words for number, *words in map(str.split, lines)}
 
 
 def _result(folder: Path | None) -> str:

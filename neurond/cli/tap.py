@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 ARROW = " -> "
 FRAMES, MOST = 10, 100
-ASK_S = 5.0
+ASK_S = 6.0  # for a process to answer; the broker says sooner that it does not
 MEASURE_S = 2.0
 SENT = ("sent", "bytes", "values", "dense")
 LOST = ("gaps", "duplicates", "fenced")

@@ -19,6 +19,7 @@ def going(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Background]:
     """Such a run for the tests that let it go on."""
     sockets = Path(tempfile.mkdtemp(prefix="nt-"))
     run = Background(tmp_path_factory.mktemp("going"), sockets)
+    run.verb("set", "source", "delay.h1=0.05")  # the processor is for the verbs
     yield run
     done = run.verb("down")
     run.end()
@@ -96,8 +97,9 @@ def test_settings_are_changed_and_recorded(going: Background) -> None:
     assert restarted["is"]["incarnation"] > 1
     assert json.loads(going.verb("get", "h1", "lr", "--json").stdout) == {"h1": {"lr": 0.07}}
     run = neurond.open_run(going.folder / "run")
-    until(lambda: len(run.settings) == 2, "both are recorded")
-    rows = run.settings
+    until(lambda: len(run.settings) == 3, "all are recorded")
+    first, *rows = run.settings
+    assert (first["process"], first["key"], first["value"]) == ("source", "delay.h1", 0.05)
     assert [(row["process"], row["key"], row["value"]) for row in rows] == [
         ("h1", "lr", 0.07),
         ("h1", "threshold", 0.02),

@@ -123,6 +123,7 @@ def test_help_of_every_verb_has_an_example(neurond, verb: str) -> None:
         ("set", "h1"),
         ("tap", "h1"),
         ("up", "-d"),
+        ("up",),
     ],
 )
 def test_wrong_use_is_one_line_and_2(neurond, arguments: tuple[str, ...]) -> None:
@@ -132,6 +133,13 @@ def test_wrong_use_is_one_line_and_2(neurond, arguments: tuple[str, ...]) -> Non
     assert said.out == ""
     assert len(said.err.strip().splitlines()) == 1
     assert said.err.startswith("neurond")
+
+
+def test_a_verb_that_is_none_gets_a_guess(neurond) -> None:
+    """A misspelt verb is answered with the closest one."""
+    said = neurond("pss")
+    assert said.code == 2
+    assert said.err == "neurond: No such command 'pss'. Did you mean 'ps'? Try 'neurond --help'.\n"
 
 
 def test_expand_reads_back_equal(neurond) -> None:

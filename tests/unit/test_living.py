@@ -111,6 +111,16 @@ def test_looking_takes_nothing(scratch: Path) -> None:
         assert address.in_use(folder)
 
 
+def test_nowhere_to_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no folder can be written to, as in a container, nothing is alive; that is no error."""
+
+    def nowhere(path: str, mode: int) -> bool:
+        return False
+
+    monkeypatch.setattr(os, "access", nowhere)
+    assert living.alive() == []
+
+
 def find(broker: str | None = None, run: Path | None = None) -> str:
     """Where a verb with these options asks."""
     return attached.find(broker, run, None, insecure=False)
