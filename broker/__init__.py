@@ -5,7 +5,6 @@
     round.py      commands to several processes, and their answers (pure)
     rights.py     which key may say what, and how often (pure)
     requests.py   commands of clients and their answers (pure)
-    fanout.py     what monitors hear, and what latecomers are told (pure)
     machine.py    all of these together: messages in, messages out (pure)
     manifest.py   which checkpoint is the last good one; incarnations.py what the next broker must know
     server.py     the shell of the machine; sockets.py its sockets

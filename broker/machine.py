@@ -14,10 +14,10 @@ from typing import Any
 
 from broker import rights, words
 from broker.conductor import Conductor
-from broker.fanout import Fanout
 from broker.registry import BEAT_TIMEOUT_S, Member, RefusedError, Registry, TakenError
 from broker.requests import Requests
 from topology import plan, wire
+from topology.fanout import Fanout
 from topology.plan import BROKER
 
 TICK_S = 0.5  # between two ticks, at most

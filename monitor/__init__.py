@@ -12,6 +12,8 @@
     metrics.py     a view -> the metrics of Prometheus, still pure; deploy/ has the configuration to look at them
     picture.py     what a display showed, as an SVG
     client.py      subscribes to a broker and commands it
+    recording.py   what a broker said, as a file; record.py writes it
+    replay.py      a recording as its broker would tell it again (pure); stage.py where it is played
     follow.py      a run that goes on elsewhere: waits for its broker, and again when that is started anew
     progress.py    shows a run while it goes on: live on a terminal, plain lines elsewhere
 

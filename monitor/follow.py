@@ -12,6 +12,7 @@ from typing import Any
 
 from monitor.client import Client
 from monitor.view import View
+from topology import wire
 from topology.address import BrokerUnreachable
 
 ASK_EVERY_S = 1.0  # between two questions to the broker how its run stands
@@ -26,16 +27,25 @@ class Follower:
         client: connected to the broker; stays the caller's to close.
         clock: seconds, monotonic.
         say: takes a line of words, when the broker is waited for and when it is back.
+        heard: takes each message as it comes, before the view has it; the broker's answers as replies without an id.
 
     """
 
-    def __init__(self, client: Client, clock: Callable[[], float], say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        client: Client,
+        clock: Callable[[], float],
+        say: Callable[[str], None],
+        heard: Callable[[wire.Telemetry | wire.Event | wire.Reply], None] | None = None,
+    ) -> None:
         self.client = client
         self.view = View(())
         self.status: dict[str, Any] = {}  # the broker's last answer; empty until there is one
         self.answers = False  # it has answered lately
         self._clock = clock
+        self._seen = self._time = clock()
         self._say = say
+        self._heard = heard
         self._told = False  # that it does not answer
 
     async def changes(self) -> AsyncGenerator[View]:
@@ -57,7 +67,9 @@ class Follower:
                     self._answered(asking.result())
                     asking = asyncio.create_task(self._ask(ASK_EVERY_S))
                 if hearing in done:
-                    self.view.update(hearing.result(), self._clock())
+                    item = hearing.result()
+                    self._tell(item)
+                    self.view.update(item, self.now())
                     hearing = asyncio.ensure_future(anext(stream))
                 yield self.view
         finally:
@@ -77,6 +89,17 @@ class Follower:
             raise BrokerUnreachable(f"the broker at {self.client.address} refuses us: {reply.error}")
         return reply.data
 
+    def _tell(self, message: wire.Telemetry | wire.Event | wire.Reply) -> None:
+        if self._heard is not None:
+            self._heard(message)
+
+    def now(self) -> float:
+        """The time of the view: our clock's; that of a replay goes as fast as it is played, so that rates stay."""
+        now, speed = self._clock(), self.status.get("replay", {}).get("speed", 1.0)
+        self._time += (now - self._seen) * speed
+        self._seen = now
+        return self._time
+
     def _answered(self, status: dict[str, Any] | None) -> None:
         self.answers = status is not None
         if status is None:
@@ -87,6 +110,7 @@ class Follower:
         if self._told:
             self._say(f"the broker at {self.client.address} answers")
             self._told = False
+        self._tell(wire.Reply("", True, status))
         another = status["run_dir"] != self.status.get("run_dir")
         if another or (self.view.ended and status["state"] not in OVER):  # the same run, resumed, begins a new view
             self.view = View(tuple(status["processes"]), str(status["run"]), str(status["run_dir"]))

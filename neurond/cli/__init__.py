@@ -11,7 +11,7 @@
     doctor.py      doctor
     completion.py  completion
     monitor.py     monitor            metrics.py  metrics
-    report.py      report, compare
+    report.py      report, compare    recordings.py  record, replay
     compose.py     compose: containers.py the services, onemachine.py for one machine, watchers.py what looks at them,
                    swarm.py for several; composefile.py is how they are written
     daemons.py     broker, source, group, status: handed to their light entry points before typer is imported

@@ -8,7 +8,20 @@ from typing import Annotated
 
 import typer
 
-from neurond.cli import compose, daemons, datasets, doctor, keys, metrics, monitor, report, run, topologies, trained
+from neurond.cli import (
+    compose,
+    daemons,
+    datasets,
+    doctor,
+    keys,
+    metrics,
+    monitor,
+    recordings,
+    report,
+    run,
+    topologies,
+    trained,
+)
 from neurond.cli.completion import COMPLETE_VARIABLE, completion
 from neurond.cli.output import out
 
@@ -25,6 +38,8 @@ EXAMPLES = {
     "predict": "neurond predict runs/20250131-120000-digits inputs.csv > classes.csv",
     "report": "neurond report runs/20250131-120000-digits",
     "compare": "neurond compare runs/first runs/second --output compare.html",
+    "record": "neurond record run.recording --broker tcp://10.0.0.2:5570",
+    "replay": "neurond replay run.recording --speed 4",
     "monitor": "neurond monitor --broker tcp://10.0.0.2:5570",
     "metrics": "neurond metrics --broker tcp://10.0.0.2:5570 --listen 127.0.0.1:9464",
     "doctor": "neurond doctor",
@@ -62,7 +77,8 @@ def verbs() -> typer.Typer:
     t = topologies
     panels = (
         ("Train and use", (run.run, trained.eval_, trained.predict)),
-        ("Watch", (monitor.monitor, metrics.metrics, report.report, report.compare)),
+        ("Watch", (monitor.monitor, metrics.metrics, recordings.record, recordings.replay)),
+        ("Look back", (report.report, report.compare)),
         ("Topologies", (t.init, t.zoo, t.check, t.expand, t.graph, t.schema, compose.compose)),
         ("This machine", (doctor.doctor, completion)),
     )

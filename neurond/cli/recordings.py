@@ -1,0 +1,128 @@
+"""The verbs record and replay: what a run told, kept in a file, and told again."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import shlex
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from neurond.cli.monitor import Broker, Insecure, Keys, keys_of
+from neurond.cli.output import out, say, suggest
+from neurond.errors import WrongUse
+from topology import address
+
+if TYPE_CHECKING:
+    from monitor.recording import Recorder, Recording
+    from topology.keys import Keyring
+
+MIB = 1 << 20
+SHORT = "the recording ends here, before the run did, and stands still; Ctrl-C leaves"
+
+
+def record(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to write it; must not be there yet.")],
+    broker: Broker = address.DEFAULT,
+    keys: Keys = None,
+    insecure: Insecure = False,
+    most: Annotated[
+        float | None, typer.Option("--most", metavar="MB", help="Stop when the file has so many megabytes.")
+    ] = None,
+) -> None:
+    """Record what the processes of a run tell, to its end, to be looked at again with replay. Prints the file.
+
+    It waits for a broker that is not there. Ctrl-C ends the recording; the run goes on.
+    """
+    if most is not None and most <= 0:
+        raise WrongUse(f"--most {most:g}: a size above zero is expected")
+    address.control(broker)  # raises what `main` explains if it is no address
+    ring = keys_of(broker, keys, insecure)
+    from monitor.recording import Recorder
+
+    whole = False
+    with Recorder(file, float("inf") if most is None else most * MIB) as into:
+        try:
+            whole = asyncio.run(_record(broker, ring, into))
+        except KeyboardInterrupt:
+            say("neurond: left; the run goes on")
+        else:
+            if not whole:
+                say(f"neurond: {file} has its {most:g} MB; the run goes on")
+    say(f"{into.messages:,} messages, {into.size / MIB:.2f} MB")
+    out(str(file))
+    suggest(f"neurond replay {shlex.quote(str(file))}")
+
+
+async def _record(broker: str, keys: Keyring | None, into: Recorder) -> bool:
+    from monitor.client import Client
+    from monitor.record import record as recorded
+
+    async with Client(broker, keys) as client:
+        return await recorded(client, into, time.monotonic, say)
+
+
+def replay(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A recording.")],
+    speed: Annotated[float, typer.Option(metavar="N", help="How many times as fast as it was.")] = 1.0,
+    at: Annotated[
+        str | None,
+        typer.Option("--address", metavar="ADDRESS", help="Where to play it; an ipc folder of its own if not given."),
+    ] = None,
+    insecure: Annotated[bool, typer.Option("--insecure", help="An address that is tcp; there are no keys.")] = False,
+) -> None:
+    """Play a recording where monitor, top, metrics and status find it as if the run went on. Prints the address.
+
+    It begins when somebody watches, and leaves with the end of the run. Nothing in it can be changed.
+    """
+    if not 0 < speed < float("inf"):
+        raise WrongUse(f"--speed {speed:g}: a number above zero is expected")
+    if at is not None:
+        address.control(at)  # raises what `main` explains if it is no address
+        if address.folder(at) is None and not insecure:
+            raise WrongUse("a replay on tcp has no keys, so anybody there could watch: say --insecure, or use ipc")
+    from monitor.recording import Recording
+
+    with Recording(file) as recording, _place(at) as where:
+        try:
+            asyncio.run(_replay(recording, speed, where, insecure))
+        except KeyboardInterrupt:
+            say("neurond: left")
+        if recording.torn:
+            say(f"neurond: {file} is {recording.torn}")
+
+
+@contextmanager
+def _place(given: str | None) -> Iterator[str]:
+    """The address that was given, or one in a folder that is removed again."""
+    if given is not None:
+        yield given
+        return
+    from neurond.launch import socket_folder
+
+    folder, word = socket_folder()
+    if word:
+        say(word)
+    try:
+        yield address.of_folder(folder)
+    finally:
+        address.remove_folder(folder)
+
+
+async def _replay(recording: Recording, speed: float, where: str, insecure: bool) -> None:
+    from monitor.replay import Replay
+    from monitor.stage import Stage
+
+    played = Replay(recording, speed, secrets.randbits(64))
+    if played.due is None:
+        say(f"neurond: there is nothing in {recording.path}")
+        return
+    with closing(Stage(where)) as stage:
+        out(where)
+        suggest(f"neurond monitor --broker {where}{' --insecure' if insecure else ''}")
+        await stage.play(played, speed, time.monotonic, lambda: say(f"neurond: {SHORT}"))
