@@ -15,6 +15,7 @@ import os
 import struct
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -83,8 +84,11 @@ class Recorder:
         self.messages += 1
 
     def close(self) -> None:
-        """Close the file; every record is in it already."""
+        """Close the file; every record is in it already. One with none is removed."""
         self._file.close()
+        if not self.messages:
+            with suppress(OSError):
+                self.path.unlink()
 
     def _write(self, data: bytes) -> None:
         try:

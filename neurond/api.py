@@ -18,6 +18,7 @@ from topology.spec import Topology
 if TYPE_CHECKING:
     from monitor.view import View
     from neurond.runs import Run
+    from neurond.supervise import Beside
     from neurond.until import Target
 
 Overrides = Mapping[str, Any] | Iterable[str]
@@ -96,8 +97,12 @@ async def run_async(
     restarts: int = RESTARTS,
     on_view: Callable[[View], None] | None = None,
     stop: asyncio.Event | None = None,
+    beside: Beside | None = None,
 ) -> Run:
-    """`run` for a running event loop. Set `stop` to end the run in good order; cancelling ends it at once."""
+    """`run` for a running event loop. Set `stop` to end the run in good order; cancelling ends it at once.
+
+    `beside` is that of `supervise`.
+    """
     from neurond.supervise import supervise  # late: brings the broker, and the monitor after it
 
     if isinstance(until, str):
@@ -114,6 +119,7 @@ async def run_async(
         restarts=restarts,
         on_view=on_view,
         stop=stop,
+        beside=beside,
     )
 
 

@@ -11,7 +11,7 @@ import asyncio
 import shutil
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from operator import itemgetter
 from os import PathLike
@@ -42,6 +42,9 @@ ROW_S = 0.5  # between rows of metrics.jsonl
 STOP_S = BROKER_STOP_S + 2.0  # for a stop to be carried out, and for us to hear of it
 STALLED_S = 1.0  # a deadline noticed this late: it was this process that stood still
 CATCH_UP_S = 0.5  # for what came meanwhile to be read
+Beside = Callable[[str], AbstractAsyncContextManager[Any]]
+"""What goes on beside a run, such as a recording of it: given the broker's address, entered while that is there."""
+
 GONE_S = 2.0  # for the processes of an ended run to be gone
 
 
@@ -56,6 +59,7 @@ async def supervise(
     restarts: int = RESTARTS,
     on_view: Callable[[View], None] | None = None,
     stop: asyncio.Event | None = None,
+    beside: Beside | None = None,
 ) -> runs.Run:
     """Train a network as processes on this machine, to the end of its epochs.
 
@@ -69,6 +73,7 @@ async def supervise(
         restarts: of a process that dies, at most, in any 30 s; 0: the first death ends the run.
         on_view: called whenever something new is known of the run.
         stop: ends the run when set: it is drained and saved, then Interrupted is raised.
+        beside: entered with the broker's address as soon as the processes are started, and left when they are gone.
 
     Returns:
         the run, complete.
@@ -86,7 +91,7 @@ async def supervise(
     # A terminal that is closed stops the run in good order, unless it is to live on (nohup) or the caller cares.
     cares = signal.getsignal(signal.SIGHUP) is not signal.SIG_DFL
     with runs.held(run.path), nullcontext() if cares else stopped_by(signal.SIGHUP, stop):
-        supervisor = _Supervisor(run, until, for_s, restarts, on_view, stop)
+        supervisor = _Supervisor(run, until, for_s, restarts, on_view, stop, beside)
         await supervisor.run(topology, resume is not None, data_dir)
     return run
 
@@ -107,11 +112,12 @@ class _Supervisor:
         restarts: int,
         on_view: Callable[[View], None] | None,
         stop: asyncio.Event,
+        beside: Beside | None,
     ) -> None:
         from monitor.view import View
 
         self._run = run
-        self._for_s, self._on_view, self._stop = for_s, on_view, stop
+        self._for_s, self._on_view, self._stop, self._beside = for_s, on_view, stop, beside
         self._check = None if goal is None else Check(goal)
         self._loop = asyncio.get_running_loop()
         self._inbox: asyncio.Queue[Telemetry | Event | Exit | _Stop] = asyncio.Queue()
@@ -147,6 +153,8 @@ class _Supervisor:
 
             self._client = client = await stack.enter_async_context(Client(broker_address))
             await stack.enter_async_context(self._listening(client))
+            if self._beside is not None:
+                await stack.enter_async_context(self._beside(broker_address))
             launch.write_origin(self._run, topology)
             ended = await self._watch()
             await self._spawner.ended(timeout_s=GONE_S)

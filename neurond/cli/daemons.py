@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from neurond.cli.output import out, out_json, say
@@ -20,6 +21,7 @@ from topology.plan import BROKER
 if TYPE_CHECKING:
     import typer
 
+    from monitor.exporter import Exporter
     from neurond import launch, runs
     from topology.spec import Topology
 
@@ -36,6 +38,7 @@ ADVERTISE_HELP = "host under which peers reach the inbox, where it is not the bo
 NAMED_HELP = "a process that must be alive (NEUROND_NAME)"
 DATA_HELP = "where mnist and fashion-mnist lie (NEUROND_DATA)"
 KEYS_HELP = "folder of the keys, which tcp needs; ./keys if not given (NEUROND_KEYS)"
+METRICS_HELP = "serve the run's figures to Prometheus at [HOST:]PORT; 9464 is this machine's (NEUROND_METRICS)"
 MAKE_KEYS_HELP = "first make the keys that are missing, as `neurond keys init` does (NEUROND_MAKE_KEYS=1)"
 INSECURE_HELP = "tcp without keys, on a network where everybody is trusted (NEUROND_INSECURE=1)"
 STATUS_S = 3.0  # for the broker to answer
@@ -103,6 +106,7 @@ def broker(arguments: Sequence[str]) -> int:
     parser.setting("--resume", "NEUROND_RESUME", metavar="RUN", help=RESUME_HELP)
     parser.switch("--again", "NEUROND_AGAIN", help=AGAIN_HELP)
     parser.keys()
+    parser.setting("--metrics", "NEUROND_METRICS", metavar="[HOST:]PORT", help=METRICS_HELP)
     parser.switch("--make-keys", "NEUROND_MAKE_KEYS", help=MAKE_KEYS_HELP)
     options = parser.parse_args(arguments)
     if options.file is None and options.resume is None:
@@ -140,8 +144,10 @@ def _conduct(options: argparse.Namespace) -> int:
     if options.make_keys and wanted is not None:
         issue(folder_of(options.keys), names_of(process_names(wanted)))
     keys = of_process(BROKER, [options.address], options.keys, options.insecure)
+    serving = nullcontext() if options.metrics is None else _exporter(options.metrics)
     transport: launch.Transport = "ipc" if address.folder(options.address) else "tcp"
-    with bound(options.address, keys) as sockets:  # first: a broker that cannot serve makes no run folder
+    # First of all: a broker that cannot serve makes no run folder.
+    with bound(options.address, keys) as sockets, serving as exporter:
         left = _left(options, wanted, transport) if options.again else None
         if left is None:
             run, topology = launch.prepare(wanted, options.run, options.resume, options.data_dir, transport)
@@ -152,10 +158,19 @@ def _conduct(options: argparse.Namespace) -> int:
             if left is None:
                 runs.write_plan(run.path, run.plan)
                 launch.write_origin(run, topology)
-            with Witness(run, options.address, keys) as witness:
+            with Witness(run, options.address, keys, exporter) as witness:
                 resume = options.resume is not None
                 status = serve(run.plan, sockets, run.path.absolute(), resume=resume, again=left is not None)
             return witness.conclude(status)
+
+
+def _exporter(place: str) -> Exporter:
+    """What serves the run's figures at a place of the user's, bound already."""
+    from neurond.cli.metrics import exporter
+
+    serving = exporter(place)
+    say(f"neurond: metrics at {serving.place}")
+    return serving
 
 
 def _left(options: argparse.Namespace, wanted: Topology | None, transport: launch.Transport) -> runs.Run | None:

@@ -1,12 +1,10 @@
-"""The verb metrics: what is known of a run, served to Prometheus."""
+"""The verb metrics, and the flag --metrics: what is known of a run, served to Prometheus."""
 
 from __future__ import annotations
 
 import asyncio
 import re
 import time
-from collections.abc import Iterable
-from contextlib import aclosing
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -17,15 +15,12 @@ from neurond.errors import RunError, WrongUse
 from topology import address
 
 if TYPE_CHECKING:
-    from prometheus_client import Metric
+    from monitor.exporter import Exporter
 
-    from monitor.follow import Follower
-    from topology.keys import Keyring
+HERE = "127.0.0.1"
+LISTEN = f"{HERE}:9464"
 
-LISTEN = "127.0.0.1:9464"
-SCRAPE_S = 5.0  # for our own loop to answer
-
-_PLACE = re.compile(r"(?P<host>\[[0-9a-fA-F:.]+\]|[^:\s]+):(?P<port>[0-9]{1,5})")
+_PLACE = re.compile(r"(?:(?P<host>\[[0-9a-fA-F:.]+\]|[^:\s]+):)?(?P<port>[0-9]{1,5})")
 
 
 def metrics(
@@ -42,57 +37,35 @@ def metrics(
     """
     address.control(broker)  # raises what `main` explains if it is no address
     ring = keys_of(broker, keys, insecure)
-    place = _PLACE.fullmatch(listen)
-    if place is None or int(place["port"]) > 65535:
+    with exporter(listen) as serving:
+        say(f"metrics of {broker} at {serving.place}")
+        try:
+            asyncio.run(serving.follow(broker, ring, time.monotonic, say))
+        except KeyboardInterrupt:
+            say("neurond: left; the run goes on")
+
+
+def place_of(listen: str) -> tuple[str, int]:
+    """Host and port of what the user wrote, of this machine alone for a bare port; WrongUse if it is neither."""
+    found = _PLACE.fullmatch(listen)
+    if found is None or int(found["port"]) > 65535:
         raise WrongUse(f"{listen!r} is no HOST:PORT, such as {LISTEN}")
+    return (found["host"] or HERE).strip("[]"), int(found["port"])
+
+
+def exporter(place: str) -> Exporter:
+    """What serves at ``HOST:PORT``, or at a port of this machine alone; bound already.
+
+    Raises WrongUse, or RunError where it cannot be served there or the library for it is missing.
+    """
+    host, port = place_of(place)
     try:
         import prometheus_client  # noqa: F401 - an extra; its place is monitor.metrics
     except ImportError:
         raise RunError("prometheus-client is not installed: pip install 'neurond[metrics]'") from None
+    from monitor.exporter import Exporter
+
     try:
-        asyncio.run(_serve(broker, ring, place["host"].strip("[]"), int(place["port"])))
-    except KeyboardInterrupt:
-        say("neurond: left; the run goes on")
-
-
-async def _serve(broker: str, keys: Keyring | None, host: str, port: int) -> None:
-    from prometheus_client import CollectorRegistry, start_http_server
-
-    from monitor.client import Client
-    from monitor.follow import Follower
-
-    async with Client(broker, keys) as client:
-        follower = Follower(client, time.monotonic, say)
-        registry = CollectorRegistry()
-        registry.register(_Scraped(follower))
-        try:
-            server, _ = start_http_server(port, host, registry)
-        except OSError as error:
-            raise RunError(f"cannot serve at {host}:{port}: {error.strerror}") from error
-        try:
-            shown = f"[{host}]" if ":" in host else host
-            say(f"metrics of {broker} at http://{shown}:{server.server_port}/metrics")
-            async with aclosing(follower.changes()) as changes:
-                async for _ in changes:
-                    pass
-        finally:
-            server.shutdown()
-            server.server_close()
-
-
-class _Scraped:
-    """What the registry asks at each scrape, in a thread of the server's: the answer is made in the loop."""
-
-    def __init__(self, follower: Follower) -> None:
-        self._follower = follower
-        self._loop = asyncio.get_running_loop()
-
-    def collect(self) -> Iterable[Metric]:
-        """The families of metrics as they are now."""
-        return asyncio.run_coroutine_threadsafe(self._now(), self._loop).result(SCRAPE_S)
-
-    async def _now(self) -> Iterable[Metric]:
-        from monitor.metrics import metrics
-
-        f = self._follower
-        return metrics(f.view, f.status, f.answers, f.client.drops, f.client.wire_errors)
+        return Exporter(host, port)
+    except OSError as error:
+        raise RunError(f"cannot serve at {host}:{port}: {error.strerror}") from error

@@ -6,8 +6,8 @@ import asyncio
 import shlex
 import signal
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from monitor.view import View
     from neurond.api import Work
     from neurond.runs import Run
+    from neurond.supervise import Beside
 
 PICTURE_EVERY_S = 0.5
 
@@ -53,6 +54,13 @@ def run(
         int, typer.Option(min=0, metavar="N", help="Start what dies anew so often in 30 s; 0: it ends the run.")
     ] = RESTARTS,
     seed: Annotated[int | None, typer.Option(help="The same as --set seed=N.")] = None,
+    metrics: Annotated[
+        str | None,
+        typer.Option(metavar="[HOST:]PORT", help="Serve its figures to Prometheus there; 9464 is this machine's."),
+    ] = None,
+    record: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Record it, to be looked at again with neurond replay.")
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress and no summary.")] = False,
     svg: Annotated[Path | None, typer.Option(hidden=True, help="Write what was shown as a picture.")] = None,
 ) -> None:
@@ -79,7 +87,8 @@ def run(
 
     finished: Run | None = None
     try:
-        with display:
+        with display, ExitStack() as stack:
+            work = partial(work, beside=_beside(stack, metrics, record, display.say))
             finished = asyncio.run(_stoppable(work, display.say))
     except (Interrupted, TargetNotReached) as error:
         finished = error.run  # there is a summary all the same; `main` says the rest
@@ -94,6 +103,33 @@ def run(
                 out_json(summary)
     if not quiet:
         suggest(f"neurond eval {shlex.quote(str(finished.path))}")
+
+
+def _beside(stack: ExitStack, metrics: str | None, record: Path | None, say_so: Callable[[str], None]) -> Beside:
+    """What goes on beside the run; where it cannot be, nothing is started yet. The stack ends it."""
+    exporter = recorder = None
+    if metrics is not None:
+        from neurond.cli.metrics import exporter as made
+
+        exporter = stack.enter_context(made(metrics))
+        say_so(f"metrics at {exporter.place}")
+    if record is not None:
+        from monitor.recording import Recorder
+
+        recorder = stack.enter_context(Recorder(record))
+
+    @asynccontextmanager
+    async def beside(broker: str) -> AsyncIterator[None]:
+        async with AsyncExitStack() as together:
+            if exporter is not None:
+                await together.enter_async_context(exporter.following(broker, None, time.monotonic, say_so))
+            if recorder is not None:
+                from monitor.record import recording
+
+                await together.enter_async_context(recording(broker, None, recorder, time.monotonic, say_so))
+            yield
+
+    return beside
 
 
 def _wanted(until: str | None, for_: str | None) -> tuple[Target | None, float | None]:

@@ -11,7 +11,7 @@ import shlex
 import signal
 import threading
 import time
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -25,6 +25,7 @@ from topology.wire import Event, Telemetry
 
 if TYPE_CHECKING:
     from monitor.client import Client
+    from monitor.exporter import Exporter
     from monitor.progress import PlainProgress
     from monitor.view import View
     from topology.keys import Keyring
@@ -40,11 +41,14 @@ class Witness:
         run: what the broker serves.
         broker: the address that it is bound to.
         keys: the broker's own, where it has some.
+        exporter: serves the figures of the run meanwhile, where they are asked for.
 
     """
 
-    def __init__(self, run: runs.Run, broker: str, keys: Keyring | None = None) -> None:
-        self._run, self._address, self._keys = run, from_here(broker), keys
+    def __init__(
+        self, run: runs.Run, broker: str, keys: Keyring | None = None, exporter: Exporter | None = None
+    ) -> None:
+        self._run, self._address, self._keys, self._exporter = run, from_here(broker), keys, exporter
         self._ended: dict[str, Any] | None = None
         self._trouble: Exception | None = None
         self._left = threading.Event()
@@ -108,7 +112,11 @@ class Witness:
     async def _watch(self, progress: PlainProgress, metrics: runs.Metrics) -> None:
         from monitor.client import Client
 
-        async with Client(self._address, self._keys) as client:
+        async with AsyncExitStack() as stack:
+            client = await stack.enter_async_context(Client(self._address, self._keys))
+            if self._exporter is not None:
+                serving = self._exporter.following(self._address, self._keys, time.monotonic, say)
+                await stack.enter_async_context(serving)
             hearing = asyncio.create_task(self._hear(client, progress, metrics))
             leaving = asyncio.create_task(self._until_left())
             done, others = await asyncio.wait((hearing, leaving), return_when=asyncio.FIRST_COMPLETED)

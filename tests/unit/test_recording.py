@@ -114,6 +114,15 @@ def test_no_larger_than_asked(tmp_path: Path) -> None:
     assert 0 < into.messages < len(SAID)
 
 
+def test_a_recording_of_nothing(tmp_path: Path) -> None:
+    """A recorder to which nothing came leaves no file behind, and one that it cannot remove is no fault."""
+    for left in (True, False):
+        with Recorder(tmp_path / "x"):
+            if not left:
+                (tmp_path / "x").unlink()
+        assert not (tmp_path / "x").exists()
+
+
 def test_a_name_that_is_taken(tmp_path: Path) -> None:
     """A file that is there is not written over; a folder that is not there is one line."""
     written(tmp_path / "x")
