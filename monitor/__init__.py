@@ -9,6 +9,7 @@
     told.py        what a run folder tells, in one piece, still pure
     report.py      a run as a page of HTML; compare.py several runs side by side: page.py lays out, charts.py and
                    diagram.py draw, all of it pure
+    scalars.py     what a run folder tells, number by number, for other tools; still pure
     metrics.py     a view -> the metrics of Prometheus, still pure; exporter.py serves them; deploy/ has the
                    configuration to look at them
     picture.py     what a display showed, as an SVG

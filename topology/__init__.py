@@ -17,7 +17,8 @@
     feed.py     what the broker sends to those who watch; fanout.py what it keeps for those who come later (pure)
     address.py  where sockets are; names.py connections to hosts by their names
     keys.py     the keys of processes, in files; issue.py makes and revokes them
-    sockets.py  every socket that there is; gate.py who comes in on tcp, and zap.py who may
+    sockets.py  every socket that there is; greeting.py what one says before any handshake; gate.py who comes in on
+                tcp, and zap.py who may
     exits.py    exit codes; threads.py threads of a process' BLAS
     process.py  what every process does alike: its loop, its tether, its words; watchdog.py ends one that hangs
     files.py    files that appear whole; checkpoints.py where a run's checkpoints are, and the last good one

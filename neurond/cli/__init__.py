@@ -12,6 +12,7 @@
     completion.py  completion
     monitor.py     monitor            metrics.py  metrics
     report.py      report, compare    recordings.py  record, replay
+    export.py      export
     compose.py     compose: containers.py the services, onemachine.py for one machine, watchers.py what looks at them,
                    swarm.py for several; composefile.py is how they are written
     daemons.py     broker, source, group, status: handed to their light entry points before typer is imported

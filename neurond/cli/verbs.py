@@ -13,6 +13,7 @@ from neurond.cli import (
     daemons,
     datasets,
     doctor,
+    export,
     keys,
     metrics,
     monitor,
@@ -38,6 +39,7 @@ EXAMPLES = {
     "predict": "neurond predict runs/20250131-120000-digits inputs.csv > classes.csv",
     "report": "neurond report runs/20250131-120000-digits",
     "compare": "neurond compare runs/first runs/second --output compare.html",
+    "export": "neurond export runs/20250131-120000-digits --tensorboard tb",
     "record": "neurond record run.recording --broker tcp://10.0.0.2:5570",
     "replay": "neurond replay run.recording --speed 4",
     "monitor": "neurond monitor --broker tcp://10.0.0.2:5570",
@@ -78,7 +80,7 @@ def verbs() -> typer.Typer:
     panels = (
         ("Train and use", (run.run, trained.eval_, trained.predict)),
         ("Watch", (monitor.monitor, metrics.metrics, recordings.record, recordings.replay)),
-        ("Look back", (report.report, report.compare)),
+        ("Look back", (report.report, report.compare, export.export)),
         ("Topologies", (t.init, t.zoo, t.check, t.expand, t.graph, t.schema, compose.compose)),
         ("This machine", (doctor.doctor, completion)),
     )

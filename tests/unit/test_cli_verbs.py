@@ -351,7 +351,7 @@ def test_completion_scripts(neurond, shell: str) -> None:
 
 def test_completion_completes() -> None:
     """Asked as bash asks, `neurond` completes a verb."""
-    environment = os.environ | {"_NEUROND_COMPLETE": "complete_bash", "COMP_WORDS": "neurond exp", "COMP_CWORD": "1"}
+    environment = os.environ | {"_NEUROND_COMPLETE": "complete_bash", "COMP_WORDS": "neurond expa", "COMP_CWORD": "1"}
     done = subprocess.run(
         [sys.executable, "-m", "neurond"], env=environment, capture_output=True, text=True, timeout=60, check=False
     )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from monitor.compare import Entry, comparison, objects, plain, table
 from monitor.report import report
+from monitor.scalars import Scalar, scalars
 from monitor.told import Told
 from tests.zoo import plan_of
 
@@ -88,3 +90,14 @@ def test_settings_that_changed_are_told() -> None:
     page = report(Told("one", "", PLAN, ROWS, {}, (), [change]))
     assert "<td>1.25 s</td><td>h1</td><td>lr</td>" in page
     assert "0.125" in page
+
+
+def test_numbers_for_other_tools() -> None:
+    """Each figure of a row is a number at its stimuli; times go on where the clock of a resumed run begins anew."""
+    told = Told("one", "", PLAN, ROWS, {}, environment={"started": "2030-01-01T00:00:00+00:00"})
+    began = datetime(2030, 1, 1, tzinfo=UTC).timestamp()
+    found = list(scalars(told))
+    assert Scalar("loss/train", 10, began - 1.0, 2.0) in found
+    assert Scalar("of_dense/updates", 10, began - 1.0, 0.25) in found
+    assert Scalar("accuracy/test", 40, began + 0.5, 0.9) in found
+    assert [s.at for s in found] == sorted(s.at for s in found)

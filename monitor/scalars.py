@@ -1,0 +1,73 @@
+"""What a run folder tells, as single numbers with a name and a step, the way tools for experiments take it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from itertools import pairwise
+from typing import NamedTuple
+
+from monitor.comparison import COMPARED, COUNTED_LOSSES
+from monitor.told import Row, Told
+
+QUALITY = {
+    "loss": "loss/train",
+    "test_loss": "loss/test",
+    "train_accuracy": "accuracy/train",
+    "test_accuracy": "accuracy/test",
+    "stimuli_per_s": "speed/stimuli_per_s",
+    "in_flight": "speed/in_flight",
+    "staleness_mean": "staleness/all",
+}
+PROCESS = ("stimuli_per_s", "spike_share", "notifications", "updates", "staleness", "queue", "cpu", "rss_mb")
+
+
+class Scalar(NamedTuple):
+    """One number: `step` in stimuli, `at` in seconds since 1970, or since the run began where that is not known."""
+
+    tag: str
+    step: int
+    at: float
+    value: float
+
+
+def scalars(told: Told) -> Iterator[Scalar]:
+    """Every figure of each row that has a number of stimuli; what was not measured has none."""
+    before, last = _start(told), 0.0
+    for row in told.rows:
+        t_s = row.get("t_s", 0.0)
+        before += last if t_s < last else 0.0  # the run was resumed, and its clock began anew
+        last = t_s
+        if "stimuli" in row:
+            for tag, value in _figures(row):
+                yield Scalar(tag, row["stimuli"], before + t_s, float(value))
+
+
+def _start(told: Told) -> float:
+    """When the first part of the run began: the environment tells when the last one did."""
+    try:
+        began = datetime.fromisoformat(str(told.environment.get("started"))).timestamp()
+    except ValueError:
+        return 0.0
+    times = [float(row.get("t_s", 0.0)) for row in told.rows]
+    return began - sum(a for a, b in pairwise(times) if b < a)
+
+
+def _figures(row: Row) -> Iterator[tuple[str, float]]:
+    for key, tag in QUALITY.items():
+        if row.get(key) is not None:
+            yield tag, row[key]
+    for _, key, dense in COMPARED:
+        if row.get(key) is not None and row.get(dense):
+            yield f"of_dense/{key}", row[key] / row[dense]
+    for key in COUNTED_LOSSES:
+        if row.get(key):
+            yield f"lost/{key}", row[key]
+    for name, process in row.get("processes", {}).items():
+        for key in PROCESS:
+            if process.get(key) is not None:
+                yield f"{key}/{name}", process[key]
+    for link, counts in row.get("links", {}).items():
+        pre, _, post = link.partition(" -> ")
+        if "bytes" in counts:
+            yield f"link_bytes/{pre}_to_{post}", counts["bytes"] + counts.get("back_bytes", 0)
