@@ -231,10 +231,11 @@ _INTRODUCTION = """\
 
 Written by `python -m monitor.metrics`; edit `monitor/metrics.py`, not this page.
 
-`neurond metrics` serves these to Prometheus. Labels: `run` is the name of the run's folder, `process` that of the
-process, `group` its group in the topology, `link` a link as it is written there (each end counts for itself). A
-counter is summed over the incarnations of its process, so it does not fall when that is started anew. What a newer
-process counts and this page does not list is served under the name that it has there.
+`neurond metrics` serves these to Prometheus, and so does a run that is started with `--metrics`. Labels: `run` is the
+name of the run's folder, `process` that of the process, `group` its group in the topology, `link` a link as it is
+written there (each end counts for itself). A counter is summed over the incarnations of its process, so it does not
+fall when that is started anew. What a newer process counts and this page does not list is served under the name that
+it has there.
 """
 
 
