@@ -95,7 +95,7 @@ def lines(
 
 
 def bars(heights: Sequence[tuple[str, int]], words: str, show: Show) -> str:
-    """A chart of bars side by side, each with its label below and its value, as `show` writes it, above."""
+    """A chart of bars side by side, each with its label below and, unless it is zero, its value above."""
     most = max((n for _, n in heights), default=0)
     if not most:
         return ""
@@ -109,7 +109,7 @@ def bars(heights: Sequence[tuple[str, int]], words: str, show: Show) -> str:
             f'<rect class="bar" x="{_n(x + 2)}" y="{_n(top)}" width="{_n(step - 4)}" '
             f'height="{_n(HEIGHT - BOTTOM - top)}" rx="2"><title>{escape(label)}: {n:,}</title></rect>'
         )
-        parts.append(_text(middle, _n(top - 4), show(n), "middle"))
+        parts.append(_text(middle, _n(top - 4), show(n) if n else "", "middle"))
         parts.append(_text(middle, HEIGHT - BOTTOM + 15, label, "middle"))
     return _svg(parts, words)
 

@@ -148,10 +148,12 @@ def _traffic(told: Told) -> str:
 
 
 def _staleness(told: Told) -> Iterator[str]:
-    counts: dict[str, int] = told.figure("staleness_counts") or {}
-    total = sum(counts.values())
+    counts: list[tuple[str, int]] = list((told.figure("staleness_counts") or {}).items())
+    total = sum(n for _, n in counts)
+    while counts and not counts[-1][1]:
+        counts.pop()
     title = "Gradients by staleness"
-    drawn = bars(list(counts.items()), title, lambda n: percent(n / total, 0 if n >= total / 100 else 1))
+    drawn = bars(counts, title, lambda n: percent(n / total, 0) if n >= total / 200 else "<1 %")
     yield page.figure(title, drawn, note="in updates of the group's own; each bar ends where the next begins")
     curves = [Series(g.name, told.of_process(g.name, "staleness")) for g in told.plan.groups]
     worst = sorted((s for s in curves if s.points), key=lambda s: -s.points[-1][1])[:COLOURS]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -82,6 +83,16 @@ def test_a_long_story_is_cut() -> None:
     page = report(Told("one", "", PLAN, ROWS, {}, events))
     assert "9,700 events between" in page
     assert len(page) < 100_000
+
+
+def test_the_histogram_ends_where_nothing_is() -> None:
+    """Buckets of staleness are bars with their share, up to the last that has any; few are not shown as none."""
+    counts = {"0": 900, "1": 99, "2": 0, "4": 1, "8": 0, "16": 0}
+    page = report(run(staleness_counts=counts))
+    bars = re.findall(r"<title>(\d+): ([\d,]+)</title>", page)
+    assert bars == [("0", "900"), ("1", "99"), ("2", "0"), ("4", "1")]
+    chart = page[page.index("Gradients by staleness") :]
+    assert re.findall(r">(90 %|10 %|0 %|&lt;1 %)<", chart) == ["90 %", "10 %", "&lt;1 %"]
 
 
 def test_settings_that_changed_are_told() -> None:
