@@ -132,6 +132,10 @@ def _curves(runs: Sequence[Told], called: Sequence[str]) -> Iterator[str]:
         return page.figure(title, lines(series, title, show, stimuli, "stimuli", **options), series)
 
     yield over("Test accuracy", lambda t: t.evaluations("test_accuracy"), lambda y: f"{100 * y:.4g} %")
+    timed = [Series(name, told.evaluated_at("test_accuracy")) for name, told in zip(called, runs, strict=False)]
+    title = "Test accuracy over time"
+    drawn = lines(timed, title, lambda y: f"{100 * y:.4g} %", lambda x: f"{x:,.1f}", "seconds")
+    yield page.figure(title, drawn, timed)
     yield over("Test loss", lambda t: t.evaluations("test_loss"), lambda y: f"{y:.3g}", zero=True)
     yield over("Training loss", lambda t: t.curve("loss"), lambda y: f"{y:.3g}", zero=True)
     yield over("Stimuli a second", lambda t: t.curve("stimuli_per_s"), compact, zero=True)

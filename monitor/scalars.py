@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime
-from itertools import pairwise
 from typing import NamedTuple
 
 from monitor.comparison import COMPARED, COUNTED_LOSSES
-from monitor.told import Row, Told
+from monitor.told import Row, Told, elapsed
 
 QUALITY = {
     "loss": "loss/train",
@@ -33,24 +33,15 @@ class Scalar(NamedTuple):
 
 def scalars(told: Told) -> Iterator[Scalar]:
     """Every figure of each row that has a number of stimuli; what was not measured has none."""
-    before, last = _start(told), 0.0
-    for row in told.rows:
-        t_s = row.get("t_s", 0.0)
-        before += last if t_s < last else 0.0  # the run was resumed, and its clock began anew
-        last = t_s
+    times = elapsed(told.rows)
+    began = 0.0
+    with suppress(ValueError):  # the environment tells when the last part of the run began
+        began = datetime.fromisoformat(str(told.environment.get("started"))).timestamp()
+        began -= times[-1] - float(told.rows[-1].get("t_s", 0.0)) if times else 0.0
+    for t_s, row in zip(times, told.rows, strict=True):
         if "stimuli" in row:
             for tag, value in _figures(row):
-                yield Scalar(tag, row["stimuli"], before + t_s, float(value))
-
-
-def _start(told: Told) -> float:
-    """When the first part of the run began: the environment tells when the last one did."""
-    try:
-        began = datetime.fromisoformat(str(told.environment.get("started"))).timestamp()
-    except ValueError:
-        return 0.0
-    times = [float(row.get("t_s", 0.0)) for row in told.rows]
-    return began - sum(a for a, b in pairwise(times) if b < a)
+                yield Scalar(tag, row["stimuli"], began + t_s, float(value))
 
 
 def _figures(row: Row) -> Iterator[tuple[str, float]]:

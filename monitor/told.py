@@ -56,6 +56,11 @@ class Told:
         curve = self.curve(key)
         return [p for i, p in enumerate(curve) if not i or p[1] != curve[i - 1][1]]
 
+    def evaluated_at(self, key: str) -> list[tuple[float, float]]:
+        """The same over the seconds of the run; only events tell."""
+        told = zip(elapsed(self.events), self.events, strict=True)
+        return [(t_s, e["data"][key]) for t_s, e in told if e.get("kind") == "evaluated" and key in e["data"]]
+
     def of_dense(self, counter: str) -> list[tuple[float, float]]:
         """A counter as a share of what a dense network would have counted, over the stimuli, since the beginning."""
         found = []
@@ -91,6 +96,17 @@ class Told:
             return None
         found: float | None = rows[min(i, len(rows) - 1)].get("stimuli")
         return found
+
+
+def elapsed(rows: Sequence[Row]) -> list[float]:
+    """Seconds from the beginning to each row, or event: the parts of a run that was resumed, one after the other."""
+    found, before, last = [], 0.0, 0.0
+    for row in rows:
+        t_s = float(row.get("t_s", 0.0))
+        before += last if t_s < last else 0.0
+        last = t_s
+        found.append(before + t_s)
+    return found
 
 
 def last_part(rows: Sequence[Row]) -> Sequence[Row]:

@@ -9,7 +9,7 @@ from typing import Any
 from monitor.compare import Entry, comparison, objects, plain, table
 from monitor.report import report
 from monitor.scalars import Scalar, scalars
-from monitor.told import Told
+from monitor.told import Told, elapsed
 from tests.zoo import plan_of
 
 PLAN = plan_of("xor")
@@ -39,6 +39,13 @@ def test_evaluations_are_those_of_the_events() -> None:
     assert run().evaluations("test_accuracy") == [(20, 0.5), (40, 0.9)]
     events = [{"t_s": 1.0, "kind": "evaluated", "data": {"stimuli": 18, "test_accuracy": 0.55}}]
     assert Told("one", "", PLAN, ROWS, {}, events).evaluations("test_accuracy") == [(18, 0.55)]
+
+
+def test_parts_of_a_run_follow_one_another() -> None:
+    """Where the clock of a resumed run begins anew, the seconds of its parts are added."""
+    assert elapsed(ROWS) == [0.5, 1.0, 1.5, 2.0]
+    events = [{"t_s": t_s, "kind": "evaluated", "data": {"test_accuracy": a}} for t_s, a in ((2.0, 0.5), (1.0, 0.75))]
+    assert Told("one", "", PLAN, ROWS, {}, events).evaluated_at("test_accuracy") == [(2.0, 0.5), (3.0, 0.75)]
 
 
 def test_the_clock_of_a_resumed_run_begins_anew() -> None:
