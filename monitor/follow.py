@@ -69,7 +69,7 @@ class Follower:
                 if hearing in done:
                     item = hearing.result()
                     self._tell(item)
-                    self.view.update(item, self._now())
+                    self.view.update(item, self.now())
                     hearing = asyncio.ensure_future(anext(stream))
                 yield self.view
         finally:
@@ -93,8 +93,8 @@ class Follower:
         if self._heard is not None:
             self._heard(message)
 
-    def _now(self) -> float:
-        """The time of the run: ours; that of a replay goes as fast as it is played, so that rates stay."""
+    def now(self) -> float:
+        """The time of the view: our clock's; that of a replay goes as fast as it is played, so that rates stay."""
         now, speed = self._clock(), self.status.get("replay", {}).get("speed", 1.0)
         self._time += (now - self._seen) * speed
         self._seen = now

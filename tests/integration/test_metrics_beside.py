@@ -83,9 +83,9 @@ def test_a_place_that_is_none(tmp_path: Path) -> None:
     """A place that is none, or is taken, is one line, and nothing has been started or written."""
     with Exporter("127.0.0.1", 0) as taken:
         at = taken.place.removeprefix("http://").removesuffix("/metrics")
+        told = neurond(tmp_path, "run", "digits", "--metrics", "99999")
+        assert (told.returncode, told.stderr) == (2, "neurond: '99999' is no HOST:PORT, such as 127.0.0.1:9464\n")
         for verb in (["run", "digits"], ["broker", "digits", "--address", "ipc:///tmp/neurond-none/"]):
-            told = neurond(tmp_path, *verb, "--metrics", "99999")
-            assert (told.returncode, told.stderr) == (2, "neurond: '99999' is no HOST:PORT, such as 127.0.0.1:9464\n")
             told = neurond(tmp_path, *verb, "--metrics", at)
             assert (told.returncode, told.stderr) == (1, f"neurond: cannot serve at {at}: Address already in use\n")
     assert list(tmp_path.iterdir()) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -14,7 +15,6 @@ import pytest
 from monitor.recording import Recording
 from tests.byhand import by_hand
 from tests.command import DEADLINE_S, NEUROND, environment, neurond
-from tests.endless import ENDLESS
 from tests.ports import free_ports
 from tests.waiting import until
 
@@ -94,7 +94,12 @@ def test_status_and_what_cannot_be(recorded: Path) -> None:
 def test_a_recording_that_ends_before_the_run(recorded: Path, tmp_path: Path) -> None:
     """A torn recording is played as far as it goes, stands still then, and says at the end what is missing."""
     whole = (recorded / "run.recording").read_bytes()
-    (tmp_path / "run.recording").write_bytes(whole[: len(whole) * 2 // 3])
+    for end in range(len(whole) * 2 // 3, len(whole)):
+        (tmp_path / "run.recording").write_bytes(whole[:end])
+        with Recording(tmp_path / "run.recording") as cut:
+            assert len(list(cut)) > 5
+        if cut.torn:  # most often at once; it is not where a record happens to end
+            break
     with replay(tmp_path, "--speed", "1000") as (playing, at), child(tmp_path, "monitor", "--broker", at) as watching:
         assert playing.stderr is not None
         for line in playing.stderr:
@@ -107,27 +112,26 @@ def test_a_recording_that_ends_before_the_run(recorded: Path, tmp_path: Path) ->
     assert "run.recording is cut off after" in said
 
 
-def test_leaving_and_being_full(tmp_path: Path) -> None:
-    """Ctrl-C ends a recording, and so does its size; both are whole as far as they go, and the run goes on."""
-    with by_hand(tmp_path, ENDLESS) as network:
-        network.start_broker()
-        network.start_processes()
-        with child(tmp_path, "record", "left", "--broker", network.address) as recording:
-            until(lambda: (tmp_path / "left").exists() and (tmp_path / "left").stat().st_size > 2000, "some messages")
-            recording.send_signal(signal.SIGINT)
-            out, said = recording.communicate(timeout=DEADLINE_S)
+def test_leaving_and_being_full(recorded: Path, tmp_path: Path) -> None:
+    """Ctrl-C ends a recording, here of a replay, and so does its size; both are whole as far as they go."""
+    shutil.copy(recorded / "run.recording", tmp_path)
+    left = ["record", "left", "--broker"]
+    with replay(tmp_path, "--speed", "0.2") as (playing, at), child(tmp_path, *left, at) as recording:
+        until(lambda: (tmp_path / "left").exists() and (tmp_path / "left").stat().st_size > 1000, "some messages")
+        told = neurond(tmp_path, "record", "full", "--most", "0.001", "--broker", at)
+        assert (told.returncode, told.stdout) == (0, "full\n")
+        assert told.stderr.startswith("neurond: full has its 0.001 MB; the run goes on\n")
+        recording.send_signal(signal.SIGINT)
+        out, said = recording.communicate(timeout=DEADLINE_S)
         assert (recording.returncode, out, said.splitlines()[0]) == (0, "left\n", "neurond: left; the run goes on")
-        told = neurond(tmp_path, "record", "full", "--most", "0.003", "--broker", network.address)
-        assert (told.returncode, told.stderr.splitlines()[0]) == (
-            0,
-            "neurond: full has its 0.003 MB; the run goes on",
-        )
-        assert network.status()["state"] == "running"
+        assert playing.poll() is None
+        playing.send_signal(signal.SIGINT)
+        playing.communicate(timeout=DEADLINE_S)
     for name in ("left", "full"):
         with Recording(tmp_path / name) as found:
-            assert len(list(found)) > 5
+            assert len(list(found)) > 2
             assert not found.torn
-    assert (tmp_path / "full").stat().st_size <= 0.003 * 2**20
+    assert (tmp_path / "full").stat().st_size <= 0.001 * 2**20
 
 
 def test_wrong_use(tmp_path: Path) -> None:
@@ -136,8 +140,6 @@ def test_wrong_use(tmp_path: Path) -> None:
     for code, verb in (
         (2, ["replay", "there", "--speed", "0"]),
         (2, ["replay", "there", "--address", "tcp://127.0.0.1:5570"]),
-        (2, ["replay", "there", "--address", "nowhere"]),
-        (2, ["record", "new", "--most", "-1"]),
         (1, ["replay", "there"]),
         (1, ["record", "there", "--insecure"]),
     ):
