@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from topology.keys import Keyring
 
 LISTEN = "127.0.0.1:5580"
-ANSWER_S = 5.0  # for a broker to answer where one look is wanted
+ANSWER_S = 3.0  # for a broker to answer where one look is wanted
 LOOK_S = 2.5  # for each process to report twice: rates need two reports
 IN_BROWSER = "TEXTUAL_DRIVER"  # set for the processes that the web server starts
 
