@@ -12,7 +12,8 @@ Where things are:
     api.py          run, run_async
     supervise.py    a whole run on this machine; launch.py what it starts from, keep.py what keeps it alive,
                     conclusion.py how it ends, signals.py; until.py its goal
-    runs.py         the folder of a run; environment.py where it ran; abandoned.py which of them has lost its broker
+    runs.py         the folder of a run; environment.py where it ran; abandoned.py which of them has lost its broker,
+                    living.py which are alive
     daemon.py       one process; begin.py what it begins with; shell.py and control.py its sockets,
                     guard.py whose frames come in
     group.py, source.py, readout.py, machine.py, flight.py, memory.py, ring.py, ready.py, seen.py, raster.py,

@@ -23,7 +23,11 @@ def abandoned(plan: Plan, run_dir: str | os.PathLike[str] | None = None) -> runs
     """
     for path in [Path(run_dir)] if run_dir is not None else _newest_first():
         with suppress(RunError):
-            if (path / INCARNATIONS).is_file() and (run := runs.open_run(path)).plan == plan and not _is_held(path):
+            if (
+                (path / INCARNATIONS).is_file()
+                and (run := runs.open_run(path)).plan == plan
+                and not runs.is_held(path)
+            ):
                 return run
     return None
 
@@ -32,11 +36,3 @@ def _newest_first() -> Iterator[Path]:
     parent = Path(os.environ.get("NEUROND_RUNS") or runs.RUNS)
     with suppress(OSError):
         yield from sorted(parent.iterdir(), reverse=True)  # their names begin with the time
-
-
-def _is_held(path: Path) -> bool:
-    try:
-        with runs.held(path):
-            return False
-    except (RunError, OSError):
-        return True

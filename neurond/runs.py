@@ -10,6 +10,7 @@ While it runs also:
 
 journal/          what a process that was killed goes on from (neurond/journal.py)
 incarnations.json what a broker must know that takes another's place (broker/incarnations.py)
+running.json      where it is to be asked (neurond/living.py)
 """
 
 from __future__ import annotations
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
 RUNS = "runs"
 """Parent of run folders in the current directory, unless `NEUROND_RUNS` names another."""
 
+LOGS = "logs"
+
 
 def create(name: str, run_dir: str | os.PathLike[str] | None = None, now: datetime | None = None) -> Path:
     """A new run folder: `run_dir`, or ``<time>-<name>`` under the runs folder.
@@ -58,7 +61,7 @@ def create(name: str, run_dir: str | os.PathLike[str] | None = None, now: dateti
         if run_dir is not None:
             path = Path(run_dir)
             path.mkdir(parents=True, exist_ok=True)
-            if any(path.iterdir()):
+            if any(entry.name != LOGS for entry in path.iterdir()):  # `up` has begun one before there is a run
                 raise RunError(f"{path} is not empty; choose another folder, or go on from it with --resume {path}")
             return path
         parent = Path(os.environ.get("NEUROND_RUNS") or RUNS)
@@ -89,6 +92,15 @@ def held(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(fd)
+
+
+def is_held(path: Path) -> bool:
+    """Whether somebody runs in a folder."""
+    try:
+        with held(path):
+            return False
+    except (RunError, OSError):
+        return True
 
 
 def write_text(path: Path, text: str) -> None:

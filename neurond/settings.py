@@ -44,14 +44,15 @@ class Setting:
 
     def trouble(self, value: object) -> str:
         """Why this cannot be the value; empty if it can."""
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        fits = number and self.least <= value <= self.most and not (self.above and value == self.least)  # type: ignore[operator]
-        if fits and (not self.whole or value == int(value)):  # type: ignore[call-overload]
-            return ""
+        shown = f"{value!r:.40}"
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            fits = self.least <= value <= self.most and not (self.above and value == self.least)
+            if fits and (not self.whole or value == int(value)):
+                return ""
+            shown = f"{value:g}"
         what = "a whole number" if self.whole else "a number"
         bounds = f"above {self.least:g}" if self.above else f"from {self.least:g}"
         most = "" if self.most == inf else f" to {self.most:g}"
-        shown = f"{value:g}" if number else f"{value!r:.40}"
         return f"{what} {bounds}{most} is expected, not {shown}"
 
 

@@ -24,6 +24,7 @@ from neurond import launch, runs
 from neurond.conclusion import conclude, lost
 from neurond.errors import RunError, WrongUse
 from neurond.keep import Due, Keeper
+from neurond.living import announced
 from neurond.signals import stopped_by
 from neurond.unheard import UNHEARD
 from neurond.until import RESTARTS, Check, Target
@@ -120,7 +121,7 @@ class _Supervisor:
         self._view = View(run.plan.processes, run.plan.name, str(run.path))
         self._metrics = runs.Metrics(run.path)
         self._settings = runs.Metrics(run.path, runs.SETTINGS)
-        self._spawner = Spawner(run.path / "logs", launch.variables())
+        self._spawner = Spawner(run.path / runs.LOGS, launch.variables())
         self._keeper = Keeper(self._spawner, Restarts(restarts), self._view, self._broker_anew)
         self._running_since: float | None = None
         self._row_due = 0.0
@@ -140,6 +141,7 @@ class _Supervisor:
             stack.callback(shutil.rmtree, sockets, ignore_errors=True)
             broker_address = address.of_folder(sockets)
             runs.write_plan(self._run.path, self._run.plan)
+            stack.enter_context(announced(self._run.path, broker_address))
             stack.push_async_callback(self._spawner.stop)
             where = launch.path_text(data_dir)
             commands = launch.commands(self._run, broker_address, resume, where)

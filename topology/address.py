@@ -98,13 +98,55 @@ def folder(address: str) -> Path | None:
 
 def make_folder() -> Path:
     """A new private (0700) and short folder for the sockets of one run."""
+    return Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX, dir=_parent()))
+
+
+def folders() -> list[Path]:
+    """The folders of this user's runs, made by `make_folder`, in which a process has a socket now.
+
+    They are looked for where one would be made now, so XDG_RUNTIME_DIR and TMPDIR should be as they were then.
+    """
+    found: list[Path] = []
+    with suppress(OSError, AddressError):  # no folder at all can be written to, so there are none
+        for parent in dict.fromkeys((_parent(), tempfile.gettempdir())):
+            found += sorted(Path(parent).glob(FOLDER_PREFIX + "*"))
+    return [path for path in found if _is_ours(path) and in_use(path)]
+
+
+def in_use(path: Path) -> bool:
+    """Whether a living process holds a socket in a folder."""
+    # Inboxes first: where they are held, the lock of a broker that is just being started anew is not touched.
+    return any(_is_held(lock) for lock in sorted(path.glob("*.lock"), key=lambda lock: lock.stem in _PLANES))
+
+
+def _parent() -> str:
+    """The folder in which socket folders are made."""
     parents = [os.environ.get("XDG_RUNTIME_DIR", ""), tempfile.gettempdir(), "/tmp"]
     usable = [p for p in parents if p and os.access(p, os.W_OK | os.X_OK)]
     # Room for the longest socket name a run may have; /tmp is the short way out (macOS' own is 49 long).
     short = [p for p in usable if len(p) <= 40] or usable
     if not short:
         raise AddressError(f"no folder for sockets: cannot write to {', '.join(filter(None, parents))}")
-    return Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX, dir=short[0]))
+    return short[0]
+
+
+def _is_ours(path: Path) -> bool:
+    found = _stat(path)
+    return found is not None and stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()
+
+
+def _is_held(lock: Path) -> bool:
+    try:
+        fd = os.open(lock, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False
 
 
 def remove_folder(path: Path) -> None:

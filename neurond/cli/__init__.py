@@ -10,6 +10,11 @@
     keys.py        keys init, show, revoke
     doctor.py      doctor
     completion.py  completion
+    processes.py   ps                 logs.py     logs
+    changing.py    get, set, pause, resume, save, restart, kill
+    tap.py         tap                up.py       up
+    down.py        down; ours.py which processes are neurond's
+    attached.py    which run they mean, and how its broker is asked; which.py the options for that
     monitor.py     monitor            metrics.py  metrics
     top.py         top, the console; watch.py the console of a run that is supervised here
     compose.py     compose: containers.py the services, onemachine.py for one machine, watchers.py what looks at them,

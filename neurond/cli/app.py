@@ -81,7 +81,8 @@ def explain(error: BaseException) -> tuple[str, int]:
         context = getattr(error, "ctx", None)
         command = context.command_path if context is not None else "neurond"
         message = str(error.format_message()).rstrip(".")
-        return f"{command}: {message}. Try '{command} --help'.", exits.USAGE
+        stop = "" if message.endswith("?") else "."  # it may end with a guess
+        return f"{command}: {message}{stop} Try '{command} --help'.", exits.USAGE
     from neurond.data.dataset import DataError  # late: brings NumPy, and only errors need it
     from topology.errors import TopologyError
 

@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from neurond.cli.attached import checked, find, keys_for
 from neurond.cli.output import out, out_json, say
 from neurond.errors import WrongUse
 from topology import address, exits
@@ -31,6 +32,8 @@ RESUME_HELP = "go on from the last checkpoint of this run folder, in it (NEUROND
 AGAIN_HELP = "go on where a broker of this very network died or was stopped, if one did (NEUROND_AGAIN=1)"
 SET_HELP = "override any value of the topology, such as source.epochs=5"
 BROKER_HELP = "address of the broker, such as tcp://10.0.0.2:5570 (NEUROND_BROKER)"
+WHICH_HELP = "the broker's address; the one run that is alive here if neither is given (NEUROND_BROKER)"
+RUNNING_HELP = "folder of a run that is alive on this machine"
 BIND_HELP = "endpoint of this process' inbox, such as tcp://0.0.0.0:5600 (NEUROND_BIND)"
 ADVERTISE_HELP = "host under which peers reach the inbox, where it is not the bound one (NEUROND_ADVERTISE)"
 NAMED_HELP = "a process that must be alive (NEUROND_NAME)"
@@ -130,7 +133,8 @@ def _conduct(options: argparse.Namespace) -> int:
     from broker.sockets import bound
     from neurond import launch, runs
     from neurond.api import topology_of
-    from neurond.cli.witness import Witness
+    from neurond.cli.witness import Witness, from_here
+    from neurond.living import announced
     from topology.graph import process_names
     from topology.issue import issue
     from topology.keys import folder_of, names_of, of_process
@@ -152,7 +156,7 @@ def _conduct(options: argparse.Namespace) -> int:
             if left is None:
                 runs.write_plan(run.path, run.plan)
                 launch.write_origin(run, topology)
-            with Witness(run, options.address, keys) as witness:
+            with Witness(run, options.address, keys) as witness, announced(run.path, from_here(options.address)):
                 resume = options.resume is not None
                 status = serve(run.plan, sockets, run.path.absolute(), resume=resume, again=left is not None)
             return witness.conclude(status)
@@ -173,30 +177,28 @@ def status(arguments: Sequence[str]) -> int:
     """Ask a broker how its run stands; exits with 4 if none answers, with 5 if the process named is not alive."""
     parser = _parser("status", status.__doc__ or "", "neurond status --broker tcp://127.0.0.1:5570")
     parser.add_argument("name", nargs="?", default=os.environ.get("NEUROND_NAME") or None, help=NAMED_HELP)
-    parser.setting("--broker", "NEUROND_BROKER", default=address.DEFAULT, metavar="ADDRESS", help=BROKER_HELP)
+    parser.add_argument("--broker", metavar="ADDRESS", help=WHICH_HELP)
+    parser.add_argument("--run", metavar="DIR", help=RUNNING_HELP)
     parser.keys()
     parser.add_argument("--json", action="store_true", help="all that the broker tells, as one JSON object")
     options = parser.parse_args(arguments)
-    address.control(options.broker)  # raises what `main` explains if it is no address
-    return _ask(options)
+    return _ask(options, find(options.broker, options.run, options.keys, options.insecure))
 
 
-def _ask(options: argparse.Namespace) -> int:
+def _ask(options: argparse.Namespace, broker: str) -> int:
     import asyncio
 
     from monitor.client import Client
-    from topology.keys import of_client
 
     async def asked() -> dict[str, Any]:
-        async with Client(options.broker, keys) as client:
+        async with Client(broker, keys) as client:
             return (await client.command("status", timeout_s=STATUS_S)).data
 
-    keys = of_client(options.broker, options.keys, options.insecure, asks=True)
-
+    keys = keys_for(broker, options.keys, options.insecure)
     told = asyncio.run(asked())
     processes: dict[str, dict[str, Any]] = told["processes"]
-    if options.name is not None and options.name not in processes:
-        raise WrongUse(f"no process {options.name!r} in {told['run']}; there are {', '.join(processes)}")
+    if options.name is not None:
+        checked(options.name, processes, "process")
     dead = [name for name in processes if not processes[name]["alive"]]
     if options.json:
         out_json(told)

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from neurond.cli.daemons import INSECURE_HELP, KEYS_HELP
+from neurond.cli import which
+from neurond.cli.attached import find
 from neurond.cli.output import out_json, words
+from neurond.cli.which import Insecure as Insecure
+from neurond.cli.which import Keys as Keys
 from neurond.errors import Interrupted
-from topology import address
 
 if TYPE_CHECKING:
     from monitor.progress import Progress
@@ -27,12 +29,11 @@ ROW_S = 0.5  # between rows of --json, as between those of metrics.jsonl
 Broker = Annotated[
     str, typer.Option(envvar="NEUROND_BROKER", metavar="ADDRESS", help="The broker's, such as tcp://10.0.0.2:5570.")
 ]
-Keys = Annotated[str | None, typer.Option(envvar="NEUROND_KEYS", metavar="DIR", help=KEYS_HELP)]
-Insecure = Annotated[bool, typer.Option("--insecure", envvar="NEUROND_INSECURE", help=INSECURE_HELP)]
 
 
 def monitor(
-    broker: Broker = address.DEFAULT,
+    broker: which.Broker = None,
+    run: which.Run = None,
     keys: Keys = None,
     insecure: Insecure = False,
     as_json: Annotated[
@@ -43,8 +44,8 @@ def monitor(
 
     It waits for a broker that is not there. Ctrl-C leaves; the run goes on.
     """
-    address.control(broker)  # raises what `main` explains if it is no address
-    ring = keys_of(broker, keys, insecure)
+    at = find(broker, run, keys, insecure, waits=True)
+    ring = keys_of(at, keys, insecure)
     from monitor.progress import progress
 
     console = words()
@@ -54,7 +55,7 @@ def monitor(
 
     with progress(console, time.monotonic, quiet=as_json) as shown:
         try:
-            view = asyncio.run(_watch(broker, ring, shown, say, as_json))
+            view = asyncio.run(_watch(at, ring, shown, say, as_json))
         except KeyboardInterrupt:
             raise Interrupted("left; the run goes on") from None
     shown.finish(view.summary())

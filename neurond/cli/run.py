@@ -61,7 +61,7 @@ def run(
 ) -> None:
     """Train a network as processes on this machine, and show it."""
     target, for_s = _wanted(until, for_)
-    _check_start(file, resume)
+    check_start(file, resume)
     if watch:
         if quiet:
             raise WrongUse("--watch shows the run, --quiet shows nothing: choose one")
@@ -110,7 +110,8 @@ def _wanted(until: str | None, for_: str | None) -> tuple[Target | None, float |
         raise WrongUse(str(error)) from None
 
 
-def _check_start(file: str | None, resume: Path | None) -> None:
+def check_start(file: str | None, resume: Path | None) -> None:
+    """Raise WrongUse if nothing was named that could be run."""
     if file is None and resume is None:
         from topology.load import zoo
 

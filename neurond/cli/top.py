@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from neurond.cli import which
+from neurond.cli.attached import find
 from neurond.cli.metrics import place_of
-from neurond.cli.monitor import Broker, Insecure, Keys, keys_of
+from neurond.cli.monitor import Insecure, Keys, keys_of
 from neurond.cli.output import out, out_json, say
 from neurond.errors import Interrupted, RunError, WrongUse
 from topology import address
@@ -34,7 +36,8 @@ IN_BROWSER = "TEXTUAL_DRIVER"  # set for the processes that the web server start
 
 
 def top(
-    broker: Broker = address.DEFAULT,
+    broker: which.Broker = None,
+    run: which.Run = None,
     keys: Keys = None,
     insecure: Insecure = False,
     readonly: Annotated[
@@ -54,20 +57,21 @@ def top(
 
     It waits for a broker that is not there. Press ? for the keys; q leaves, and the run goes on.
     """
-    address.control(broker)  # raises what `main` explains if it is no address
     if (once or as_json) and web:
         raise WrongUse("--once prints here, --web serves a browser: choose one")
     ascii_only = ascii_only or not speaks_utf8()
+    if not web and not (once or as_json):
+        require_console()
+    at = find(broker, run, keys, insecure, waits=not (once or as_json))
     if once or as_json:
-        shown = asyncio.run(_once(broker, keys_of(broker, keys, insecure), as_json, ascii_only))
+        shown = asyncio.run(_once(at, keys_of(at, keys, insecure), as_json, ascii_only))
         out_json(shown) if as_json else out(shown)
         return
     if web:
         options = ["--commands" if readonly is False else "--readonly", *(["--light"] if light else [])]
-        _serve(broker, keys, insecure, listen, options)
+        _serve(at, keys, insecure, listen, options)
         return
-    require_console()
-    came = asyncio.run(_console(broker, keys_of(broker, keys, insecure), readonly is True, ascii_only, light))
+    came = asyncio.run(_console(at, keys_of(at, keys, insecure), readonly is True, ascii_only, light))
     if came == "interrupted":
         raise Interrupted("left; the run goes on")
 

@@ -8,7 +8,25 @@ from typing import Annotated
 
 import typer
 
-from neurond.cli import compose, daemons, datasets, doctor, keys, metrics, monitor, run, top, topologies, trained
+from neurond.cli import (
+    changing,
+    compose,
+    daemons,
+    datasets,
+    doctor,
+    down,
+    keys,
+    logs,
+    metrics,
+    monitor,
+    processes,
+    run,
+    tap,
+    top,
+    topologies,
+    trained,
+    up,
+)
 from neurond.cli.completion import COMPLETE_VARIABLE, completion
 from neurond.cli.output import out
 
@@ -23,8 +41,20 @@ EXAMPLES = {
     "compose": "neurond compose topology.yaml --output docker-compose.yml",
     "eval": "neurond eval runs/20250131-120000-digits",
     "predict": "neurond predict runs/20250131-120000-digits inputs.csv > classes.csv",
-    "monitor": "neurond monitor --broker tcp://10.0.0.2:5570",
-    "top": "neurond top --broker tcp://10.0.0.2:5570",
+    "up": "neurond up digits --detach --set source.epochs=400",
+    "down": "neurond down",
+    "ps": "neurond ps",
+    "logs": "neurond logs h1 --follow",
+    "tap": "neurond tap h1 h2 --measure",
+    "get": "neurond get h1",
+    "set": "neurond set h1 lr=0.05",
+    "pause": "neurond pause",
+    "resume": "neurond resume",
+    "save": "neurond save",
+    "restart": "neurond restart h1",
+    "kill": "neurond kill h1",
+    "top": "neurond top",
+    "monitor": "neurond monitor",
     "metrics": "neurond metrics --broker tcp://10.0.0.2:5570 --listen 127.0.0.1:9464",
     "doctor": "neurond doctor",
     "completion": 'eval "$(neurond completion bash)"',
@@ -58,10 +88,11 @@ def verbs() -> typer.Typer:
             typer.echo(context.get_help())
             raise typer.Exit
 
-    t = topologies
+    t, c = topologies, changing
     panels = (
-        ("Train and use", (run.run, trained.eval_, trained.predict)),
-        ("Watch", (top.top, monitor.monitor, metrics.metrics)),
+        ("Train and use", (run.run, up.up, down.down, trained.eval_, trained.predict)),
+        ("Look at a run", (processes.ps, logs.logs, tap.tap, top.top, monitor.monitor, metrics.metrics)),
+        ("Change a run", (c.get, c.set_, c.pause, c.resume, c.save, c.restart, c.kill)),
         ("Topologies", (t.init, t.zoo, t.check, t.expand, t.graph, t.schema, compose.compose)),
         ("This machine", (doctor.doctor, completion)),
     )

@@ -47,7 +47,7 @@ def test_status(tmp_path: Path, at: str, broker: subprocess.Popen[str]) -> None:
     unknown = neurond(tmp_path, "status", "h1", "--broker", at)
     assert (unknown.returncode, unknown.stderr) == (
         2,
-        "neurond: no process 'h1' in xor; there are source, hidden, out\n",
+        "neurond: no process 'h1'; known: source, hidden, out\n",
     )
 
 

@@ -170,7 +170,8 @@ def test_a_secret_that_others_can_read(tmp_path: Path) -> None:
         ["broker", "xor"],
         ["source"],
         ["group", "out", "--bind", "tcp://0.0.0.0:5600", "--broker", "ipc:///tmp/nobody/"],
-        ["status"],
+        ["status", "--broker", "tcp://127.0.0.1:5570"],
+        ["pause", "--broker", "tcp://127.0.0.1:5570"],
     ],
 )
 def test_tcp_without_keys(tmp_path: Path, verb: list[str]) -> None:

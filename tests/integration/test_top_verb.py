@@ -118,7 +118,7 @@ def test_once(tmp_path: Path, network: ByHand) -> None:
         ((), 2, "a console needs a terminal"),
         (("--once", "--web"), 2, "choose one"),
         (("--web", "--listen", "nowhere"), 2, "no HOST:PORT"),
-        (("--broker", "nowhere"), 2, "nowhere"),
+        (("--once", "--broker", "nowhere"), 2, "nowhere"),
     ],
 )
 def test_wrong_use(tmp_path: Path, options: tuple[str, ...], code: int, words: str) -> None:

@@ -48,6 +48,18 @@ def neurond(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
 
 VERBS = [
     "run",
+    "up",
+    "down",
+    "ps",
+    "logs",
+    "tap",
+    "get",
+    "set",
+    "pause",
+    "resume",
+    "save",
+    "restart",
+    "kill",
     "eval",
     "predict",
     "init",
@@ -102,6 +114,16 @@ def test_help_of_every_verb_has_an_example(neurond, verb: str) -> None:
         ("broker", "digits", "--address", "udp://localhost:1"),
         ("broker", "digits", "--resume", "a", "--run", "b"),
         ("completion", "tcsh"),
+        ("down", "nothing"),
+        ("logs",),
+        ("ps", "--broker", "nowhere"),
+        ("pause", "--broker", "tcp://127.0.0.1:1", "--run", "somewhere"),
+        ("set", "h1", "lr", "0.05", "--broker", "tcp://127.0.0.1:1"),
+        ("set", "h1", "lr=fast"),
+        ("set", "h1"),
+        ("tap", "h1"),
+        ("up", "-d"),
+        ("up",),
     ],
 )
 def test_wrong_use_is_one_line_and_2(neurond, arguments: tuple[str, ...]) -> None:
@@ -111,6 +133,13 @@ def test_wrong_use_is_one_line_and_2(neurond, arguments: tuple[str, ...]) -> Non
     assert said.out == ""
     assert len(said.err.strip().splitlines()) == 1
     assert said.err.startswith("neurond")
+
+
+def test_a_verb_that_is_none_gets_a_guess(neurond) -> None:
+    """A misspelt verb is answered with the closest one."""
+    said = neurond("pss")
+    assert said.code == 2
+    assert said.err == "neurond: No such command 'pss'. Did you mean 'ps'? Try 'neurond --help'.\n"
 
 
 def test_expand_reads_back_equal(neurond) -> None:

@@ -1,0 +1,224 @@
+"""The verbs that look into a process of a live run or change it: get, set, pause, resume, save, restart, kill."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from neurond.cli.attached import checked, command, find, keys_for
+from neurond.cli.output import out, out_json, say, suggest
+from neurond.cli.which import AnyProcess, AsJson, Broker, Insecure, Keys, Process, Run
+from neurond.errors import BrokerUnreachable, NeurondError, WrongUse
+
+if TYPE_CHECKING:
+    from monitor.client import Client
+
+T = TypeVar("T")
+
+ASK_S = 6.0  # for a process to answer; the broker says sooner that it does not
+SAVE_S = 22.0  # for all to be saved, and for the disk to take the manifest
+BACK_S = 10.0  # for a process to be started anew, after the longest pause of the supervisor's
+ENDED_S = 3.0  # a broker that is silent for so long has left with its run
+LOOK_S = 0.05  # between two looks
+
+Settings = Mapping[str, Mapping[str, float]]
+
+
+def get(
+    process: AnyProcess = "",
+    key: Annotated[str, typer.Argument(metavar="[KEY]", help="Such as lr; all if not given.")] = "",
+    broker: Broker = None,
+    run: Run = None,
+    keys: Keys = None,
+    insecure: Insecure = False,
+    as_json: AsJson = False,
+) -> None:
+    """Print what can be changed of a process while it runs, and what it is set to."""
+
+    async def asked(client: Client) -> Settings:
+        names = (await client.command("status", timeout_s=ASK_S)).data["processes"]  # in the order of the plan
+        told = await command(client, "get", process, timeout_s=ASK_S)
+        return {name: told[name] for name in names if name in told}
+
+    told = with_client(asked, broker, run, keys, insecure)
+    if key:
+        checked(key, sorted({known for settings in told.values() for known in settings}), "setting")
+        told = {name: {key: settings[key]} for name, settings in told.items() if key in settings}
+    _print(told, as_json)
+    if not as_json and told:
+        name, settings = next(iter(told.items()))
+        suggest(f"neurond set {name} {next(iter(settings), 'KEY')}=VALUE")
+
+
+def set_(
+    process: Process,
+    values: Annotated[list[str], typer.Argument(metavar="KEY=VALUE...", help="Such as lr=0.05.")],
+    broker: Broker = None,
+    run: Run = None,
+    keys: Keys = None,
+    insecure: Insecure = False,
+    as_json: AsJson = False,
+) -> None:
+    """Change a process while it runs; it is recorded in the run folder, in settings.jsonl."""
+    wanted = _values(process, values)
+
+    async def changed(client: Client) -> tuple[dict[str, float], dict[str, float]]:
+        before: Mapping[str, float] = (await command(client, "get", process, timeout_s=ASK_S))[process]
+        for key in wanted:
+            checked(key, before, f"setting of {process}")  # all of them, before the first is changed
+        after = dict(before)
+        for key, value in wanted.items():
+            try:
+                after |= (await command(client, "set", process, timeout_s=ASK_S, key=key, value=value))[process]
+            except NeurondError as error:
+                raise WrongUse(str(error)) from error
+        return {key: before[key] for key in wanted}, {key: after[key] for key in wanted}
+
+    before, after = with_client(changed, broker, run, keys, insecure)
+    _print({process: after}, as_json)
+    if not as_json:
+        say("; ".join(f"{process} {key} was {value:g}" for key, value in before.items()))
+        suggest("neurond " + " ".join(["set", process, *(f"{key}={value:g}" for key, value in before.items())]))
+
+
+def pause(broker: Broker = None, run: Run = None, keys: Keys = None, insecure: Insecure = False) -> None:
+    """Let the source present nothing new; what is under way comes home."""
+    _tell("pause", broker, run, keys, insecure)
+    say("paused; the processes live on")
+    suggest("neurond resume")
+
+
+def resume(broker: Broker = None, run: Run = None, keys: Keys = None, insecure: Insecure = False) -> None:
+    """Go on after a pause."""
+    _tell("resume", broker, run, keys, insecure)
+    say("goes on")
+    suggest("neurond ps")
+
+
+def save(
+    broker: Broker = None,
+    run: Run = None,
+    keys: Keys = None,
+    insecure: Insecure = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write a checkpoint now, beside the training."""
+    generation = _tell("save", broker, run, keys, insecure, timeout_s=SAVE_S)["generation"]
+    if as_json:
+        out_json({"generation": generation})
+    else:
+        out(f"checkpoint {generation}")
+        suggest("neurond status")
+
+
+def restart(
+    process: Process,
+    broker: Broker = None,
+    run: Run = None,
+    keys: Keys = None,
+    insecure: Insecure = False,
+    as_json: AsJson = False,
+) -> None:
+    """Let a process write its journal and leave; whoever started it starts it anew, and it goes on from there."""
+    _anew("restart", process, broker, run, keys, insecure, as_json)
+
+
+def kill(
+    process: Process,
+    broker: Broker = None,
+    run: Run = None,
+    keys: Keys = None,
+    insecure: Insecure = False,
+    as_json: AsJson = False,
+) -> None:
+    """Kill a process as `kill -9` does, to see what follows; whoever started it starts it anew."""
+    _anew("kill", process, broker, run, keys, insecure, as_json)
+
+
+def with_client(work: Callable[[Client], Awaitable[T]], broker: Broker, run: Run, keys: Keys, insecure: bool) -> T:
+    """What comes of work with a client of the run that the options mean."""
+    at = find(broker, run, keys, insecure)
+    ring = keys_for(at, keys, insecure)
+    from monitor.client import Client
+
+    async def worked() -> T:
+        async with Client(at, ring) as client:
+            return await work(client)
+
+    return asyncio.run(worked())
+
+
+def _tell(
+    verb: str, broker: Broker, run: Run, keys: Keys, insecure: bool, timeout_s: float = ASK_S
+) -> dict[str, Any]:
+    async def told(client: Client) -> dict[str, Any]:
+        return await command(client, verb, timeout_s=timeout_s)
+
+    return with_client(told, broker, run, keys, insecure)
+
+
+def _anew(verb: str, process: str, broker: Broker, run: Run, keys: Keys, insecure: bool, as_json: bool) -> None:
+    async def done(client: Client) -> tuple[dict[str, Any], dict[str, Any] | None, float]:
+        before = (await client.command("status", timeout_s=ASK_S)).data["processes"]
+        checked(process, before, "process")
+        began = time.monotonic()
+        await command(client, verb, process, timeout_s=ASK_S)
+        after = await _back(client, process, before[process]["incarnation"], began + BACK_S)
+        return before[process], after, time.monotonic() - began
+
+    before, after, took_s = with_client(done, broker, run, keys, insecure)
+    if as_json:
+        told = None if after is None else {"pid": after["pid"], "incarnation": after["incarnation"]}
+        out_json({"process": process, "was": before["pid"], "is": told, "took_s": round(took_s, 3)})
+    elif after is not None:
+        say(f"{process}, pid {before['pid']}, is gone; pid {after['pid']} has its place after {took_s:.1f} s")
+        suggest("neurond ps")
+    if after is None:
+        what = f"{process} is gone, and nobody has its place after {took_s:.0f} s"
+        raise NeurondError(f"{what}: the run has ended with it, or whoever started it is to start it again")
+
+
+async def _back(client: Client, process: str, incarnation: int, until: float) -> dict[str, Any] | None:
+    """What the broker tells of the next process of this name; None if there is none in time, or no run any more."""
+    while (left_s := until - time.monotonic()) > 0:
+        try:
+            told = (await client.command("status", timeout_s=min(left_s, ENDED_S))).data
+        except BrokerUnreachable:
+            return None
+        found: dict[str, Any] = told["processes"][process]
+        if found["alive"] and found["incarnation"] > incarnation:
+            return found
+        if told["state"] in ("leaving", "ended"):
+            return None
+        await asyncio.sleep(LOOK_S)
+    return None
+
+
+def _values(process: str, words: list[str]) -> dict[str, float]:
+    """The settings that were written as KEY=VALUE; WrongUse for what is none."""
+    wanted = {}
+    for word in words:
+        key, equals, text = word.partition("=")
+        if not equals or not key:
+            meant = f"; write {words[0]}={words[1]}" if len(words) == 2 and "=" not in "".join(words) else ""
+            raise WrongUse(f"{word!r} should be KEY=VALUE{meant}")
+        try:
+            wanted[key] = float(text)
+        except ValueError:
+            raise WrongUse(f"{process} {key}: a number is expected, not {text!r}") from None
+    return wanted
+
+
+def _print(settings: Settings, as_json: bool) -> None:
+    if as_json:
+        out_json(settings)
+        return
+    wide = max((len(name) for name in settings), default=0)
+    long = max((len(key) for its in settings.values() for key in its), default=0)
+    for name, its in settings.items():
+        for key, value in its.items():
+            out(f"{name:<{wide}}  {key:<{long}}  {value:g}")

@@ -1,0 +1,149 @@
+"""The verb tap: the messages of one link, as they pass, or how many there are."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from neurond.cli.attached import checked, command
+from neurond.cli.changing import with_client
+from neurond.cli.output import out, out_json, suggest
+from neurond.cli.processes import hear
+from neurond.cli.which import AsJson, Broker, Insecure, Keys, Run
+from neurond.errors import WrongUse
+
+if TYPE_CHECKING:
+    from monitor.client import Client
+
+ARROW = " -> "
+FRAMES, MOST = 10, 100
+ASK_S = 6.0  # for a process to answer; the broker says sooner that it does not
+MEASURE_S = 2.0
+SENT = ("sent", "bytes", "values", "dense")
+LOST = ("gaps", "duplicates", "fenced")
+
+Rates = dict[str, float | None]
+"""What one end of a link sends, a second, and what was amiss with what came to it; None where it was not counted."""
+
+
+def tap(
+    link: Annotated[list[str], typer.Argument(metavar="PRE POST", help="Both ends: h1 h2, or 'h1 -> h2'.")],
+    n: Annotated[
+        int, typer.Option("--frames", "-n", min=1, max=MOST, metavar="N", help="So many each way.")
+    ] = FRAMES,
+    measure: Annotated[bool, typer.Option("--measure", help="Count what passes for two seconds instead.")] = False,
+    broker: Broker = None,
+    run: Run = None,
+    keys: Keys = None,
+    insecure: Insecure = False,
+    as_json: AsJson = False,
+) -> None:
+    """Print the messages of a link as they pass, spikes forward and notifications back; or measure them."""
+    pre, post = ends_of(link)
+    name = f"{pre}{ARROW}{post}"
+
+    async def looked(client: Client) -> dict[str, Any]:
+        ends = await _ends(client, pre, name)
+        if measure:
+            return await _measured(client, name, ends)
+        frames = await asyncio.gather(*(_frames(client, end, name, n) for end in ends))
+        return dict(zip(ends, frames, strict=True))
+
+    told = with_client(looked, broker, run, keys, insecure)
+    if as_json:
+        out_json({"link": name, **told})
+        return
+    for end, sent in told.items():
+        for line in _rates(sent) if measure else _lines(sent):
+            out(f"{end} {'to' if end == pre else 'back to'} {post if end == pre else pre}: {line}")
+    suggest(f"neurond tap {pre} {post}" if measure else f"neurond tap {pre} {post} --measure")
+
+
+def ends_of(words: Sequence[str]) -> tuple[str, str]:
+    """The two processes that a link was named by; WrongUse if it cannot be read."""
+    parts = [part for word in words for part in word.replace("->", " ").split()]
+    if len(parts) != 2:
+        raise WrongUse(f"a link has two ends: neurond tap h1 h2, or 'h1 -> h2' in quotes, not {' '.join(words)!r}")
+    return parts[0], parts[1]
+
+
+async def _ends(client: Client, pre: str, link: str) -> list[str]:
+    """The processes at both ends of a link, `pre` first; WrongUse with a guess if there is no such link."""
+    _, view = await hear(client)
+    checked(link, dict.fromkeys(known for process in view.processes for known in process.links), "link")
+    ends = [process.name for process in view.processes if link in process.links]
+    return sorted(ends, key=lambda end: end != pre)
+
+
+async def _telemetry(client: Client, process: str) -> dict[str, Any]:
+    """What a process has counted up to now."""
+    told: dict[str, Any] = (await command(client, "status", process, timeout_s=ASK_S))[process]["telemetry"]
+    return told
+
+
+async def _frames(client: Client, process: str, link: str, n: int) -> list[dict[str, Any]]:
+    """The headers of the next frames that one end sends."""
+    told = await command(client, "tap", process, timeout_s=ASK_S, link=link, n=n)
+    frames: list[dict[str, Any]] = told[process]["frames"]
+    return frames
+
+
+def _lines(frames: Sequence[Mapping[str, Any]]) -> list[str]:
+    return list(map(_line, frames)) or ["nothing within a second"]
+
+
+def _line(frame: Mapping[str, Any]) -> str:
+    from neurond.flight import EVALUATION  # NumPy
+
+    first, presentation = frame.get("first_id"), frame.get("presentation") or 1
+    if first is None:
+        stimulus = "-"
+    else:
+        stimulus = f"evaluation {first - EVALUATION:,}" if first >= EVALUATION else f"{first:,}"
+    counted = "  ".join(f"{_count(frame.get(key)):>7} {key}" for key in ("stimuli", "values", "bytes"))
+    again = f", presentation {presentation}" if presentation > 1 else ""
+    return f"{frame.get('kind') or '-':<13} {counted}  from {stimulus}{again}"
+
+
+def _count(n: int | None) -> str:
+    return "-" if n is None else f"{n:,}"
+
+
+async def _measured(client: Client, link: str, ends: Sequence[str]) -> dict[str, Rates]:
+    """What each end sends, from its counters now and `MEASURE_S` later."""
+    began = time.monotonic()
+    before = {end: await _telemetry(client, end) for end in ends}
+    await asyncio.sleep(MEASURE_S)
+    after = {end: await _telemetry(client, end) for end in ends}
+    took_s = time.monotonic() - began
+    return {end: rates(link, before[end], after[end], took_s) for end in ends}
+
+
+def rates(link: str, before: Mapping[str, Any], after: Mapping[str, Any], took_s: float) -> Rates:
+    """The rates of one end of a link, from two reports of it that are `took_s` seconds apart.
+
+    A process that was started anew in between has no rate: its counters began again.
+    """
+    same = before["incarnation"] == after["incarnation"]
+    old, new = before["links"].get(link, {}), after["links"].get(link, {})
+    grown = {key: new[key] - old[key] if same and key in old and key in new else None for key in (*SENT, *LOST)}
+    return {
+        **{f"{key}_per_s": None if (n := grown[key]) is None else round(n / took_s, 1) for key in SENT},
+        **{key: grown[key] for key in LOST},
+    }
+
+
+def _rates(told: Rates) -> list[str]:
+    from monitor.figures import compact, ratio, times
+
+    a_second = [compact(told[f"{key}_per_s"]) for key in ("sent", "bytes", "values")]
+    values, dense = told["values_per_s"], told["dense_per_s"]
+    fewer = times(ratio(None if values is None else round(values), None if dense is None else round(dense)))
+    amiss = ", ".join(f"{compact(told[key])} {key}" for key in LOST)
+    return [
+        f"{a_second[0]} frames/s, {a_second[1]} bytes/s, {a_second[2]} values/s, {fewer} fewer than dense; {amiss}"
+    ]

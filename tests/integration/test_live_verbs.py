@@ -1,0 +1,134 @@
+"""The verbs that look at a run that goes on, and change it: ps, logs, tap, pause, resume, save and the others."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.background import Background
+from tests.waiting import until
+
+
+@pytest.fixture(scope="module")
+def going(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Background]:
+    """Such a run for the tests that let it go on."""
+    sockets = Path(tempfile.mkdtemp(prefix="nt-"))
+    run = Background(tmp_path_factory.mktemp("going"), sockets)
+    run.verb("set", "source", "delay.h1=0.05")  # the processor is for the verbs
+    yield run
+    done = run.verb("down")
+    run.end()
+    assert list(sockets.iterdir()) == [], done.stderr
+    sockets.rmdir()
+
+
+def test_pause_resume_save(going: Background) -> None:
+    """A pause holds the training until `resume`; `save` writes a checkpoint meanwhile."""
+    going.verb("pause")
+    assert until(lambda: (row := going.row())["state"] == "paused" and row, "it is paused")
+    before = until(lambda: (n := going.row()["stimuli"]) == going.row()["stimuli"] and n, "it stands still")
+    assert json.loads(going.verb("save", "--json").stdout) == {"generation": 1}
+    manifest = going.folder / "run" / "checkpoints" / "manifest.json"
+    assert json.loads(manifest.read_text())["generation"] == 1
+    assert going.row()["stimuli"] == before
+    going.verb("resume")
+    until(lambda: going.row()["stimuli"] > before, "it goes on")
+
+
+def test_the_processes_of_a_run(going: Background) -> None:
+    """With a run or a broker named, `ps` lists its processes, and a process that is none gets a guess."""
+    for where in (["--run", "run"], ["--broker", going.told["broker"]]):
+        rows = json.loads(going.verb("ps", *where, "--json").stdout)
+        assert [row["process"] for row in rows] == ["source", "h1", "h2", "out"]
+        assert [row["state"] for row in rows] == ["running"] * 4
+        assert all(row["stimuli"] > 0 and row["incarnation"] == 1 and row["rss_mb"] > 1 for row in rows)
+    table = going.verb("ps", "--run", "run").stdout.splitlines()
+    assert table[0].split()[:3] == ["PROCESS", "STATE", "PID"]
+    said = going.verb("kill", "sorce", code=2).stderr
+    assert said == "neurond: no process 'sorce'; did you mean 'source'?\n"
+
+
+def test_how_much_passes_on_a_link(going: Background) -> None:
+    """`tap --measure` counts what both ends of a link send; a link that is none gets a guess."""
+    told = json.loads(going.verb("tap", "h1 -> h2", "--measure", "--json").stdout)
+    assert told["link"] == "h1 -> h2"
+    for end in ("h1", "h2"):
+        assert told[end]["sent_per_s"] > 1
+        assert told[end]["bytes_per_s"] > told[end]["sent_per_s"]
+        assert told[end]["dense_per_s"] > told[end]["values_per_s"] > 1
+        assert (told[end]["gaps"], told[end]["duplicates"], told[end]["fenced"]) == (0, 0, 0)
+    said = going.verb("tap", "h1", "out", code=2).stderr
+    assert said.startswith("neurond: no link 'h1 -> out'; did you mean 'h")
+
+
+def test_logs(going: Background) -> None:
+    """`logs` prints what each process said, or the last lines of one; a name that is none gets a guess."""
+    assert going.verb("logs", "h1", "--lines", "1").stdout.startswith("h1: ")
+    every = going.verb("logs").stdout.splitlines()
+    assert {line.split(" | ")[0].strip() for line in every} == {"broker", "source", "h1", "h2", "out", "supervisor"}
+    said = going.verb("logs", "brokr", code=2).stderr
+    assert said == "neurond: no log of a process 'brokr'; did you mean 'broker'?\n"
+
+
+def test_frames_of_a_link(going: Background) -> None:
+    """`tap` shows the next frames each way by their headers; the loss is the end of a link, too."""
+    told = json.loads(going.verb("tap", "h1", "h2", "-n", "3", "--json").stdout)
+    assert [frame["kind"] for frame in told["h1"]] == ["spikes"] * 3
+    assert {frame["kind"] for frame in told["h2"]} <= {"notifications", "closes"}
+    assert all(frame["bytes"] > 0 and frame["stimuli"] > 0 for end in ("h1", "h2") for frame in told[end])
+    lines = going.verb("tap", "source", "loss", "-n", "1").stdout.splitlines()
+    assert [line.split(": ")[0] for line in lines] == ["source to loss", "out back to source"]
+    assert [line.split()[3 if at == 0 else 4] for at, line in enumerate(lines)] == ["targets", "confirms"]
+
+
+def test_settings_are_changed_and_recorded(going: Background) -> None:
+    """`set` changes a live process, `get` shows it, the run folder records it, and a successor is told."""
+    before = json.loads(going.verb("get", "h1", "lr", "--json").stdout)["h1"]["lr"]
+    assert going.verb("get").stdout.splitlines()[0].split()[0] == "source"
+    assert json.loads(going.verb("set", "h1", "lr=0.07", "threshold=0.02", "--json").stdout) == {
+        "h1": {"lr": 0.07, "threshold": 0.02}
+    }
+    restarted = json.loads(going.verb("restart", "h1", "--json").stdout)
+    assert restarted["is"]["incarnation"] > 1
+    assert json.loads(going.verb("get", "h1", "lr", "--json").stdout) == {"h1": {"lr": 0.07}}
+    file = going.folder / "run" / "settings.jsonl"
+    until(lambda: file.exists() and file.read_text().count("\n") == 3, "all are recorded")
+    first, *rows = [json.loads(line) for line in file.read_text().splitlines()]
+    assert (first["process"], first["key"], first["value"]) == ("source", "delay.h1", 0.05)
+    assert [(row["process"], row["key"], row["value"]) for row in rows] == [
+        ("h1", "lr", 0.07),
+        ("h1", "threshold", 0.02),
+    ]
+    assert rows[0]["before"] == before
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["set", "h1", "lrr=1"], "no setting of h1 'lrr'; did you mean 'lr'?"),
+        (["set", "h1", "lr=0.5", "treshold=1"], "no setting of h1 'treshold'; did you mean 'threshold'?"),
+        (["set", "h1", "lr=-1"], "lr: "),
+        (["set", "hh1", "lr=1"], "no process 'hh1'; did you mean 'h1'?"),
+        (["get", "h1", "treshold"], "no setting 'treshold'; did you mean 'threshold'?"),
+    ],
+)
+def test_a_setting_that_cannot_be(going: Background, words: list[str], says: str) -> None:
+    """A name that is none gets a guess, and nothing is changed, not even what could be."""
+    before = going.verb("get", "--json").stdout
+    said = going.verb(*words, code=2).stderr
+    assert says in said
+    assert len(said.splitlines()) == 1
+    assert going.verb("get", "--json").stdout == before
+
+
+def test_a_kill_is_followed_until_another_has_the_place(going: Background) -> None:
+    """`kill` waits for the process in the place of the one that it killed, and names both."""
+    old = going.row()["pids"]["h2"]
+    told = json.loads(going.verb("kill", "h2", "--json").stdout)
+    assert (told["process"], told["was"]) == ("h2", old)
+    assert told["is"]["pid"] == going.row()["pids"]["h2"] != old
+    assert 0 < told["took_s"] < 15
