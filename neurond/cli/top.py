@@ -20,7 +20,7 @@ from neurond.cli import which
 from neurond.cli.attached import find
 from neurond.cli.metrics import place_of
 from neurond.cli.monitor import Insecure, Keys, keys_of
-from neurond.cli.output import out, out_json, say
+from neurond.cli.output import out, out_json, say, suggest
 from neurond.errors import Interrupted, RunError, WrongUse
 from topology import address
 from topology.address import BrokerUnreachable
@@ -65,7 +65,11 @@ def top(
     at = find(broker, run, keys, insecure, waits=not (once or as_json))
     if once or as_json:
         shown = asyncio.run(_once(at, keys_of(at, keys, insecure), as_json, ascii_only))
-        out_json(shown) if as_json else out(shown)
+        if as_json:
+            out_json(shown)
+        else:
+            out(shown)
+            suggest("neurond top" + ("" if broker is None else f" --broker {shlex.quote(at)}"))
         return
     if web:
         options = ["--commands" if readonly is False else "--readonly", *(["--light"] if light else [])]
@@ -111,13 +115,17 @@ async def _console(broker: str, ring: Keyring | None, readonly: bool, ascii_only
         following = asyncio.create_task(follow())
         following.add_done_callback(lambda _: console.exit())
         try:
-            return await shown(console)
+            came = await shown(console)
         finally:
             if following.done() and not following.cancelled():
                 following.result()  # the broker refuses our key
             following.cancel()
             with suppress(asyncio.CancelledError):
                 await following
+        if came is None:
+            view = follower.view
+            suggest(f"neurond eval {shlex.quote(view.run)}" if view.ended else "neurond ps")
+        return came
 
 
 async def shown(console: Any) -> str | None:
@@ -193,4 +201,4 @@ def _serve(broker: str, keys: str | None, insecure: bool, listen: str, options: 
             shlex.join(words), host, port, lambda url: say(f"the console of {broker} at {url}{only}; Ctrl-C ends it")
         )
     except OSError as error:
-        raise RunError(f"cannot serve at {listen}: {error.strerror}") from error
+        raise RunError(f"cannot serve at {listen}: {os.strerror(error.errno or 0)}") from error
