@@ -1,18 +1,16 @@
 """The application: shows the views of a run a few times a second, and turns keys into commands.
 
-It decides nothing about what is shown (the views do) and nothing about what a command does (the broker does).
+What is shown is decided by `Display` and the views, and what a command does by the broker.
 """
 
 from __future__ import annotations
 
-import copy
 import signal
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 from rich.style import Style
 from textual.app import App, ComposeResult, SystemCommand
@@ -21,28 +19,18 @@ from textual.filter import LineFilter
 from textual.screen import Screen
 from textual.widgets import Input
 
-from monitor.console.colours import Ascii, styles
+from monitor.console.colours import LAYOUT, Ascii, styles
 from monitor.console.commands import Ask, Commands
 from monitor.console.details import details
 from monitor.console.dialogs import Reading
-from monitor.console.head import progress, quality, tab_at, tabs
-from monitor.console.keys import PALETTE, help_lines, hints
-from monitor.console.page import Glyphs, Look, Spans, cut
+from monitor.console.display import NAMES, Display, Watched
+from monitor.console.head import tab_at
+from monitor.console.keys import PALETTE, help_lines
+from monitor.console.page import Glyphs
 from monitor.console.pane import Lines, Pane
-from monitor.console.views import VIEWS
-from monitor.view import View
 
 FRAMES_PER_S = 3
-SAID_S = 8.0  # that a line of words stays
 DARK, LIGHT = "textual-dark", "textual-light"
-
-
-class Watched(Protocol):
-    """A run that is followed: `monitor.follow.Follower`, or whoever holds a view."""
-
-    view: View
-    status: dict[str, Any]  # the broker's last answer
-    answers: bool  # it has answered lately
 
 
 class Console(App[str]):
@@ -59,22 +47,9 @@ class Console(App[str]):
 
     AUTO_FOCUS = None  # the line for the filter is only typed in when it is asked for
     TITLE = "neurond"
-    CSS = """
-    Screen { layout: vertical; }
-    #head { height: 3; }
-    #pane { height: 1fr; }
-    #filter { display: none; height: 1; }
-    #foot { height: 1; }
-    .box { width: 90%; height: 90%; max-width: 110; border: round $primary; background: $surface; }
-    .small { height: 5; max-width: 70; }
-    ModalScreen { align: center middle; }
-    #reading, #settings { height: 1fr; }
-    #said { height: 1; }
-    #value { height: 1; }
-    .-ascii .box { border: ascii $primary; }
-    """
+    CSS = LAYOUT
     BINDINGS: ClassVar[list[BindingType]] = [
-        *(Binding(str(i + 1), f"view({i})", show=False) for i in range(len(VIEWS))),
+        *(Binding(str(i + 1), f"view({i})", show=False) for i in range(len(NAMES))),
         Binding("q", "quit"),
         Binding("ctrl+c", "interrupt", priority=True),
         Binding("question_mark", "help"),
@@ -112,12 +87,7 @@ class Console(App[str]):
         super().__init__()
         self.watched, self.clock = watched, clock
         self.commands = Commands(self, ask)
-        self._glyphs = Glyphs(ascii_only)
-        self._names = list(VIEWS)
-        self._current = 0
-        self._looks = {name: Look() for name in VIEWS}
-        self._frozen: tuple[View, float] | None = None
-        self._said: tuple[str, str, float] | None = None  # words, role, until when
+        self.shown = Display(watched, clock, Glyphs(ascii_only), reads_only=ask is None)
         self.styles_of: dict[str, Style] = {}
         self.theme = LIGHT if light else DARK
         self.set_class(ascii_only, "-ascii")
@@ -161,21 +131,6 @@ class Console(App[str]):
     # --- what is shown --------------------------------------------------------------------------------
 
     @property
-    def view(self) -> View:
-        """The run as it is shown: as it is, or as it was when it was frozen."""
-        return self._frozen[0] if self._frozen is not None else self.watched.view
-
-    @property
-    def now(self) -> float:
-        """The time of what is shown, in seconds."""
-        return self._frozen[1] if self._frozen is not None else self.clock()
-
-    @property
-    def name_of_view(self) -> str:
-        """The view that is shown."""
-        return self._names[self._current]
-
-    @property
     def pane(self) -> Pane:
         """The view on the screen."""
         return self._main.query_one("#pane", Pane)
@@ -188,40 +143,10 @@ class Console(App[str]):
         """Draw everything anew, from what is known now."""
         if not self.styles_of or not self._main.is_mounted:
             return
-        view, now, pane = self.view, self.now, self.pane
-        width, height = pane.size.width, pane.size.height
-        look = self._looks[self.name_of_view]
-        page = VIEWS[self.name_of_view](view, now, width, max(1, height - 1), self._glyphs, look)
-        if not page.rows and look.filter:
-            page = replace(page, rows=[[(f" nothing holds '{look.filter}'", "dim")]], keys=[""])
-        pane.draw(page, self.styles_of)
-        flags = [*(["frozen"] if self._frozen else []), *([] if self.commands.ask else ["read-only"])]
-        head = [
-            progress(view, self._word(), width, self._glyphs),
-            quality(view, width, self._glyphs),
-            tabs(self._names, self._current, flags, width, self._glyphs),
-        ]
-        self._main.query_one("#head", Lines).show(head, self.styles_of)
-        self._main.query_one("#foot", Lines).show([self._foot(width)], self.styles_of)
-
-    def _word(self) -> str:
-        watched = self.watched
-        if watched.view.ended:
-            return "ended"
-        if not watched.answers:
-            return "no word from the broker"
-        source = watched.view.source
-        if source is not None and source.state == "paused":
-            return "paused"
-        return str(watched.status.get("state", "running"))
-
-    def _foot(self, width: int) -> Spans:
-        """What was said last, for a while; else the filter and the keys."""
-        if self._said is not None and self.clock() < self._said[2]:
-            words, role, _ = self._said
-            return [(f" {cut(words, width - 2, self._glyphs)}", role)]
-        wanted = self._looks[self.name_of_view].filter
-        return hints(wanted, width, self._glyphs, reads_only=self.commands.ask is None)
+        pane, width = self.pane, self.pane.size.width
+        pane.draw(self.shown.page(width, max(1, pane.size.height - 1)), self.styles_of)
+        self._main.query_one("#head", Lines).show(self.shown.head(width), self.styles_of)
+        self._main.query_one("#foot", Lines).show([self.shown.foot(width)], self.styles_of)
 
     def _recolour(self) -> None:
         self.styles_of = styles(self.theme_variables)
@@ -229,7 +154,7 @@ class Console(App[str]):
 
     def say(self, words: str, role: str = "warn") -> None:
         """Show a line of words for a while."""
-        self._said = (words, role, self.clock() + SAID_S)
+        self.shown.say(words, role)
         if self._running and self.styles_of:
             self.repaint()
 
@@ -237,17 +162,17 @@ class Console(App[str]):
 
     def action_view(self, index: int) -> None:
         """Show another view."""
-        if index != self._current:
-            self._current = index
+        if index != self.shown.current:
+            self.shown.current = index
             self.pane.begin()
             box = self._main.query_one("#filter", Input)
             box.display = False
-        self._said = None
+        self.shown.hush()
         self.repaint()
 
     def action_next(self, by: int) -> None:
         """Show the view beside this one."""
-        self.action_view((self._current + by) % len(self._names))
+        self.action_view((self.shown.current + by) % len(NAMES))
 
     def action_move(self, by: int) -> None:
         """Select another row."""
@@ -266,13 +191,13 @@ class Console(App[str]):
         """Type what rows must hold."""
         box = self.query_one("#filter", Input)
         box.display = True
-        box.value = self._looks[self.name_of_view].filter
+        box.value = self.shown.look.filter
         box.focus()
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Filter while it is typed."""
         if event.input.id == "filter" and event.input.display:
-            self._looks[self.name_of_view] = replace(self._looks[self.name_of_view], filter=event.value)
+            self.shown.filter(event.value)
             self.repaint()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
@@ -282,8 +207,8 @@ class Console(App[str]):
 
     def action_clear(self) -> None:
         """Leave the filter, and see everything again."""
-        self._looks[self.name_of_view] = replace(self._looks[self.name_of_view], filter="")
-        self._said = None
+        self.shown.filter("")
+        self.shown.hush()
         self._leave_filter()
 
     def _leave_filter(self) -> None:
@@ -295,13 +220,13 @@ class Console(App[str]):
         """Sort by the next column."""
         columns = self.pane.page.columns
         if not columns:
-            return self.say(f"the view {self.name_of_view} has an order of its own")
-        self._looks[self.name_of_view] = self._looks[self.name_of_view].sorted_next(columns)
+            return self.say(f"the view {self.shown.name} has an order of its own")
+        self.shown.sort(columns)
         return self.repaint()
 
     def action_freeze(self) -> None:
         """Hold the display, or let it go on; the run never waits."""
-        self._frozen = None if self._frozen else (copy.deepcopy(self.watched.view), self.clock())
+        self.shown.freeze()
         self.repaint()
 
     def action_light(self) -> None:
@@ -311,9 +236,9 @@ class Console(App[str]):
     def action_details(self) -> None:
         """Show all that is known of the selected row's process or link."""
         key = self.pane.key
-        if not key or not details(self.view, self.now, key, self._glyphs):
+        if not key or not details(self.shown.view, self.shown.now, key, self.shown.glyphs):
             return self.say("nothing is selected that there is more to say about")
-        lines = lambda: details(self.view, self.now, key, self._glyphs)  # noqa: E731 - read again and again
+        lines = lambda: details(self.shown.view, self.shown.now, key, self.shown.glyphs)  # noqa: E731 - read again and again
         self.push_screen(Reading(key, lines, self.styles_of))
         return None
 
@@ -323,8 +248,8 @@ class Console(App[str]):
 
         from monitor.picture import plain_fonts
 
-        drawn = plain_fonts(self.export_screenshot(title=f"neurond top: {self.view.name}"))
-        name = f"neurond-{self.view.name or 'top'}-{time.strftime('%Y%m%d-%H%M%S')}.svg"
+        drawn = plain_fonts(self.export_screenshot(title=f"neurond top: {self.shown.view.name}"))
+        name = f"neurond-{self.shown.view.name or 'top'}-{time.strftime('%Y%m%d-%H%M%S')}.svg"
         if self.is_web:
             self.deliver_text(io.StringIO(drawn), save_filename=name, mime_type="image/svg+xml")
             return
@@ -357,12 +282,12 @@ class Console(App[str]):
 
     def on_lines_clicked(self, event: Lines.Clicked) -> None:
         """A click on a view's name shows it."""
-        if event.lines.id == "head" and event.y == 2 and (view := tab_at(self._names, event.x)) is not None:
+        if event.lines.id == "head" and event.y == 2 and (view := tab_at(NAMES, event.x)) is not None:
             self.action_view(view)
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:  # noqa: ARG002
         """What the command palette offers: whatever has a key."""
-        for i, name in enumerate(self._names):
+        for i, name in enumerate(NAMES):
             yield SystemCommand(f"View: {name}", f"key {i + 1}", partial(self.action_view, i))
         for words, key, action, commands in PALETTE:
             if not commands or self.commands.ask is not None:

@@ -1,4 +1,4 @@
-"""The colours of roles, by the theme of the application; and what makes any screen readable in ASCII."""
+"""How the console looks: where its parts are, the colours of roles by its theme, and what makes a screen ASCII."""
 
 from __future__ import annotations
 
@@ -10,6 +10,21 @@ from textual.color import Color
 from textual.filter import LineFilter
 
 from monitor.console.network import LEVELS
+
+LAYOUT = """
+Screen { layout: vertical; }
+#head { height: 3; }
+#pane { height: 1fr; }
+#filter { display: none; height: 1; }
+#foot { height: 1; }
+.box { width: 90%; height: 90%; max-width: 110; border: round $primary; background: $surface; }
+.small { height: 5; max-width: 70; }
+ModalScreen { align: center middle; }
+#reading, #settings { height: 1fr; }
+#said { height: 1; }
+#value { height: 1; }
+.-ascii .box { border: ascii $primary; }
+"""
 
 
 def styles(theme: Mapping[str, str]) -> dict[str, Style]:

@@ -11,7 +11,6 @@ from monitor.view import View
 
 NAME = 8
 MOST_ROWS = 8  # of a group: 32 neurons in braille
-LOOKS_PER_S = 32
 
 
 def raster(view: View, now: float, width: int, height: int, glyphs: Glyphs, look: Look) -> Page:  # noqa: ARG001
@@ -32,8 +31,7 @@ def raster(view: View, now: float, width: int, height: int, glyphs: Glyphs, look
             block.append([("", "")])
         rows += block
         keys += [process.name] * len(block)
-    seconds = room * Canvas(1, 1, glyphs).across / LOOKS_PER_S
-    words = f"<- the last {seconds:.0f} s; a dot is a neuron that spiked"
+    words = "a dot is a neuron that spiked; newest right, 32 looks a second at most"
     head: Spans = [(f" {'group':<{NAME}} neur. {cut(words, room, glyphs)}", "head")]
     return Page([head], rows, keys)
 

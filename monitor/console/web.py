@@ -6,7 +6,9 @@ kept out: they could otherwise open the socket of a console that may command.
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
+import signal
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from string import Template
@@ -16,6 +18,7 @@ from aiohttp import web
 from textual_serve.server import Server
 
 PAGE = Path(__file__).parent / "browser" / "index.html"
+CLOSE_S = 2.0  # for the consoles of open pages to leave
 FONT_SIZE = (8, 16, 40)  # pixels: least, usual, most
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -28,12 +31,12 @@ def serve(command: str, host: str, port: int, say: Callable[[str], None]) -> Non
         command: what each page runs, for a shell.
         host: to listen at; an address of this machine alone answers to no other name.
         port: to listen at.
-        say: takes the URL, once it is served.
+        say: takes the URL, as soon as it is served.
 
     Raises OSError where it cannot listen there.
 
     """
-    _Server(command, host, port, say).serve()
+    asyncio.run(_Server(command, host, port, say).until_told())
 
 
 def is_local(name: str) -> bool:
@@ -68,12 +71,22 @@ class _Server(Server):
         self._say = say
         self._listens_at = host
 
-    def initialize_logging(self) -> None:
-        """Nothing is logged: what matters is said."""
+    async def until_told(self) -> None:
+        """Serve until a signal, as `serve` does; nothing is logged, and the URL is said when it can be reached."""
+        runner = web.AppRunner(await self._make_app(), access_log=None, shutdown_timeout=CLOSE_S)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, self._listens_at, self.port).start()
+            told = asyncio.Event()
+            for number in (signal.SIGINT, signal.SIGTERM):
+                asyncio.get_running_loop().add_signal_handler(number, told.set)
+            self._say(self.public_url)
+            await told.wait()
+        finally:
+            await runner.cleanup()
 
-    async def on_startup(self, app: web.Application) -> None:  # noqa: ARG002 - textual-serve's own
-        """Say where."""
-        self._say(self.public_url)
+    async def on_startup(self, app: web.Application) -> None:
+        """Nothing is printed: what matters is said."""
 
     async def _make_app(self) -> web.Application:
         app = await super()._make_app()

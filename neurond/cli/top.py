@@ -20,7 +20,7 @@ from neurond.cli import which
 from neurond.cli.attached import find
 from neurond.cli.metrics import place_of
 from neurond.cli.monitor import keys_of
-from neurond.cli.output import out, out_json, say
+from neurond.cli.output import out, out_json, say, suggest
 from neurond.errors import Interrupted, RunError, WrongUse
 from topology import address
 from topology.address import BrokerUnreachable
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from topology.keys import Keyring
 
 LISTEN = "127.0.0.1:5580"
-ANSWER_S = 5.0  # for a broker to answer where one look is wanted
+ANSWER_S = 3.0  # for a broker to answer where one look is wanted
 LOOK_S = 2.5  # for each process to report twice: rates need two reports
 IN_BROWSER = "TEXTUAL_DRIVER"  # set for the processes that the web server starts
 
@@ -60,12 +60,16 @@ def top(
     if (once or as_json) and web:
         raise WrongUse("--once prints here, --web serves a browser: choose one")
     ascii_only = ascii_only or not speaks_utf8()
-    if not (once or as_json or web):
+    if not web and not (once or as_json):
         require_console()
-    at = find(broker, run, keys, insecure, waits=True)
+    at = find(broker, run, keys, insecure, waits=not (once or as_json))
     if once or as_json:
         shown = asyncio.run(_once(at, keys_of(at, keys, insecure), as_json, ascii_only))
-        out_json(shown) if as_json else out(shown)
+        if as_json:
+            out_json(shown)
+        else:
+            out(shown)
+            suggest("neurond top" + ("" if broker is None else f" --broker {shlex.quote(at)}"))
         return
     if web:
         options = ["--commands" if readonly is False else "--readonly", *(["--light"] if light else [])]
@@ -100,7 +104,7 @@ async def _console(broker: str, ring: Keyring | None, readonly: bool, ascii_only
     async with Client(broker, ring) as client:
         follower = Follower(client, time.monotonic, lambda words: console.say(words))
         console = Console(
-            follower, time.monotonic, None if readonly else client.command, ascii_only=ascii_only, light=light
+            follower, follower.now, None if readonly else client.command, ascii_only=ascii_only, light=light
         )
 
         async def follow() -> None:
@@ -111,13 +115,17 @@ async def _console(broker: str, ring: Keyring | None, readonly: bool, ascii_only
         following = asyncio.create_task(follow())
         following.add_done_callback(lambda _: console.exit())
         try:
-            return await shown(console)
+            came = await shown(console)
         finally:
             if following.done() and not following.cancelled():
                 following.result()  # the broker refuses our key
             following.cancel()
             with suppress(asyncio.CancelledError):
                 await following
+        if came is None:
+            view = follower.view
+            suggest(f"neurond eval {shlex.quote(view.run)}" if view.ended else "neurond ps")
+        return came
 
 
 async def shown(console: Any) -> str | None:
@@ -156,7 +164,7 @@ async def _once(broker: str, ring: Keyring | None, as_json: bool, ascii_only: bo
         except TimeoutError:
             if not follower.status:
                 raise BrokerUnreachable(address.unanswered(broker)) from None
-        now = time.monotonic()
+        now = follower.now()
         return snapshot(follower.view, now, follower.status) if as_json else _text(follower, now, ascii_only)
 
 
@@ -193,4 +201,4 @@ def _serve(broker: str, keys: str | None, insecure: bool, listen: str, options: 
             shlex.join(words), host, port, lambda url: say(f"the console of {broker} at {url}{only}; Ctrl-C ends it")
         )
     except OSError as error:
-        raise RunError(f"cannot serve at {listen}: {error.strerror}") from error
+        raise RunError(f"cannot serve at {listen}: {os.strerror(error.errno or 0)}") from error

@@ -76,16 +76,16 @@ async def test_every_view_by_its_digit(size: tuple[int, int], light: bool) -> No
         assert console.theme == (LIGHT if light else DARK)
         for i, (name, mark) in enumerate(zip(VIEWS, marks, strict=True)):
             await pilot.press(str(i + 1))
-            assert console.name_of_view == name
+            assert console.shown.name == name
             told = screen(console)
             assert mark in told
             assert told.startswith(" chain  running  ")
             assert "5,000/100,000" in told
             assert " ? help  q quit" in told.splitlines()[-1]
         await pilot.press("right")
-        assert console.name_of_view == "groups"
+        assert console.shown.name == "groups"
         await pilot.click("#head", offset=(16, 2))
-        assert console.name_of_view == "links"
+        assert console.shown.name == "links"
 
 
 async def test_it_draws_again_by_itself() -> None:
@@ -263,7 +263,7 @@ async def test_palette() -> None:
         await pilot.press("ctrl+p", *"view: gra")
         await comes(lambda: "View: graph" in screen(console), "the command")
         await pilot.press("down", "enter")
-        await comes(lambda: console.name_of_view == "graph", "the view")
+        await comes(lambda: console.shown.name == "graph", "the view")
 
 
 async def test_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
