@@ -21,7 +21,7 @@ class TapError(ValueError):
 
 
 class Tap:
-    """One look, until `MOST` frames or fewer were seen.
+    """One look, until as many frames were seen as are wanted.
 
     Args:
         id: of the command that asks for it.
@@ -81,5 +81,4 @@ def _header(frame: bytes) -> dict[str, Any]:
         "values": values,
         "first_id": int(message.ids[0]),
         "presentation": message.presentation,
-        "age": None,  # a frame does not say when its stimulus was presented, and clocks are not compared
     }

@@ -24,9 +24,9 @@ from topology.blocks import MAX_CELLS, MAX_WIDTH, Block, Buffer, WireError, body
 
 VERSION = 1
 MAX_STIMULI = 4096
+"""Stimuli a frame, at most."""
 COALESCED = 128
 """Stimuli that a group fires in one go at most, where volleys of fewer have come close together."""
-"""Stimuli a frame, at most."""
 MAX_SPAN = 2**32
 """The ids of a frame are less than this apart."""
 

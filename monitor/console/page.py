@@ -50,7 +50,6 @@ class Look:
 
     filter: str = ""  # only rows that hold this, in any case
     sort: int = 0  # how often `sort` was asked for: 0 is the order of the plan, n the n-th column
-    freshest: bool = True  # a log: stay at its end
 
     def sorted_next(self, columns: int) -> Look:
         """By the next column; behind the last, in the order of the plan again."""

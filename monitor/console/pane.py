@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
@@ -160,8 +158,3 @@ class Pane(Lines):
             # Also where there is neither colour nor reverse video, the selected row can be told.
             shown = [(">" + shown[0][0][1:], shown[0][1]), *shown[1:]]
         return self._strip(shown, self.styles_of.get("chosen", Style()) if chosen else Style())
-
-
-def without_keys(page: Page) -> Page:
-    """The page for reading alone: nothing can be selected."""
-    return replace(page, keys=[""] * len(page.rows))

@@ -47,7 +47,6 @@ def test_the_header_of_each_frame_is_shown() -> None:
         "values": 3,
         "first_id": 40,
         "presentation": 2,
-        "age": None,
     }
     assert (closed["kind"], closed["stimuli"], closed["values"]) == ("closes", 3, 0)
 
