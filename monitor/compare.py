@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from monitor import page
 from monitor.charts import COLOURS, Series, lines
 from monitor.comparison import COUNTED_LOSSES
-from monitor.figures import compact, number, percent, ratio, times
+from monitor.figures import compact, count, number, percent, ratio, times
 from monitor.report import stimuli
 from monitor.told import Told
 
@@ -37,7 +37,7 @@ QUALITY = (
     ("test accuracy", "test_accuracy", lambda x: percent(x, 2), MORE),
     ("test loss", "test_loss", lambda x: number(x, 4), LESS),
     ("train loss", "loss", lambda x: number(x, 4), LESS),
-    ("stimuli", "stimuli", lambda x: "-" if x is None else f"{x:,}", None),
+    ("stimuli", "stimuli", count, None),
     ("trained for", "train_s", lambda x: "-" if x is None else f"{x:,.1f} s", None),
     ("stimuli/s", "stimuli_per_s", compact, MORE),
     ("staleness", "staleness_mean", lambda x: number(x, 2), LESS),
@@ -65,8 +65,7 @@ def table(entries: Sequence[Entry]) -> list[Line]:
     for key in COUNTED_LOSSES:
         if any(e.told.figure(key) for e in entries):
             counts = [e.told.figure(key) for e in entries]
-            shown = tuple("-" if n is None else f"{n:,}" for n in counts)
-            found.append(Line(key.replace("_", " "), shown, _best(counts, LESS)))
+            found.append(Line(key.replace("_", " "), tuple(map(count, counts)), _best(counts, LESS)))
     ends = tuple(str(e.told.figure("why") or "-") if e.told.ended else "not ended" for e in entries)
     found.append(Line("ended", ends, (False,) * len(entries)))
     none = (False,) * len(entries)

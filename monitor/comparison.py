@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from monitor.figures import compact, number, percent, ratio, times
+from monitor.figures import compact, count, number, percent, ratio, times
 
 COMPARED = (
     ("notifications", "notifications", "notifications_dense"),
@@ -56,9 +56,9 @@ class Comparison:
         table.add_column("training", no_wrap=True)
         for head in ("event-driven" if wide else "here", "dense", "saved"):
             table.add_column(head, justify="right", no_wrap=True)
-        count = _count if wide else compact
+        shown = count if wide else compact
         for words, key, dense in COMPARED:
-            table.add_row(words, count(s[key]), count(s[dense]), times(ratio(s[key], s[dense])))
+            table.add_row(words, shown(s[key]), shown(s[dense]), times(ratio(s[key], s[dense])))
         yield table
         result, remark = outcome(s)
         yield _indented(result, "bold")
@@ -76,7 +76,7 @@ def outcome(summary: Mapping[str, Any]) -> list[str]:
     else:
         first = [f"test accuracy {percent(s['test_accuracy'], 2)}"]
     if s["stimuli"] is not None and s["train_s"] is not None:
-        first.append(f"{s['stimuli']:,} stimuli in {s['train_s']:.1f} s ({_count(s['stimuli_per_s'])}/s)")
+        first.append(f"{s['stimuli']:,} stimuli in {s['train_s']:.1f} s ({count(s['stimuli_per_s'])}/s)")
     second = [f"staleness {number(s['staleness_mean'], 1)}"]
     if s["skipped_share"] is not None:
         second.append(f"{percent(s['skipped_share'], 0)} of the stimuli needed no backward pass")
@@ -93,7 +93,7 @@ def losses(summary: Mapping[str, Any]) -> str:
 def plain_comparison(summary: Mapping[str, Any]) -> list[str]:
     """The same as `Comparison`, in plain lines."""
     rows = [
-        f"{words}: {_count(summary[key])} of {_count(summary[dense])}, "
+        f"{words}: {count(summary[key])} of {count(summary[dense])}, "
         f"saved {times(ratio(summary[key], summary[dense]))}"
         for words, key, dense in COMPARED
     ]
@@ -108,7 +108,3 @@ def _indented(words: str, style: str = "") -> Padding:
 def _words(counter: str, n: int) -> str:
     words = counter.replace("_", " ")
     return words.removesuffix("s") if n == 1 else words
-
-
-def _count(n: int | None) -> str:
-    return "-" if n is None else f"{n:,}"

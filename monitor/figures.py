@@ -20,6 +20,11 @@ def compact(n: float | None) -> str:
     raise AssertionError(n)
 
 
+def count(n: float | None) -> str:
+    """A count in full, ``1,234,567``; a dash for None."""
+    return "-" if n is None else f"{n:,}"
+
+
 def ratio(sparse: int | None, dense: int | None) -> float | None:
     """How many times fewer `sparse` is than `dense`; inf where none was needed, None where either is not known."""
     if sparse is None or not dense:

@@ -10,7 +10,7 @@ from monitor import page
 from monitor.charts import COLOURS, Mark, Series, bars, lines
 from monitor.comparison import COMPARED, losses, outcome
 from monitor.diagram import diagram
-from monitor.figures import compact, duration, number, percent, ratio, times
+from monitor.figures import compact, count, duration, number, percent, ratio, times
 from monitor.told import Row, Told, last_part
 
 EVENTS_SHOWN = 300  # on the page: the first and the last of them
@@ -110,7 +110,7 @@ def _largest(told: Told) -> list[str]:
 
 def _dense(told: Told) -> str:
     figures = [(words, told.figure(key), told.figure(dense)) for words, key, dense in COMPARED]
-    rows = [[words, _count(here), _count(dense), times(ratio(here, dense))] for words, here, dense in figures]
+    rows = [[words, count(here), count(dense), times(ratio(here, dense))] for words, here, dense in figures]
     return page.table(["training", "event-driven", "dense", "saved"], rows)
 
 
@@ -137,9 +137,9 @@ def _traffic(told: Told) -> str:
                     link,
                     way,
                     page.share_cell(share),
-                    *map(_count, (*counts, sent)),
+                    *map(count, (*counts, sent)),
                     percent(sent / dense) if sent is not None and dense else "-",
-                    *(page.cell(_count(n), "n bad") if n else _count(n) for n in lost),
+                    *(page.cell(count(n), "n bad") if n else count(n) for n in lost),
                 ]
             )
     heads = ["link", "way", "share of bytes", "bytes", "frames", "values", "of dense", "missing", "twice"]
@@ -168,7 +168,7 @@ def _processes(told: Told) -> str:
     columns = ("stimuli_per_s", "spike_share", "notifications", "updates", "staleness", "queue", "cpu", "rss_mb")
     shown = {"spike_share": percent, "staleness": number, "cpu": lambda x: percent(x, 0), "rss_mb": compact}
     rows = [
-        [name, str(p.get("state", "-")), *(shown.get(key, _count)(p.get(key)) for key in columns)]
+        [name, str(p.get("state", "-")), *(shown.get(key, count)(p.get(key)) for key in columns)]
         for name, p in processes.items()
     ]
     heads = ["process", "at the end", "stimuli/s", "spikes", "notifications", "updates", "staleness", "queue"]
@@ -223,7 +223,3 @@ def _environment(told: Told) -> str:
     found |= {f"{package}": version or "not there" for package, version in found.pop("packages", {}).items()}
     found |= {"trained for": duration(told.figure("train_s"))} if told.figure("train_s") is not None else {}
     return page.table(["", ""], ([key, str(value)] for key, value in found.items()), text=2)
-
-
-def _count(n: float | None) -> str:
-    return "-" if n is None else f"{n:,}"

@@ -97,6 +97,7 @@ def _lines(frames: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _line(frame: Mapping[str, Any]) -> str:
+    from monitor.figures import count
     from neurond.flight import EVALUATION  # NumPy
 
     first, presentation = frame.get("first_id"), frame.get("presentation") or 1
@@ -104,13 +105,9 @@ def _line(frame: Mapping[str, Any]) -> str:
         stimulus = "-"
     else:
         stimulus = f"evaluation {first - EVALUATION:,}" if first >= EVALUATION else f"{first:,}"
-    counted = "  ".join(f"{_count(frame.get(key)):>7} {key}" for key in ("stimuli", "values", "bytes"))
+    counted = "  ".join(f"{count(frame.get(key)):>7} {key}" for key in ("stimuli", "values", "bytes"))
     again = f", presentation {presentation}" if presentation > 1 else ""
     return f"{frame.get('kind') or '-':<13} {counted}  from {stimulus}{again}"
-
-
-def _count(n: int | None) -> str:
-    return "-" if n is None else f"{n:,}"
 
 
 async def _measured(client: Client, link: str, ends: Sequence[str]) -> dict[str, Rates]:
