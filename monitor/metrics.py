@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
 from monitor.process import ALIVE, Process
+from monitor.traffic import SUMMED, bucket, staleness_counts
 from monitor.view import View
 
 PREFIX = "neurond_"
@@ -66,8 +68,6 @@ COUNTERS = {
     "journal_skipped": Kind("journal_skipped", "Intervals that the journal left out, for the disk was slower."),
     "journal_failed": Kind("journal_failed", "Times that the journal could not be written."),
 }
-SUMMED = ("staleness_sum", "staleness_count")  # parts of one histogram, as its buckets are
-BUCKET = re.compile(r"staleness_([0-9]+)")  # gradients of at least that staleness, and below the next one's
 
 GAUGES = {
     "loss": Kind("loss", "Running mean of the training loss."),
@@ -168,7 +168,7 @@ def _process(families: _Families, process: Process, stimuli: int | None) -> None
     if total is not None and n is not None:
         families.histogram("staleness", _buckets(process), n, total, *labels)
     for key in sorted({*process.counters, *process.before} - {*SUMMED}):
-        if BUCKET.fullmatch(key):
+        if bucket(key) is not None:
             continue
         # A source that was started anew counts some once more, which the view knows.
         n = stimuli if key == "confirmed" else process.count(key)
@@ -183,14 +183,9 @@ def _process(families: _Families, process: Process, stimuli: int | None) -> None
 
 def _buckets(process: Process) -> list[tuple[str, float]]:
     """The buckets of staleness as Prometheus has them: the most that one holds, and how many there are up to that."""
-    keys = {*process.counters, *process.before}
-    leasts = sorted(int(found[1]) for key in keys if (found := BUCKET.fullmatch(key)))
-    mosts = [str(least - 1) for least in leasts[1:]]
-    buckets, n = [], 0
-    for most, least in zip(mosts, leasts, strict=False):
-        n += process.count(f"staleness_{least}") or 0
-        buckets.append((most, float(n)))
-    return buckets
+    counts = staleness_counts([process])
+    mosts = [str(least - 1) for least in [*counts][1:]]
+    return list(zip(mosts, map(float, accumulate(counts.values())), strict=False))
 
 
 class _Families:

@@ -14,7 +14,10 @@ on the way back, and `dense` those that a dense pass would have sent."""
 LOST = ("gaps", "duplicates", "fenced")
 """Counters of the receiving end."""
 
-_BUCKET = re.compile(r"staleness_(\d+)")
+SUMMED = ("staleness_sum", "staleness_count")
+"""Counters that a histogram of staleness comes with; its buckets are `bucket`s."""
+
+_BUCKET = re.compile(r"staleness_([0-9]+)")
 
 
 def traffic(processes: Iterable[Process], lost: bool = True) -> dict[str, dict[str, int]]:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
+
 from monitor.console.groups import state
 from monitor.console.links import Way, all_links, faults
 from monitor.console.page import Glyphs
 from monitor.figures import compact, number, percent
 from monitor.process import Process
+from monitor.traffic import SUMMED, bucket, staleness_counts
 from monitor.view import View
 
 BAR = 24
-STALENESS = "staleness_"
-SUMMED = ("staleness_sum", "staleness_count")
 
 
 def details(view: View, now: float, key: str, glyphs: Glyphs) -> list[str]:
@@ -46,7 +47,9 @@ def _process(process: Process, now: float, glyphs: Glyphs) -> list[str]:
     lines.append("now")
     lines += [f"  {key:<24} {value:.6g}" for key, value in sorted(process.gauges.items())]
     lines += ["", "counted, over all its incarnations"]
-    for key in sorted({*process.counters, *process.before} - {*SUMMED, *_buckets(process)}):
+    for key in sorted({*process.counters, *process.before} - {*SUMMED}):
+        if bucket(key) is not None:
+            continue
         rate = process.rate(key)
         lines.append(
             f"  {key:<24} {process.count(key) or 0:>16,}  {'' if not rate else f'{compact(rate)}/s'}".rstrip()
@@ -56,19 +59,16 @@ def _process(process: Process, now: float, glyphs: Glyphs) -> list[str]:
 
 def staleness(process: Process) -> list[tuple[str, int]]:
     """The histogram of staleness: each bucket's range in words, and its count; up to the last that has any."""
-    buckets = sorted((int(key.removeprefix(STALENESS)), key) for key in _buckets(process))
+    counts = staleness_counts([process])
+    leasts = [*counts]
     found = []
-    for i, (low, key) in enumerate(buckets):
-        high = buckets[i + 1][0] - 1 if i + 1 < len(buckets) else None
+    for low, following in zip_longest(leasts, leasts[1:]):
+        high = None if following is None else following - 1
         label = f"{low} or more" if high is None else str(low) if high == low else f"{low} to {high}"
-        found.append((label, process.count(key) or 0))
+        found.append((label, counts[low]))
     while found and not found[-1][1]:
         found.pop()
     return found
-
-
-def _buckets(process: Process) -> list[str]:
-    return [key for key in {**process.before, **process.counters} if key.removeprefix(STALENESS).isdigit()]
 
 
 def _way(title: str, way: Way) -> list[str]:
