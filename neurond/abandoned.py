@@ -33,6 +33,5 @@ def abandoned(plan: Plan, run_dir: str | os.PathLike[str] | None = None) -> runs
 
 
 def _newest_first() -> Iterator[Path]:
-    parent = Path(os.environ.get("NEUROND_RUNS") or runs.RUNS)
     with suppress(OSError):
-        yield from sorted(parent.iterdir(), reverse=True)  # their names begin with the time
+        yield from sorted(runs.parent().iterdir(), reverse=True)  # their names begin with the time

@@ -73,9 +73,8 @@ def running(folder: Path) -> Running | None:
 def alive() -> list[Alive]:
     """The runs under the runs folder that somebody holds, and those whose sockets are in use, wherever they run."""
     found = []
-    parent = Path(os.environ.get("NEUROND_RUNS") or runs.RUNS)
     with suppress(OSError):
-        for folder in sorted(file.parent for file in parent.glob(f"*/{RUNNING}")):
+        for folder in sorted(file.parent for file in runs.parent().glob(f"*/{RUNNING}")):
             told = running(folder)
             if told is not None:
                 found.append(Alive(told.broker, folder, told))

@@ -45,12 +45,17 @@ RUNS = "runs"
 LOGS = "logs"
 
 
+def parent() -> Path:
+    """The folder of run folders."""
+    return Path(os.environ.get("NEUROND_RUNS") or RUNS)
+
+
 def create(name: str, run_dir: str | os.PathLike[str] | None = None, now: datetime | None = None) -> Path:
     """A new run folder: `run_dir`, or ``<time>-<name>`` under the runs folder.
 
     Raises RunError if it cannot be made, or if `run_dir` has something in it.
     """
-    where = os.path.abspath(run_dir if run_dir is not None else os.environ.get("NEUROND_RUNS") or RUNS)  # noqa: PTH100
+    where = os.path.abspath(parent() if run_dir is None else run_dir)  # noqa: PTH100
     try:
         where.encode()
     except UnicodeEncodeError:
@@ -63,11 +68,10 @@ def create(name: str, run_dir: str | os.PathLike[str] | None = None, now: dateti
             if any(entry.name != LOGS for entry in path.iterdir()):  # `up` has begun one before there is a run
                 raise RunError(f"{path} is not empty; choose another folder, or go on from it with --resume {path}")
             return path
-        parent = Path(os.environ.get("NEUROND_RUNS") or RUNS)
-        parent.mkdir(parents=True, exist_ok=True)
+        parent().mkdir(parents=True, exist_ok=True)
         stem = f"{now or datetime.now().astimezone():%Y%m%d-%H%M%S}-{name}"
         for number in range(1, 1000):
-            path = parent / (stem if number == 1 else f"{stem}-{number}")
+            path = parent() / (stem if number == 1 else f"{stem}-{number}")
             with suppress(FileExistsError):
                 path.mkdir()
                 return path
@@ -278,7 +282,7 @@ def open_run(path: str | os.PathLike[str]) -> Run:
     file = folder / "plan.json"
     if not file.is_file():
         what = "is not a run folder: it has no plan.json" if folder.is_dir() else "is no folder"
-        raise RunError(f"{folder} {what}; runs are folders under {os.environ.get('NEUROND_RUNS') or RUNS}/")
+        raise RunError(f"{folder} {what}; runs are folders under {parent()}/")
     try:
         plan = sound_plan(_read(file))
     except ValueError as error:

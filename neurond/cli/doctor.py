@@ -168,8 +168,10 @@ def _cores() -> Iterator[Finding]:
 def _folders() -> Iterator[Finding]:
     import shutil
 
-    runs = Path(os.environ.get("NEUROND_RUNS") or "runs").absolute()
-    there = next((p for p in (runs, *runs.parents) if p.exists()), runs)
+    from neurond import runs
+
+    folder = runs.parent().absolute()
+    there = next((p for p in (folder, *folder.parents) if p.exists()), folder)
     if not os.access(there, os.W_OK | os.X_OK):
         yield Finding("runs", "note", f"{there} cannot be written; give --run DIR or set NEUROND_RUNS")
         return

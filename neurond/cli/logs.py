@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -108,9 +107,8 @@ def _folder(run: Path | None) -> Path:
         return found[0]
     if found:
         raise WrongUse(f"{len(found)} runs are alive: {', '.join(map(shown, found))}; say which with --run DIR")
-    parent = Path(os.environ.get("NEUROND_RUNS") or runs.RUNS)
-    past = sorted(path.parent for path in parent.glob("*/plan.json"))
-    hint = f"the newest that is over: --run {past[-1]}" if past else f"there is none in {parent} either"
+    past = sorted(path.parent for path in runs.parent().glob("*/plan.json"))
+    hint = f"the newest that is over: --run {past[-1]}" if past else f"there is none in {runs.parent()} either"
     raise WrongUse(f"no run of yours is alive on this machine; {hint}")
 
 
