@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Protocol
 
-from monitor.console.head import progress, quality, tabs
+from monitor.console.head import progress, quality, standing, tabs
 from monitor.console.keys import hints
 from monitor.console.page import Glyphs, Look, Page, Spans, cut
 from monitor.console.views import VIEWS
@@ -110,11 +110,6 @@ class Display:
     def _word(self) -> str:
         """How the run stands now."""
         watched = self._watched
-        if watched.view.ended:
-            return "ended"
-        if not watched.answers:
+        if not watched.answers and not watched.view.ended:
             return "no word from the broker"
-        source = watched.view.source
-        if source is not None and source.state == "paused":
-            return "paused"
-        return str(watched.status.get("state", "running"))
+        return standing(watched.view, watched.status)

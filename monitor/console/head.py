@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from monitor.console.page import Glyphs, Span, Spans, cut
 from monitor.figures import compact, duration, number, percent, times
 from monitor.view import View
 
 WIDE = 100  # characters of a screen from which nothing needs to be short
+
+
+def standing(view: View, status: Mapping[str, Any]) -> str:
+    """How the run stands, in a word: the broker's last answer, but that it is paused or has ended the view knows."""
+    if view.ended:
+        return "ended"
+    if view.source is not None and view.source.state == "paused":
+        return "paused"
+    return str(status.get("state", "running"))
 
 
 def progress(view: View, word: str, width: int, glyphs: Glyphs) -> Spans:

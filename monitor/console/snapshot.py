@@ -8,6 +8,7 @@ from typing import Any
 
 from monitor.console.details import staleness
 from monitor.console.groups import state
+from monitor.console.head import standing
 from monitor.console.links import Way, all_links
 from monitor.console.log import before, words
 from monitor.process import LOST, Process, rounded
@@ -27,10 +28,10 @@ def snapshot(view: View, now: float, status: Mapping[str, Any]) -> dict[str, Any
     return {
         "name": view.name,
         "run": view.run,
-        "state": "ended" if view.ended else status.get("state"),
+        "state": standing(view, status),
         "t_s": rounded(view.elapsed_s, 3),
         "total": view.gauge("total"),
-        **{k: v for k, v in view.row().items() if k not in ("processes", "t_s")},
+        **{k: v for k, v in view.row().items() if k not in ("processes", "links", "t_s")},
         "groups": [_process(process, now) for process in view.processes],
         "links": [
             {"link": link.name, "pre": link.pre, "post": link.post}

@@ -14,11 +14,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shlex
 import socket
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from neurond.errors import BrokerUnreachable, NeurondError, RunError, WrongUse
 from topology import address
@@ -28,9 +30,13 @@ if TYPE_CHECKING:
     from neurond.living import Alive
     from topology.keys import Keyring
 
+T = TypeVar("T")
+
 BROKER_VARIABLE = "NEUROND_BROKER"
 LOOK_S = 1.0  # for a broker to say which run it is of
 KNOCK_S = 0.2  # for a port of this machine to be open
+KEYS_S = 30.0  # for a broker to make the keys
+KEYS_LOOK_S = 0.2  # between two looks for them
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +129,16 @@ def keys_for(broker: str, keys: str | None, insecure: bool) -> Keyring | None:
     return of_client(broker, keys, insecure, asks=True)
 
 
+def keys_to_watch(broker: str, keys: str | None, insecure: bool) -> Keyring | None:
+    """The keys of who watches. Where their folder is empty yet, one that is waited for may be about to make them."""
+    from topology.keys import PUBLIC, folder_of, of_client
+
+    place, deadline = folder_of(keys), time.monotonic() + KEYS_S
+    while place.is_dir() and not (place / PUBLIC).exists() and not insecure and time.monotonic() < deadline:
+        time.sleep(KEYS_LOOK_S)
+    return of_client(broker, keys, insecure)
+
+
 async def command(client: Client, verb: str, target: str = "", timeout_s: float = 5.0, **args: Any) -> dict[str, Any]:
     """What a run answers to a command; NeurondError with its own words where it refuses.
 
@@ -144,6 +160,31 @@ def checked(word: str, known: Iterable[str], what: str) -> str:
 
         raise WrongUse(f"no {what} {word!r}; {guess(word, known) or f'there is no {what} at all'}")
     return word
+
+
+def again(verb: str, broker: str | None, run: str | os.PathLike[str] | None) -> str:
+    """The command of a verb for the run that was meant just now: with the option that said which."""
+    named = "" if broker is None else f" --broker {shlex.quote(broker)}"
+    return f"neurond {verb}{named}" + ("" if run is None else f" --run {shlex.quote(str(run))}")
+
+
+def with_client(
+    work: Callable[[Client], Awaitable[T]],
+    broker: str | None,
+    run: str | os.PathLike[str] | None,
+    keys: str | None,
+    insecure: bool,
+) -> T:
+    """What comes of work with a client of the run that is meant."""
+    at = find(broker, run, keys, insecure)
+    ring = keys_for(at, keys, insecure)
+    from monitor.client import Client
+
+    async def worked() -> T:
+        async with Client(at, ring) as client:
+            return await work(client)
+
+    return asyncio.run(worked())
 
 
 def shown(folder: Path) -> str:

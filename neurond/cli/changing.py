@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from neurond.cli.attached import checked, command, find, keys_for
+from neurond.cli.attached import again, checked, command, with_client
 from neurond.cli.output import out, out_json, say, suggest
 from neurond.cli.which import AnyProcess, AsJson, Broker, Insecure, Keys, Process, Run
 from neurond.errors import BrokerUnreachable, NeurondError, WrongUse
 
 if TYPE_CHECKING:
     from monitor.client import Client
-
-T = TypeVar("T")
 
 ASK_S = 6.0  # for a process to answer; the broker says sooner that it does not
 SAVE_S = 22.0  # for all to be saved, and for the disk to take the manifest
@@ -51,7 +49,7 @@ def get(
     _print(told, as_json)
     if not as_json and told:
         name, settings = next(iter(told.items()))
-        suggest(f"neurond set {name} {next(iter(settings), 'KEY')}=VALUE")
+        suggest(again(f"set {name} {next(iter(settings), 'KEY')}=VALUE", broker, run))
 
 
 def set_(
@@ -82,21 +80,22 @@ def set_(
     _print({process: after}, as_json)
     if not as_json:
         say("; ".join(f"{process} {key} was {value:g}" for key, value in before.items()))
-        suggest("neurond " + " ".join(["set", process, *(f"{key}={value:g}" for key, value in before.items())]))
+        back = " ".join(f"{key}={value:g}" for key, value in before.items())
+        suggest(again(f"set {process} {back}", broker, run))
 
 
 def pause(broker: Broker = None, run: Run = None, keys: Keys = None, insecure: Insecure = False) -> None:
     """Let the source present nothing new; what is under way comes home."""
     _tell("pause", broker, run, keys, insecure)
     say("paused; the processes live on")
-    suggest("neurond resume")
+    suggest(again("resume", broker, run))
 
 
 def resume(broker: Broker = None, run: Run = None, keys: Keys = None, insecure: Insecure = False) -> None:
     """Go on after a pause."""
     _tell("resume", broker, run, keys, insecure)
     say("goes on")
-    suggest("neurond ps")
+    suggest(again("ps", broker, run))
 
 
 def save(
@@ -112,7 +111,7 @@ def save(
         out_json({"generation": generation})
     else:
         out(f"checkpoint {generation}")
-        suggest("neurond status")
+        suggest(again("status", broker, run))
 
 
 def restart(
@@ -139,19 +138,6 @@ def kill(
     _anew("kill", process, broker, run, keys, insecure, as_json)
 
 
-def with_client(work: Callable[[Client], Awaitable[T]], broker: Broker, run: Run, keys: Keys, insecure: bool) -> T:
-    """What comes of work with a client of the run that the options mean."""
-    at = find(broker, run, keys, insecure)
-    ring = keys_for(at, keys, insecure)
-    from monitor.client import Client
-
-    async def worked() -> T:
-        async with Client(at, ring) as client:
-            return await work(client)
-
-    return asyncio.run(worked())
-
-
 def _tell(
     verb: str, broker: Broker, run: Run, keys: Keys, insecure: bool, timeout_s: float = ASK_S
 ) -> dict[str, Any]:
@@ -176,7 +162,7 @@ def _anew(verb: str, process: str, broker: Broker, run: Run, keys: Keys, insecur
         out_json({"process": process, "was": before["pid"], "is": told, "took_s": round(took_s, 3)})
     elif after is not None:
         say(f"{process}, pid {before['pid']}, is gone; pid {after['pid']} has its place after {took_s:.1f} s")
-        suggest("neurond ps")
+        suggest(again("ps", broker, run))
     if after is None:
         what = f"{process} is gone, and nobody has its place after {took_s:.0f} s"
         raise NeurondError(f"{what}: the run has ended with it, or whoever started it is to start it again")

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from neurond.cli.attached import checked, everywhere, shown
+from neurond.cli.attached import again, checked, everywhere, shown
 from neurond.cli.output import out, out_json, suggest
 from neurond.cli.which import AnyProcess
 from neurond.errors import Interrupted, RunError, WrongUse
@@ -42,7 +42,7 @@ def logs(
     if follow:
         _follow(folder, tails, wide, as_json)
     elif not as_json:
-        suggest(f"neurond logs {f'{process} ' if process else ''}--follow" + (f" --run {run}" if run else ""))
+        suggest(again(f"logs {f'{process} ' if process else ''}--follow", None, run))
 
 
 class _Tail:

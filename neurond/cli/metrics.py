@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from neurond.cli import which
-from neurond.cli.attached import find
-from neurond.cli.monitor import keys_of
+from neurond.cli.attached import find, keys_to_watch
 from neurond.cli.output import say
 from neurond.errors import RunError, WrongUse
 
@@ -38,7 +37,7 @@ def metrics(
     It waits for a broker that is not there, and goes on with the next run at the same address.
     """
     at = find(broker, run, keys, insecure, waits=True)
-    ring = keys_of(at, keys, insecure)
+    ring = keys_to_watch(at, keys, insecure)
     with exporter(listen) as serving:
         say(f"metrics of {at} at {serving.place}")
         try:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from neurond.cli import which
-from neurond.cli.attached import find
+from neurond.cli.attached import find, keys_to_watch
 from neurond.cli.output import out_json, words
 from neurond.errors import Interrupted
 
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from monitor.view import View
     from topology.keys import Keyring
 
-KEYS_S = 30.0  # for a broker to make the keys
-LOOK_S = 0.2
 ROW_S = 0.5  # between rows of --json, as between those of metrics.jsonl
 
 
@@ -39,7 +37,7 @@ def monitor(
     It waits for a broker that is not there. Ctrl-C leaves; the run goes on.
     """
     at = find(broker, run, keys, insecure, waits=True)
-    ring = keys_of(at, keys, insecure)
+    ring = keys_to_watch(at, keys, insecure)
     from monitor.progress import progress
 
     console = words()
@@ -53,16 +51,6 @@ def monitor(
         except KeyboardInterrupt:
             raise Interrupted("left; the run goes on") from None
     shown.finish(view.summary())
-
-
-def keys_of(broker: str, folder: str | None, insecure: bool) -> Keyring | None:
-    """The keys of who watches. Where their folder is empty yet, its broker may be about to make them."""
-    from topology.keys import PUBLIC, folder_of, of_client
-
-    place, deadline = folder_of(folder), time.monotonic() + KEYS_S
-    while place.is_dir() and not (place / PUBLIC).exists() and not insecure and time.monotonic() < deadline:
-        time.sleep(LOOK_S)
-    return of_client(broker, folder, insecure)
 
 
 async def _watch(

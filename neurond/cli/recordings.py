@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from neurond.cli import which
-from neurond.cli.attached import find
-from neurond.cli.monitor import keys_of
+from neurond.cli.attached import find, keys_to_watch
 from neurond.cli.output import out, say, suggest
 from neurond.errors import WrongUse
 from topology import address
@@ -45,7 +44,7 @@ def record(
     if most is not None and most <= 0:
         raise WrongUse(f"--most {most:g}: a size above zero is expected")
     at = find(broker, run, keys, insecure, waits=True)
-    ring = keys_of(at, keys, insecure)
+    ring = keys_to_watch(at, keys, insecure)
     from monitor.recording import Recorder
 
     whole = False

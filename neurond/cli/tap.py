@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from neurond.cli.attached import checked, command
-from neurond.cli.changing import with_client
+from neurond.cli.attached import again, checked, command, with_client
 from neurond.cli.output import out, out_json, suggest
 from neurond.cli.processes import hear
 from neurond.cli.which import AsJson, Broker, Insecure, Keys, Run
@@ -60,7 +59,7 @@ def tap(
     for end, sent in told.items():
         for line in _rates(sent) if measure else _lines(sent):
             out(f"{end} {'to' if end == pre else 'back to'} {post if end == pre else pre}: {line}")
-    suggest(f"neurond tap {pre} {post}" if measure else f"neurond tap {pre} {post} --measure")
+    suggest(again(f"tap {pre} {post}" + ("" if measure else " --measure"), broker, run))
 
 
 def ends_of(words: Sequence[str]) -> tuple[str, str]:

@@ -17,9 +17,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from neurond.cli import which
-from neurond.cli.attached import find
+from neurond.cli.attached import again, find, keys_to_watch
 from neurond.cli.metrics import place_of
-from neurond.cli.monitor import keys_of
 from neurond.cli.output import out, out_json, say, suggest
 from neurond.errors import Interrupted, RunError, WrongUse
 from topology import address
@@ -64,18 +63,18 @@ def top(
         require_console()
     at = find(broker, run, keys, insecure, waits=not (once or as_json))
     if once or as_json:
-        shown = asyncio.run(_once(at, keys_of(at, keys, insecure), as_json, ascii_only))
+        shown = asyncio.run(_once(at, keys_to_watch(at, keys, insecure), as_json, ascii_only))
         if as_json:
             out_json(shown)
         else:
             out(shown)
-            suggest("neurond top" + ("" if broker is None else f" --broker {shlex.quote(at)}"))
+            suggest(again("top", broker, run))
         return
     if web:
         options = ["--commands" if readonly is False else "--readonly", *(["--light"] if light else [])]
         _serve(at, keys, insecure, listen, options)
         return
-    came = asyncio.run(_console(at, keys_of(at, keys, insecure), readonly is True, ascii_only, light))
+    came = asyncio.run(_console(at, keys_to_watch(at, keys, insecure), readonly is True, ascii_only, light))
     if came == "interrupted":
         raise Interrupted("left; the run goes on")
 
@@ -170,14 +169,13 @@ async def _once(broker: str, ring: Keyring | None, as_json: bool, ascii_only: bo
 
 def _text(follower: Follower, now: float, ascii_only: bool) -> str:
     """The groups and the links, as wide as the terminal."""
-    from monitor.console.head import progress, quality
+    from monitor.console.head import progress, quality, standing
     from monitor.console.page import Glyphs, Look, Spans, text_of
     from monitor.console.views import VIEWS
 
     width, height = shutil.get_terminal_size()
     glyphs, view = Glyphs(ascii_only), follower.view
-    word = "ended" if view.ended else str(follower.status.get("state", ""))
-    rows: list[Spans] = [progress(view, word, width, glyphs), quality(view, width, glyphs)]
+    rows: list[Spans] = [progress(view, standing(view, follower.status), width, glyphs), quality(view, width, glyphs)]
     for name in ("groups", "links"):
         page = VIEWS[name](view, now, width, height, glyphs, Look())
         rows += [[], *page.heads, *page.rows]
@@ -191,7 +189,7 @@ def _serve(broker: str, keys: str | None, insecure: bool, listen: str, options: 
         from monitor.console.web import serve
     except ImportError:
         raise RunError("textual-serve is not installed: pip install 'neurond[web]'") from None
-    keys_of(broker, keys, insecure)  # raises now what every browser would be told later
+    keys_to_watch(broker, keys, insecure)  # raises now what every browser would be told later
     words = [sys.executable, "-m", "neurond", "top", "--broker", broker, *options]
     words += ["--keys", str(Path(keys).absolute())] if keys is not None else []
     words += ["--insecure"] if insecure else []

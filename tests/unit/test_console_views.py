@@ -31,7 +31,7 @@ def drawn(name: str, view: View, width: int = 80, look: Look | None = None, glyp
 @pytest.mark.parametrize("groups", [2, 12, 100])
 @pytest.mark.parametrize("width", [40, 80, 131, 132, 200])
 def test_every_view_fits(width: int, groups: int, glyphs: Glyphs) -> None:
-    """No row of any view is wider than the screen, each row has its key, and in ASCII nothing else is used."""
+    """No row is wider than the screen but of the graph, which is cut; each has its key, and ASCII is kept to."""
     view = watched(chain(groups))
     for name, draw in VIEWS.items():
         page = draw(view, NOW, width, 20, glyphs, Look())
@@ -227,6 +227,9 @@ def test_snapshot_is_json() -> None:
     assert told["links"][0]["backward"]["dense_share"] == 0.05
     assert told["raster"]["h1"]["neurons"] == 32
     assert len(told["curves"]["loss"]) == 10
+    view = watched(chain(3))
+    process(view, "source").state = "paused"
+    assert snapshot(view, NOW, {"state": "running"})["state"] == "paused"
     assert told["events"][-1] == {"t_s": 0.0, "process": "broker", "kind": "running", "words": ""}
 
 
