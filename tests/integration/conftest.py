@@ -7,19 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from neurond import data, runs
 from neurond import run as train
+from neurond import runs
+from tests.zoo import plan_of
 from topology import address
-from topology.load import load
 from topology.plan import Plan
-from topology.resolve import DataShape, resolve
 
 
 @pytest.fixture
 def plan() -> Plan:
     """The plan of a small network."""
-    shape = data.describe("xor")
-    return resolve(load("xor"), DataShape(shape.features, shape.classes, shape.targets, shape.train, shape.test))
+    return plan_of("xor")
 
 
 @pytest.fixture

@@ -14,13 +14,12 @@ import pytest
 import zmq
 import zmq.asyncio
 
-from neurond import daemon, data
+from neurond import daemon
 from tests.command import NEUROND, environment
 from tests.locked import locked
 from tests.waiting import DEADLINE_S
+from tests.zoo import plan_of
 from topology import address, plan, wire
-from topology.load import load
-from topology.resolve import DataShape, resolve
 
 VERBS = {"verb": NEUROND, "daemon": [sys.executable, "-m", "neurond.daemon"]}
 
@@ -81,8 +80,7 @@ def group(at: str, name: str) -> Iterator[subprocess.Popen[bytes]]:
 
 async def test_a_broker_that_talks_nonsense(scratch: Path) -> None:
     """What comes from the broker's side and is no message is dropped, and told in the telemetry's `wire_errors`."""
-    shape = data.describe("xor")
-    whole = resolve(load("xor"), DataShape(shape.features, shape.classes, shape.targets, shape.train, shape.test))
+    whole = plan_of("xor")
     (part,) = (plan.to_dict(g) for g in whole.groups if g.name == "hidden")
     at = address.of_folder(address.make_folder())
     junk = [b"", b"\xc1", b"\x00" * 1000, os.urandom(100)]

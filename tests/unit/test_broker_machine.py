@@ -7,10 +7,8 @@ import pytest
 from broker.machine import PROBE_S, STALLED_S, TICK_S, Broadcast, BrokerMachine, Order, Remember, Send
 from broker.rights import BURST
 from broker.words import SAVE_S
-from neurond import data
+from tests.zoo import plan_of
 from topology import feed, wire
-from topology.load import load
-from topology.resolve import DataShape, resolve
 
 BEAT_TIMEOUT_S = 3.0
 
@@ -18,8 +16,7 @@ BEAT_TIMEOUT_S = 3.0
 @pytest.fixture
 def machine() -> BrokerMachine:
     """A broker at whose network everybody has registered and beaten at 0 s."""
-    shape = data.describe("xor")
-    plan = resolve(load("xor"), DataShape(shape.features, shape.classes, shape.targets, shape.train, shape.test))
+    plan = plan_of("xor")
     machine = BrokerMachine(plan, "run", origin=1, beat_timeout_s=BEAT_TIMEOUT_S)
     for pid, name in enumerate(plan.processes, 1):
         role = "source" if name == "source" else "group"
