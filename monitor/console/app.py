@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 from rich.style import Style
 from textual.app import App, ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.driver import Driver
 from textual.filter import LineFilter
 from textual.screen import Screen
 from textual.widgets import Input
@@ -28,6 +29,7 @@ from monitor.console.head import tab_at
 from monitor.console.keys import PALETTE, help_lines
 from monitor.console.page import Glyphs
 from monitor.console.pane import Lines, Pane
+from monitor.console.terminal import lasting
 
 FRAMES_PER_S = 3
 DARK, LIGHT = "textual-dark", "textual-light"
@@ -100,6 +102,10 @@ class Console(App[str]):
             placeholder="filter: words that a row must hold", id="filter", compact=True, select_on_focus=False
         )
         yield Lines(id="foot")
+
+    def get_driver_class(self) -> type[Driver]:
+        """Textual's own, for a terminal that may be closed."""
+        return lasting(super().get_driver_class())
 
     async def take_terminal(self) -> str | None:
         """Show the console until it is left; its result.

@@ -208,17 +208,30 @@ def test_a_run_with_its_console(tmp_path: Path) -> None:
         assert "neurond: interrupted, saved; go on with --resume" in told
 
 
-def test_a_terminal_that_is_closed(tmp_path: Path) -> None:
-    """Left with q, the console makes room for the live display; where the terminal is closed, the run leaves."""
+@pytest.mark.parametrize("left", [False, True])
+def test_a_terminal_that_is_closed(tmp_path: Path, left: bool) -> None:
+    """The run leaves with its terminal, also where the console had been left with q for the live display."""
     with terminal(tmp_path) as shown:
         shown.start(tmp_path, [*NEUROND, "run", "digits", "--watch", "--set", "source.epochs=200"], 100, 30)
         shown.shows("stim/s now")
         (run,) = (tmp_path / "runs").iterdir()
-        shown.press("q")
-        shown.shows("eta")
+        if left:
+            shown.press("q")
+            shown.shows("eta")
         shell = psutil.Process(int(shown.tell("list-panes", "-F", "#{pane_pid}")))
         processes = [process for process in shell.children(recursive=True) if "run" in process.cmdline()]
         shown.tell("kill-server")
     assert processes
     until(lambda: all(map(gone, processes)), "the run has left")
     assert json.loads((run / "summary.json").read_text())["stimuli"] > 0
+
+
+def test_a_console_whose_terminal_is_closed(tmp_path: Path, network: ByHand) -> None:
+    """It leaves too, at once, and the run goes on."""
+    with top(tmp_path, network, 80, 24) as shown:
+        shown.shows("stim/s now")
+        shell = psutil.Process(int(shown.tell("list-panes", "-F", "#{pane_pid}")))
+        processes = shell.children(recursive=True) or [shell]
+        shown.tell("kill-server")
+    until(lambda: all(map(gone, processes)), "the console has left")
+    assert network.processes["broker"].poll() is None
