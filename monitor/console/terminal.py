@@ -39,7 +39,8 @@ def lasting(driver: type[Driver]) -> type[Driver]:
     class LastingDriver(driver):  # type: ignore[misc, valid-type]
         def __init__(self, *args: Any, **more: Any) -> None:
             super().__init__(*args, **more)
-            if hasattr(self, "_file"):
-                self._file = Lasting(self._file)
+            file = getattr(self, "_file", None)
+            if file is not None:
+                self._file = Lasting(file)
 
     return LastingDriver
