@@ -32,6 +32,14 @@ if TYPE_CHECKING:
 
 PICTURE_EVERY_S = 0.5
 
+Metrics = Annotated[
+    str | None,
+    typer.Option(metavar="[HOST:]PORT", help="Serve its figures to Prometheus there; 9464 is this machine's."),
+]
+Record = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Record it, to be looked at again with neurond replay.")
+]
+
 
 def run(
     file: Annotated[
@@ -56,13 +64,8 @@ def run(
         int, typer.Option(min=0, metavar="N", help="Start what dies anew so often in 30 s; 0: it ends the run.")
     ] = RESTARTS,
     seed: Annotated[int | None, typer.Option(help="The same as --set seed=N.")] = None,
-    metrics: Annotated[
-        str | None,
-        typer.Option(metavar="[HOST:]PORT", help="Serve its figures to Prometheus there; 9464 is this machine's."),
-    ] = None,
-    record: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Record it, to be looked at again with neurond replay.")
-    ] = None,
+    metrics: Metrics = None,
+    record: Record = None,
     watch: Annotated[bool, typer.Option("--watch", help="Show it in the console, as `neurond top` does.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress and no summary.")] = False,
     svg: Annotated[Path | None, typer.Option(hidden=True, help="Write what was shown as a picture.")] = None,

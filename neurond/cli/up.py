@@ -16,7 +16,7 @@ import typer
 
 from neurond.cli.attached import shown
 from neurond.cli.output import out, out_json, say, suggest
-from neurond.cli.run import check_start, run
+from neurond.cli.run import Metrics, Record, check_start, run
 from neurond.cli.topologies import DataDir, Set
 from neurond.errors import WrongUse
 from neurond.until import RESTARTS
@@ -52,17 +52,33 @@ def up(
     restarts: Annotated[
         int, typer.Option(min=0, metavar="N", help="Start what dies anew so often in 30 s; 0: it ends the run.")
     ] = RESTARTS,
+    seed: Annotated[int | None, typer.Option(help="The same as --set seed=N.")] = None,
+    metrics: Metrics = None,
+    record: Record = None,
 ) -> None:
     """Start a run in the background; returns once it trains, or says why it does not."""
+    set_ = [*(set_ or ()), *([] if seed is None else [f"seed={seed}"])]
     if not detach:
-        run(file, until, for_, as_json, resume, set_, data_dir, run_dir, restarts)
+        run(
+            file=file,
+            until=until,
+            for_=for_,
+            as_json=as_json,
+            resume=resume,
+            set_=set_,
+            data_dir=data_dir,
+            run_dir=run_dir,
+            restarts=restarts,
+            metrics=metrics,
+            record=record,
+        )
         return
     check_start(file, resume)
-    folder = _folder(file, set_ or [], resume, run_dir)
+    folder = _folder(file, set_, resume, run_dir)
     more = [*([] if file is None else [file]), "--restarts", str(restarts)]
-    more += [word for setting in set_ or () for word in ("--set", setting)]
-    for option, value in (("--until", until), ("--for", for_), ("--data-dir", data_dir)):
-        more += [] if value is None else [option, str(value)]
+    more += [word for setting in set_ for word in ("--set", setting)]
+    options = {"--until": until, "--for": for_, "--data-dir": data_dir, "--metrics": metrics, "--record": record}
+    more += [word for option, value in options.items() if value is not None for word in (option, str(value))]
     where = ["--run", str(folder)] if resume is None else ["--resume", str(resume)]
     begun = _Begun(folder, ["run", *more, *where], new=resume is None)
     try:
