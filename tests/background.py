@@ -37,13 +37,15 @@ class Background:
     Args:
         folder: where the verbs are typed; the run is in `run` there.
         sockets: the folder for its socket folder.
+        more: options of `up`.
 
     """
 
-    def __init__(self, folder: Path, sockets: Path) -> None:
+    def __init__(self, folder: Path, sockets: Path, *more: str) -> None:
         self.folder = folder
         self._environment = environment() | {"TMPDIR": str(sockets)}
-        done = neurond(folder, "up", "digits", "-d", "--json", "--run", "run", "--set", ENDLESS, TMPDIR=str(sockets))
+        options = ["-d", "--json", "--run", "run", "--set", ENDLESS, *more]
+        done = neurond(folder, "up", "digits", *options, TMPDIR=str(sockets))
         assert done.returncode == 0, done.stderr
         self.told: dict[str, Any] = json.loads(done.stdout)
         self.supervisor = psutil.Process(self.told["pid"])

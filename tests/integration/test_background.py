@@ -7,12 +7,16 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
+from monitor.recording import Recording
 from tests.background import Background
 from tests.command import DEADLINE_S, neurond
+from tests.ports import free_ports
 from tests.waiting import until
+from topology.load import load
 
 
 @pytest.fixture
@@ -64,6 +68,22 @@ def test_down_says_that_it_was_not_saved(background: Background) -> None:
     assert json.loads(done.stdout) == {"run": "run", "saved": False, "killed": [], "left": []}
     assert done.stderr.startswith("neurond: run has ended, but was not saved; ")
     assert background.nothing_is_left()
+
+
+def test_up_does_beside_the_run_what_run_does(tmp_path: Path, scratch: Path) -> None:
+    """In the background it is seeded, recorded and served as well."""
+    port = free_ports()
+    run = Background(tmp_path, scratch, "--seed", "7", "--record", "told.recording", "--metrics", str(port))
+    try:
+        assert load(str(tmp_path / "run" / "topology.yaml")).seed == 7
+        with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=DEADLINE_S) as answer:
+            assert b"neurond_stimuli_total" in answer.read()
+        run.verb("down")
+    finally:
+        run.end()
+    told = Recording(tmp_path / "told.recording")
+    assert sum(1 for _ in told) > 10
+    assert told.torn == ""
 
 
 def test_up_says_why_it_does_not_train(tmp_path: Path) -> None:
