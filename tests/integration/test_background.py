@@ -81,8 +81,8 @@ def test_up_does_beside_the_run_what_run_does(tmp_path: Path, scratch: Path) -> 
         run.verb("down")
     finally:
         run.end()
-    told = Recording(tmp_path / "told.recording")
-    assert sum(1 for _ in told) > 10
+    with Recording(tmp_path / "told.recording") as told:
+        assert sum(1 for _ in told) > 10
     assert told.torn == ""
 
 
