@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from monitor.console.app import Console
 
 READ_ONLY = "this console only looks: it was started read-only"
+CHOOSE = "choose an event first, with up or a click: a command goes to the process that it is about"
 
 Ask = Callable[..., Awaitable[wire.Reply]]
 """`monitor.client.Client.command`: verb, target, arguments -> reply; BrokerUnreachable where none comes."""
@@ -45,19 +46,21 @@ class Commands:
         target = self._target()
         if not target:
             return
-        words = f"Kill {target} (SIGKILL)? What it did since its journal is lost."
-
-        def answered(yes: bool | None) -> None:
-            if yes:
-                self._send("kill", target, f"{target} is killed")
-
-        self._console.push_screen(Question(words, self._console.styles_of), answered)
+        self._if_sure(
+            f"Kill {target} (SIGKILL)?",
+            "At most the last quarter of a second of its learning is lost.",
+            lambda: self._send("kill", target, f"{target} is killed"),
+        )
 
     def restart(self) -> None:
-        """Start the selected process anew, with nothing lost."""
+        """Start the selected process anew, with nothing lost, if the user is sure."""
         target = self._target()
         if target:
-            self._send("restart", target, f"{target} starts anew")
+            self._if_sure(
+                f"Start {target} anew?",
+                "Nothing of its learning is lost.",
+                lambda: self._send("restart", target, f"{target} starts anew"),
+            )
 
     def edit(self) -> None:
         """Offer the settings of the selected process or link."""
@@ -66,6 +69,8 @@ class Commands:
         wanted = subjects(console.watched.view, console.clock(), key)
         if self.ask is None:
             console.say(READ_ONLY)
+        elif console.pane.follows_end:
+            console.say(CHOOSE)
         elif not wanted:
             console.say("select a process or a link first")
         else:
@@ -77,11 +82,22 @@ class Commands:
         key = console.pane.key
         if self.ask is None:
             console.say(READ_ONLY)
+        elif console.pane.follows_end:
+            console.say(CHOOSE)
         elif key not in {process.name for process in console.watched.view.processes}:
             console.say("select a process first, in the view of groups")
         else:
             return key
         return ""
+
+    def _if_sure(self, words: str, price: str, then: Callable[[], None]) -> None:
+        """Ask for a yes."""
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                then()
+
+        self._console.push_screen(Question(words, price, self._console.styles_of), answered)
 
     def _send(self, verb: str, target: str, done: str) -> None:
         """Ask for something, and say what came of it."""

@@ -23,16 +23,16 @@ REFRESH_S = 0.5
 
 
 class Question(ModalScreen[bool]):
-    """Asks for a yes; anything else is a no."""
+    """Asks for a yes, and says what it costs; anything else is a no."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "dismiss(True)"),
         Binding("n,escape,q,enter", "dismiss(False)"),
     ]
 
-    def __init__(self, words: str, styles: dict[str, Style]) -> None:
+    def __init__(self, words: str, price: str, styles: dict[str, Style]) -> None:
         super().__init__()
-        self._words, self._styles = words, styles
+        self._words, self._price, self._styles = words, price, styles
 
     def compose(self) -> ComposeResult:
         """The question in a box."""
@@ -43,6 +43,7 @@ class Question(ModalScreen[bool]):
         """Ask."""
         rows: list[Spans] = [
             [(f" {self._words}", "strong")],
+            [(f" {self._price}", "")],
             [],
             [(" y", "strong"), (" yes   ", "dim"), ("n", "strong"), (" no", "dim")],
         ]

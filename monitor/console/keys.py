@@ -51,7 +51,7 @@ _COMMANDING = (
     ("e", "edit thresholds, learning rate, injected latency and loss"),
     ("p", "pause the source, or let it go on"),
     ("k", "kill the selected process at once; asks first"),
-    ("R", "start the selected process anew, with nothing lost"),
+    ("R", "start the selected process anew, with nothing lost; asks first"),
 )
 _READING = (
     "A dash: nobody has measured it. Rates, stale and dense are those of the last three seconds.",

@@ -12,7 +12,7 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from monitor.console.app import DARK, LIGHT, Console
-from monitor.console.commands import READ_ONLY
+from monitor.console.commands import CHOOSE, READ_ONLY
 from monitor.console.dialogs import Edit, Question, Reading
 from monitor.console.views import VIEWS
 from monitor.view import View
@@ -138,8 +138,41 @@ async def test_selecting_rows() -> None:
         assert console.pane.key == "h1"
         await pilot.click("#pane", offset=(5, 3))
         assert console.pane.key == console.pane.page.keys[console.pane.top + 2]
-        await pilot.press("6", "down")
+        await pilot.press("6", "home", "down")
         assert console.pane.key == "h1"  # the bend between source and h1 is about nothing
+
+
+async def test_the_selection_outlives_a_change_of_view() -> None:
+    """A process that was chosen stays so in every view that has it, and a link beside it."""
+    async with shown(Run()) as (console, pilot):
+        await pilot.press("down", "down", "3")
+        assert console.pane.key == "h2"
+        await pilot.press("2", "down")
+        assert console.pane.key == "source -> loss"
+        await pilot.press("6")
+        assert console.pane.key == "h2"
+        await pilot.press("2")
+        assert console.pane.key == "source -> loss"
+
+
+async def test_among_events_a_row_must_be_chosen() -> None:
+    """No command goes to whoever happens to have spoken last; a row that was chosen is kept while others come."""
+    run = Run()
+    run.view.update(wire.Event("h1", "set", {"key": "lr", "value": 0.1}), NOW)
+    async with shown(run) as (console, pilot):
+        await pilot.press("down", "down", "5")
+        assert ">h" not in screen(console)
+        for key in ("k", "R", "e"):
+            await pilot.press(key)
+            assert CHOOSE[:40] in screen(console)
+        await pilot.press("up")
+        assert console.pane.key == "h1"
+        run.view.update(wire.Event("h2", "set", {"key": "lr", "value": 0.1}), NOW)
+        console.repaint()
+        await pilot.press("R", "y")
+        await comes(lambda: run.asked == [("restart", "h1")], "the restart")
+        await pilot.press("1")
+        assert console.pane.key == "h1"
 
 
 async def test_events_are_followed_from_the_end() -> None:
@@ -185,17 +218,22 @@ async def test_pause_and_resume() -> None:
 
 
 async def test_kill_asks_first() -> None:
-    """Nothing is killed without a yes; restart needs none, for nothing is lost by it."""
+    """Nothing is killed or started anew without a yes, and what that would cost is said."""
     run = Run()
     async with shown(run) as (console, pilot):
         await pilot.press("down", "k")
         assert isinstance(console.screen, Question)
         assert "Kill h1 (SIGKILL)?" in screen(console)
+        assert "the last quarter of a second of its learning is lost." in screen(console)
         await pilot.press("n")
         assert run.asked == []
         await pilot.press("k", "y")
         await comes(lambda: run.asked == [("kill", "h1")], "the kill")
         await pilot.press("R")
+        assert "Start h1 anew?" in screen(console)
+        await pilot.press("n")
+        assert len(run.asked) == 1
+        await pilot.press("R", "y")
         await comes(lambda: run.asked[1:] == [("restart", "h1")], "the restart")
         await pilot.press("2", "k")
         assert "select a process first" in screen(console)
