@@ -184,7 +184,7 @@ class Console(App[str]):
 
     def action_help(self) -> None:
         """Say what all keys do."""
-        lines = help_lines(reads_only=self.commands.ask is None)
+        lines = help_lines(self.commands.refusal)
         self.push_screen(Reading("keys", lambda: lines, self.styles_of))
 
     def action_filter(self) -> None:
@@ -290,5 +290,5 @@ class Console(App[str]):
         for i, name in enumerate(NAMES):
             yield SystemCommand(f"View: {name}", f"key {i + 1}", partial(self.action_view, i))
         for words, key, action, commands in PALETTE:
-            if not commands or self.commands.ask is not None:
+            if not commands or not self.commands.refusal:
                 yield SystemCommand(words, f"key {key}", getattr(self, f"action_{action}"))

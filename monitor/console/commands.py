@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from monitor.console.app import Console
 
 READ_ONLY = "this console only looks: it was started read-only"
+RECORDED = "this is a recording: nothing in it can be changed"
 CHOOSE = "choose an event first, with up or a click: a command goes to the process that it is about"
 
 Ask = Callable[..., Awaitable[wire.Reply]]
@@ -30,8 +31,15 @@ class Commands:
     """
 
     def __init__(self, console: Console, ask: Ask | None) -> None:
-        self.ask = ask
+        self._ask = ask
         self._console = console
+
+    @property
+    def refusal(self) -> str:
+        """Why no command can be sent, in words; "" where one can."""
+        if self._ask is None:
+            return READ_ONLY
+        return RECORDED if "replay" in self._console.watched.status else ""
 
     def pause(self) -> None:
         """Pause the source, or let it go on."""
@@ -67,8 +75,8 @@ class Commands:
         console = self._console
         key = console.pane.key
         wanted = subjects(console.watched.view, console.clock(), key)
-        if self.ask is None:
-            console.say(READ_ONLY)
+        if self.refusal:
+            console.say(self.refusal)
         elif console.pane.follows_end:
             console.say(CHOOSE)
         elif not wanted:
@@ -80,8 +88,8 @@ class Commands:
         """The selected process; "" after a word about why there is none."""
         console = self._console
         key = console.pane.key
-        if self.ask is None:
-            console.say(READ_ONLY)
+        if self.refusal:
+            console.say(self.refusal)
         elif console.pane.follows_end:
             console.say(CHOOSE)
         elif key not in {process.name for process in console.watched.view.processes}:
@@ -101,8 +109,8 @@ class Commands:
 
     def _send(self, verb: str, target: str, done: str) -> None:
         """Ask for something, and say what came of it."""
-        if self.ask is None:
-            self._console.say(READ_ONLY)
+        if self.refusal:
+            self._console.say(self.refusal)
             return
 
         async def asked() -> None:
@@ -114,9 +122,9 @@ class Commands:
 
     async def _reply(self, verb: str, target: str, **args: Any) -> wire.Reply | None:
         """The reply to a command; None after a word about why there is none."""
-        assert self.ask is not None
+        assert self._ask is not None
         try:
-            reply = await self.ask(verb, target, **args)
+            reply = await self._ask(verb, target, **args)
         except BrokerUnreachable as error:
             self._console.say(str(error), "bad")
             return None
@@ -141,9 +149,9 @@ class Commands:
 
     async def _put(self, process: str, key: str, value: float) -> float | str:
         """Set one setting; its value then, or in words why not."""
-        assert self.ask is not None
+        assert self._ask is not None
         try:
-            reply = await self.ask("set", process, key=key, value=value)
+            reply = await self._ask("set", process, key=key, value=value)
         except BrokerUnreachable as error:
             return str(error)
         if not reply.ok:

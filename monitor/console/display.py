@@ -93,7 +93,11 @@ class Display:
 
     def head(self, width: int) -> list[Spans]:
         """The lines above the view."""
-        flags = [*(["frozen"] if self._frozen else []), *(["read-only"] if self._reads_only else [])]
+        flags = ["frozen"] if self._frozen else []
+        if (replay := self._watched.status.get("replay")) is not None:
+            flags.append(f"replay {replay['speed']:g}x")
+        elif self._reads_only:
+            flags.append("read-only")
         return [
             progress(self.view, self._word(), width, self.glyphs),
             quality(self.view, width, self.glyphs),
@@ -105,11 +109,15 @@ class Display:
         if self._said is not None and self._clock() < self._said[2]:
             words, role, _ = self._said
             return [(f" {cut(words, width - 2, self.glyphs)}", role)]
-        return hints(self.look.filter, width, self.glyphs, reads_only=self._reads_only)
+        reads_only = self._reads_only or "replay" in self._watched.status
+        return hints(self.look.filter, width, self.glyphs, reads_only=reads_only)
 
     def _word(self) -> str:
         """How the run stands now."""
         watched = self._watched
+        replay = watched.status.get("replay")
+        if replay is not None and (watched.view.ended or replay.get("ended")):
+            return "recording ended"
         if watched.view.ended:
             return "ended"
         if not watched.answers:

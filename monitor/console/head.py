@@ -68,7 +68,9 @@ def tab_at(names: Sequence[str], x: int) -> int | None:
 
 
 def _role(word: str) -> str:
-    return {"running": "good", "ended": "good", "paused": "warn"}.get(word, "dim" if word else "")
+    return {"running": "good", "ended": "good", "recording ended": "warn", "paused": "warn"}.get(
+        word, "dim" if word else ""
+    )
 
 
 def _clipped(spans: Spans, width: int, glyphs: Glyphs) -> Spans:

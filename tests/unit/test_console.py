@@ -12,7 +12,7 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from monitor.console.app import DARK, LIGHT, Console
-from monitor.console.commands import CHOOSE, READ_ONLY
+from monitor.console.commands import CHOOSE, READ_ONLY, RECORDED
 from monitor.console.dialogs import Edit, Question, Reading
 from monitor.console.views import VIEWS
 from monitor.view import View
@@ -293,6 +293,24 @@ async def test_readonly() -> None:
         titles = [command.title for command in console.get_system_commands(console.screen)]
         assert "View: graph" in titles
         assert not any("ill" in title for title in titles)
+
+
+async def test_a_recording() -> None:
+    """A console of a recording says so and how fast it goes, takes no commands, and says when it is at its end."""
+    run = Run()
+    run.status["replay"] = {"speed": 4.0, "ended": False}
+    async with shown(run) as (console, pilot):
+        assert "[replay 4x]" in screen(console)
+        assert "k kill" not in screen(console)
+        await pilot.press("down")
+        for key in ("p", "k", "R", "e"):
+            await pilot.press("escape", key)
+            assert RECORDED in screen(console)
+        assert run.asked == []
+        run.status["replay"]["ended"] = True
+        console.repaint()
+        await pilot.pause()
+        assert screen(console).startswith(" chain  recording ended  ")
 
 
 async def test_palette() -> None:
