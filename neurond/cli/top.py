@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 LISTEN = "127.0.0.1:5580"
 ANSWER_S = 3.0  # for a broker to answer where one look is wanted
 LOOK_S = 2.5  # for each process to report twice: rates need two reports
+UNBOUND = 160  # characters of a line that no terminal bounds
 IN_BROWSER = "TEXTUAL_DRIVER"  # set for the processes that the web server starts
 
 
@@ -169,12 +170,12 @@ async def _once(broker: str, ring: Keyring | None, as_json: bool, ascii_only: bo
 
 
 def _text(follower: Follower, now: float, ascii_only: bool) -> str:
-    """The groups and the links, as wide as the terminal."""
+    """The groups and the links, as wide as the terminal; where there is none, with all they have."""
     from monitor.console.head import progress, quality
     from monitor.console.page import Glyphs, Look, Spans, text_of
     from monitor.console.views import VIEWS
 
-    width, height = shutil.get_terminal_size()
+    width, height = shutil.get_terminal_size((UNBOUND, 24))
     glyphs, view = Glyphs(ascii_only), follower.view
     word = "ended" if view.ended else str(follower.status.get("state", ""))
     rows: list[Spans] = [progress(view, word, width, glyphs), quality(view, width, glyphs)]

@@ -239,6 +239,33 @@ def test_a_copy_that_was_kept_makes_no_rate() -> None:
         assert rate is None if n < 3 else 900 < (rate or 0.0) < 1100
 
 
+def test_the_lines_above_drop_whole_fields() -> None:
+    """Where there is no room a figure is left out, never cut; savings of more than a thousand are short."""
+    view = watched(["source", "h1", "out"])
+    source = process(view, "source")
+    source.gauges |= {"train_s": 7966.0, "total": 10_000_000.0, "test_accuracy": 0.972, "loss": 0.123}
+    process(view, "h1").counters["updates_dense"] = 1_934_000 * 100
+    for width in range(40, 140):
+        for line in (progress(view, "running", width, PLAIN), quality(view, width, PLAIN)):
+            assert "…" not in text_of(line)
+    assert text_of(progress(view, "running", 79, PLAIN)) == (
+        " chain  running  0 %  5,000/10,000,000  1,000/s  2:12:46, 2:46:35 left"
+    )
+    assert text_of(quality(view, 80, PLAIN)).endswith("saved notif. 20x upd. 968kx bytes 5.4x")
+    assert text_of(quality(view, 60, PLAIN)) == " loss 0.123  train 95.0 %  test 97.2 %  saved bytes 5.4x"
+
+
+def test_what_went_wrong_is_above() -> None:
+    """Restarts and stimuli that were given up are in sight at 80 columns, in their colour; else nothing is."""
+    view = watched(chain(3))
+    assert not any(role == "warn" for _, role in quality(view, 80, PLAIN))
+    process(view, "h1").restarts = 2
+    process(view, "source").counters["expired"] = 256
+    assert ("2 restarts, 256 expired", "warn") in quality(view, 80, PLAIN)
+    process(view, "h1").restarts = 1
+    assert ("1 restart, 256 expired", "warn") in quality(view, 80, PLAIN)
+
+
 def test_tabs_are_where_they_are_drawn() -> None:
     """A click on a view's name finds that view."""
     names = list(VIEWS)
