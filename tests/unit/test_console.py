@@ -14,6 +14,7 @@ from textual.widgets import Input
 from monitor.console.app import DARK, LIGHT, Console
 from monitor.console.commands import CHOOSE, READ_ONLY, RECORDED
 from monitor.console.dialogs import Edit, Question, Reading
+from monitor.console.keys import help_lines
 from monitor.console.views import VIEWS
 from monitor.view import View
 from tests.waiting import comes
@@ -203,6 +204,20 @@ async def test_details_and_help() -> None:
         assert "edit thresholds, learning rate, injected latency and loss" in screen(console)
         await pilot.press("escape", "4", "enter")
         assert not isinstance(console.screen, Reading)
+
+
+async def test_help_is_whole_on_a_small_screen() -> None:
+    """At 80 columns no word of the help is cut; what is below is counted, and reached."""
+    async with shown(Run()) as (console, pilot):
+        await pilot.press("question_mark")
+        await comes(lambda: "more rows below" in screen(console), "that there is more")
+        box = [row.split("│")[1] for row in screen(console).splitlines() if row.count("│") == 2]
+        await pilot.press("pagedown", "pagedown", "pagedown")
+        await comes(lambda: "rows below" not in screen(console), "the end")
+        box += [row.split("│")[1] for row in screen(console).splitlines() if row.count("│") == 2]
+        words = " ".join(" ".join(dict.fromkeys(box)).split())
+        for line in help_lines(""):
+            assert " ".join(line.split()) in words
 
 
 async def test_pause_and_resume() -> None:
