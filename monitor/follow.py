@@ -121,5 +121,7 @@ class Follower:
         self._tell(wire.Reply("", True, status))
         another = status["run_dir"] != self.status.get("run_dir")
         if another or (self.view.ended and status["state"] not in OVER):  # the same run, resumed, begins a new view
-            self.view = View(tuple(status["processes"]), str(status["run"]), str(status["run_dir"]), late=True)
+            speed = status.get("replay", {}).get("speed", 1.0)
+            run = str(status["run"]), str(status["run_dir"])
+            self.view = View(tuple(status["processes"]), *run, late=True, speed=speed)
         self.status = status

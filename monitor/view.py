@@ -22,6 +22,9 @@ X = TypeVar("X", int, float)
 HISTORY = 512
 """Points of the loss curve at most; then every second one goes, so a long run keeps its whole shape."""
 
+PAST_S = 0.3
+"""Of our seconds, after the first message: a broker tells all of the past at once."""
+
 LOG = 2000
 """Events that are kept at most, the latest."""
 
@@ -67,12 +70,16 @@ class View:
         name: of the network, for the display.
         run: the run folder as the user should type it.
         late: it is followed from some time after its start, with what its broker has kept.
+        speed: how many seconds of `now` go by in one of ours.
 
     """
 
-    def __init__(self, plan_processes: Sequence[str], name: str = "", run: str = "", *, late: bool = False) -> None:
+    def __init__(
+        self, plan_processes: Sequence[str], name: str = "", run: str = "", *, late: bool = False, speed: float = 1.0
+    ) -> None:
         self.name = name
         self.late = late
+        self._past_s = PAST_S * speed
         self.run = run
         self.now: float | None = None
         self.began: float | None = None
@@ -84,7 +91,7 @@ class View:
         self.accuracies: list[tuple[int, float]] = []  # (stimuli, running training accuracy)
         self.tests: list[tuple[int, float]] = []  # (stimuli, accuracy of an evaluation)
         self.costs: list[tuple[float, float]] = []  # (MB sent by all for the training, running training accuracy)
-        self.log: deque[tuple[float, Event]] = deque(maxlen=LOG)  # what happened, and when it was heard of
+        self.log: deque[tuple[float | None, Event]] = deque(maxlen=LOG)  # what happened, and when: `_train_s`
         self._processes = {p: Process(p, late) for p in plan_processes}
         self._confirmed: int | None = None
         self._tested: dict[str, float] = {}  # from evaluations, until a gauge says the same
@@ -113,7 +120,7 @@ class View:
         self._test(process.gauges)
 
     def _happened(self, e: Event) -> None:
-        self.log.append((self.now or 0.0, e))
+        self.log.append((self._train_s(e), e))
         subject = str(e.data.get("process", e.name))
         process = self._processes.get(subject)
         known = process is not None and process.state == e.kind == "lost"  # `died` has said so
@@ -151,7 +158,19 @@ class View:
         if process is not None:
             process.state = "lost"
         self.notes.append(note)
-        self.log.append((self.now or 0.0, Event(name, "died", {"why": note})))
+        event = Event(name, "died", {"why": note})
+        self.log.append((self._train_s(event), event))
+
+    def _train_s(self, event: Event) -> float | None:
+        """Seconds of training when it happened: as it says, or as the source said last; None where nobody knows.
+
+        What is heard at once when one comes late is of the past, whatever the source says now.
+        """
+        told = event.data.get("train_s")
+        if isinstance(told, int | float):
+            return float(told)
+        past = self.late and (self.began is None or self.now is None or self.now - self.began < self._past_s)
+        return None if past else self.gauge("train_s")
 
     def _test(self, gauges: Mapping[str, float], at: int | None = None) -> None:
         """Remember the latest evaluation, `at` so many stimuli; a point of its curve when it changed."""

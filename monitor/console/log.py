@@ -27,11 +27,10 @@ ROLES = {
 """Kind of event -> its role; the others are dim."""
 
 WHO, KIND = 10, 9
-PAST_S = 0.3  # a broker tells all of the past at once
 
 
 def events(view: View, now: float, width: int, height: int, glyphs: Glyphs, look: Look) -> Page:  # noqa: ARG001
-    """A row an event, the oldest first; the time is since the view began, a dash for what happened before."""
+    """A row an event, the oldest first; the time is that of training, as above, a dash where it is not known."""
     head = [(f" {'time':>7} {'process':<{WHO}} {'event':<{KIND}} what", "head")]
     rows: list[Spans] = []
     keys: list[str] = []
@@ -40,12 +39,11 @@ def events(view: View, now: float, width: int, height: int, glyphs: Glyphs, look
         said = words(event)
         if not matches(look.filter, (who, event.kind, said)):
             continue
-        since = "-" if before(view, at) else duration(at - (view.began or 0.0))
         role = ROLES.get(event.kind, "dim")
         room = max(0, width - 8 - WHO - KIND - 4)
         rows.append(
             [
-                (f" {since:>7} ", "dim"),
+                (f" {duration(at):>7} ", "dim"),
                 (f"{cut(who, WHO, glyphs):<{WHO}} ", "strong"),
                 (f"{cut(event.kind, KIND, glyphs):<{KIND}} ", role),
                 (cut(said, room, glyphs), ""),
@@ -53,11 +51,6 @@ def events(view: View, now: float, width: int, height: int, glyphs: Glyphs, look
         )
         keys.append(who)
     return Page([head], rows, keys, follows=True)
-
-
-def before(view: View, at: float) -> bool:
-    """Whether what was heard at that time is of the past, told to who joins late."""
-    return view.began is None or (view.late and at - view.began < PAST_S)
 
 
 def words(event: Event) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from monitor.console.details import staleness
 from monitor.console.groups import state
 from monitor.console.links import Way, all_links
-from monitor.console.log import before, words
+from monitor.console.log import words
 from monitor.process import LOST, Process, rounded
 from monitor.view import View
 
@@ -50,7 +50,7 @@ def snapshot(view: View, now: float, status: Mapping[str, Any]) -> dict[str, Any
         },
         "events": [
             {
-                "t_s": None if before(view, at) else round(at - (view.began or 0.0), 3),
+                "t_s": rounded(at, 3),
                 "process": event.data.get("process", event.name),
                 "kind": event.kind,
                 "words": words(event),

@@ -155,8 +155,13 @@ def test_curves() -> None:
 def test_events() -> None:
     """Whatever happened is one log with times and names, in words; a filter looks at all of it."""
     view = watched(chain(2))
-    view.update(Event("source", "evaluated", {"test_accuracy": 0.912, "stimuli": 1}), 6.0)
+    source = process(view, "source")
+    assert drawn("events", view)[0] == "       - source     joined    incarnation 1, pid 4000"
+    source.gauges["train_s"] = 6.0
+    view.update(Event("source", "evaluated", {"test_accuracy": 0.912, "stimuli": 1}), 7.0)
+    source.gauges["train_s"] = 65.2
     view.update(Event("h1", "set", {"key": "lr", "value": 0.02, "before": 0.05}), 65.0)
+    source.gauges["train_s"] = 70.0
     view.update(Event("broker", "lost", {"process": "h1", "why": "no beat\nfor 3 s"}), 70.0)
     shown = drawn("events", view)
     assert shown[-3:] == [
@@ -165,6 +170,17 @@ def test_events() -> None:
         "    1:10 h1         lost      no beat for 3 s",
     ]
     assert drawn("events", view, look=Look("set lr")) == shown[-2:-1]
+
+
+@pytest.mark.parametrize("speed", [1.0, 4.0])
+def test_the_time_of_an_event_is_that_of_training(speed: float) -> None:
+    """Who comes late to a run, or to the replay of one, is told the past at once: only what says when has a time."""
+    view = View(["source"], late=True, speed=speed)
+    view.update(Telemetry("source", "source", 1, 7, {"confirmed": 1}, {"train_s": 61.0}, {}), 10.0)
+    view.update(Event("broker", "joined", {}), 10.0 + 0.2 * speed)
+    view.update(Event("source", "finished", {"train_s": 59.0}), 10.0 + 0.2 * speed)
+    view.update(Event("broker", "saved", {}), 10.0 + 0.4 * speed)
+    assert [at for at, _ in view.log] == [None, 59.0, 61.0]
 
 
 def test_graph() -> None:
@@ -227,7 +243,7 @@ def test_snapshot_is_json() -> None:
     assert told["links"][0]["backward"]["dense_share"] == 0.05
     assert told["raster"]["h1"]["neurons"] == 32
     assert len(told["curves"]["loss"]) == 10
-    assert told["events"][-1] == {"t_s": 0.0, "process": "broker", "kind": "running", "words": ""}
+    assert told["events"][-1] == {"t_s": None, "process": "broker", "kind": "running", "words": ""}
 
 
 def test_a_copy_that_was_kept_makes_no_rate() -> None:
