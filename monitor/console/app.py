@@ -165,8 +165,7 @@ class Console(App[str]):
         if index != self.shown.current:
             self.shown.current = index
             self.pane.begin()
-            box = self._main.query_one("#filter", Input)
-            box.display = False
+            self._main.query_one("#filter", Input).display = self.shown.typing = False
         self.shown.hush()
         self.repaint()
 
@@ -190,7 +189,7 @@ class Console(App[str]):
     def action_filter(self) -> None:
         """Type what rows must hold."""
         box = self.query_one("#filter", Input)
-        box.display = True
+        box.display = self.shown.typing = True
         box.value = self.shown.look.filter
         box.focus()
 
@@ -212,7 +211,7 @@ class Console(App[str]):
         self._leave_filter()
 
     def _leave_filter(self) -> None:
-        self.query_one("#filter", Input).display = False
+        self.query_one("#filter", Input).display = self.shown.typing = False
         self.set_focus(None)
         self.call_after_refresh(self.repaint)
 
@@ -252,6 +251,7 @@ class Console(App[str]):
         name = f"neurond-{self.shown.view.name or 'top'}-{time.strftime('%Y%m%d-%H%M%S')}.svg"
         if self.is_web:
             self.deliver_text(io.StringIO(drawn), save_filename=name, mime_type="image/svg+xml")
+            self.say(f"your browser downloads {name}", "good")
             return
         try:
             Path(name).write_text(drawn, encoding="utf-8")

@@ -42,6 +42,7 @@ class Display:
         self._watched, self._clock, self._reads_only = watched, clock, reads_only
         self._looks = dict.fromkeys(NAMES, Look())
         self._frozen: tuple[View, float] | None = None
+        self.typing = False  # the filter is on the screen already
         self._said: tuple[str, str, float] | None = None  # words, role, until when
 
     @property
@@ -110,7 +111,7 @@ class Display:
             words, role, _ = self._said
             return [(f" {cut(words, width - 2, self.glyphs)}", role)]
         reads_only = self._reads_only or "replay" in self._watched.status
-        return hints(self.look.filter, width, self.glyphs, reads_only=reads_only)
+        return hints("" if self.typing else self.look.filter, width, self.glyphs, reads_only=reads_only)
 
     def _word(self) -> str:
         """How the run stands now."""

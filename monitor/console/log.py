@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from monitor.console.page import Glyphs, Look, Page, Spans, cut, matches
-from monitor.figures import duration, percent
+from monitor.figures import duration, number, percent
 from monitor.view import View
 from topology.wire import Event
 
@@ -67,7 +67,7 @@ def words(event: Event) -> str:
     found += [
         f"{key} {_value(value)}"
         for key, value in data.items()
-        if key not in ("process", "why", "message", "what") and isinstance(value, int | float | str) and value != ""
+        if key not in ("process", "why", "message", "what") and _is_said(value)
     ]
     return ", ".join(found)
 
@@ -75,10 +75,15 @@ def words(event: Event) -> str:
 def _evaluated(data: Mapping[str, Any]) -> str:
     found = []
     if isinstance(data.get("test_accuracy"), int | float):
-        found.append(f"test accuracy {percent(float(data['test_accuracy']), 2)}")
+        found.append(f"test accuracy {percent(float(data['test_accuracy']))}")
     if isinstance(data.get("test_loss"), int | float):
-        found.append(f"test loss {float(data['test_loss']):.4g}")
+        found.append(f"test loss {number(float(data['test_loss']))}")
     return ", ".join(found)
+
+
+def _is_said(value: Any) -> bool:
+    """Whether it is a figure or a word; of a yes or no, the kind of event and its reason tell."""
+    return isinstance(value, int | float | str) and not isinstance(value, bool) and value != ""
 
 
 def _value(value: Any) -> str:

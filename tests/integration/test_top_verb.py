@@ -48,7 +48,13 @@ def test_in_a_terminal(tmp_path: Path, network: ByHand, width: int, height: int)
         told = shown.shows("h2")
         assert told.startswith(" digits  running  ")
         assert len(told.splitlines()) == height
-        for key, words in (("2", "h1 -> h2"), ("3", "a dot is"), ("4", "per MB"), ("5", "joined"), ("6", "└─▶ out")):
+        for key, words in (
+            ("2", "h1 -> h2"),
+            ("3", "a dot is"),
+            ("4", "against MB"),
+            ("5", "joined"),
+            ("6", "└─▶ out"),
+        ):
             shown.press(key)
             shown.shows(words)
         shown.press("q")

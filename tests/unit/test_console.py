@@ -72,7 +72,7 @@ def screen(console: Console) -> str:
 @pytest.mark.parametrize("size", [(80, 24), (200, 60)])
 async def test_every_view_by_its_digit(size: tuple[int, int], light: bool) -> None:
     """Each digit shows its view, under what the run has reached, and above the keys; in the dark and in the light."""
-    marks = ["stim/s now", "back/s", "a dot is a neuron", "accuracy per MB sent", "broker     running", "└─▶ h1"]
+    marks = ["stim/s now", "back/s", "a dot is a neuron", "accuracy against MB sent", "broker     running", "└─▶ h1"]
     async with shown(Run(), size, light=light) as (console, pilot):
         assert console.theme == (LIGHT if light else DARK)
         for i, (name, mark) in enumerate(zip(VIEWS, marks, strict=True)):
@@ -117,6 +117,7 @@ async def test_filter_and_sort() -> None:
         assert "/h1" in screen(console).splitlines()[-1]
         assert not console.query_one("#filter", Input).display
         await pilot.press("slash", "q")  # a letter for the filter, not a key
+        assert "/h1q" not in screen(console)  # it stands in the line that is typed in
         assert "nothing holds 'h1q'" in screen(console)
         await pilot.press("escape")
         assert len(console.pane.page.keys) == 13
@@ -347,6 +348,16 @@ async def test_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         drawn = written.read_text(encoding="utf-8")
         assert "@font-face" not in drawn
         assert "h1" in drawn
+
+
+async def test_picture_in_a_browser(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a browser the picture is downloaded, and the console says so."""
+    sent: list[str] = []
+    monkeypatch.setattr(Console, "is_web", True)
+    monkeypatch.setattr(Console, "deliver_text", lambda *_, save_filename, **__: sent.append(save_filename))
+    async with shown(Run()) as (console, pilot):
+        await pilot.press("s")
+        assert f"your browser downloads {sent[0]}" in screen(console)
 
 
 async def test_ascii_alone() -> None:

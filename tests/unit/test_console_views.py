@@ -143,13 +143,16 @@ def test_curves() -> None:
     view = watched(chain(3))
     view.update(Event("source", "evaluated", {"test_accuracy": 0.9, "stimuli": 2500}), 5.1)
     shown = drawn("curves", view)
-    titles = [row.split()[0] for row in shown if row.startswith((" l", " a"))]
-    assert titles == ["loss", "accuracy", "accuracy"]
-    assert "test 0.9 (●)" in shown[6]
+    titles = [row.strip() for row in shown if row.startswith((" l", " t"))]
+    assert titles == [
+        "loss 0.100", "training accuracy 95.0 %, test 90.0 % ●", "training accuracy against MB sent 95.0 %",
+    ]  # fmt: skip
+    assert shown[7].startswith("  95.0 % │")
     assert sum("●" in row for row in shown[7:12]) == 1
     assert shown[5].split() == ["500", "5,000", "stimuli"]
     assert shown[17].split() == ["0.03", "1.14", "MB"]
     assert len(drawn("curves", view, width=200)) == 20  # side by side
+    assert "…" not in drawn("curves", view, width=132)[0]
 
 
 def test_events() -> None:
@@ -165,11 +168,13 @@ def test_events() -> None:
     view.update(Event("broker", "lost", {"process": "h1", "why": "no beat\nfor 3 s"}), 70.0)
     shown = drawn("events", view)
     assert shown[-3:] == [
-        "    0:06 source     evaluated test accuracy 91.20 %",
+        "    0:06 source     evaluated test accuracy 91.2 %",
         "    1:05 h1         set       lr = 0.02 (was 0.05)",
         "    1:10 h1         lost      no beat for 3 s",
     ]
     assert drawn("events", view, look=Look("set lr")) == shown[-2:-1]
+    view.update(Event("h1", "journal", {"ok": True, "why": "kept again"}), 71.0)
+    assert drawn("events", view)[-1].endswith("journal   kept again")
 
 
 @pytest.mark.parametrize("speed", [1.0, 4.0])
