@@ -129,6 +129,17 @@ def test_raster() -> None:
     assert sample(32, 8) == [0, 4, 8, 12, 16, 20, 24, 28]
 
 
+@pytest.mark.parametrize(("height", "neurons"), [(19, [32, 32, 10]), (14, [24, 20, 10]), (3, [4, 4, 4])])
+def test_a_raster_fills_the_screen(height: int, neurons: list[int]) -> None:
+    """What a small group does not need, the others have: no row is empty while neurons are left out."""
+    view = watched(chain(3))
+    out = process(view, "out")
+    out.neurons = 10
+    page = VIEWS["raster"](view, NOW, 80, height, PLAIN, Look())
+    assert [int(row.split()[1]) for row in rows(page) if row[1:2].strip()] == neurons
+    assert len(page.rows) <= height
+
+
 def test_a_raster_knows_what_was_lost() -> None:
     """Reports carry sixteen looks each; a second without a report is a gap of that length."""
     view = View(["h1"])
