@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from monitor.console.page import Glyphs, Look, Page, Spans, cut, matches
@@ -57,7 +57,7 @@ def words(event: Event) -> str:
     """What an event says beside its kind, in a line."""
     data = event.data
     if event.kind == "evaluated":
-        return _evaluated(data)
+        return ", ".join(_figure(key, data[key]) for key in ("test_accuracy", "test_loss") if _is_said(data.get(key)))
     if event.kind == "set":
         before = data.get("before")
         was = "" if before is None else f" (was {_value(before)})"
@@ -65,20 +65,28 @@ def words(event: Event) -> str:
     why = data.get("why") or data.get("message") or data.get("what")
     found = [_one_line(str(why))] if why else []
     found += [
-        f"{key} {_value(value)}"
+        _figure(key, value)
         for key, value in data.items()
         if key not in ("process", "why", "message", "what") and _is_said(value)
     ]
     return ", ".join(found)
 
 
-def _evaluated(data: Mapping[str, Any]) -> str:
-    found = []
-    if isinstance(data.get("test_accuracy"), int | float):
-        found.append(f"test accuracy {percent(float(data['test_accuracy']))}")
-    if isinstance(data.get("test_loss"), int | float):
-        found.append(f"test loss {number(float(data['test_loss']))}")
-    return ", ".join(found)
+FIGURES: Mapping[str, tuple[str, Callable[[float], str]]] = {
+    "test_accuracy": ("test accuracy", percent),
+    "test_loss": ("test loss", number),
+    "train_s": ("after", duration),
+    "stimuli": ("stimuli", lambda n: f"{n:,.0f}"),
+}
+"""Figures that are written as in the lines above the views, and what they are called; others are as they come."""
+
+
+def _figure(key: str, value: Any) -> str:
+    """What a figure is called, and itself."""
+    if key in FIGURES and isinstance(value, int | float):
+        label, written = FIGURES[key]
+        return f"{label} {written(value)}"
+    return f"{key} {_value(value)}"
 
 
 def _is_said(value: Any) -> bool:

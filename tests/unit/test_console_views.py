@@ -186,6 +186,8 @@ def test_events() -> None:
     assert drawn("events", view, look=Look("set lr")) == shown[-2:-1]
     view.update(Event("h1", "journal", {"ok": True, "why": "kept again"}), 71.0)
     assert drawn("events", view)[-1].endswith("journal   kept again")
+    view.update(Event("source", "finished", {"stimuli": 28760, "test_accuracy": 0.97491, "train_s": 72.9}), 73.0)
+    assert drawn("events", view)[-1].endswith(" stimuli 28,760, test accuracy 97.5 %, after 1:13")
 
 
 @pytest.mark.parametrize("speed", [1.0, 4.0])
