@@ -14,6 +14,36 @@ on the way back, and `dense` those that a dense pass would have sent."""
 LOST = ("gaps", "duplicates", "fenced")
 """Counters of the receiving end."""
 
+COUNTED = (
+    "spikes",
+    "spikes_dense",
+    "notifications",
+    "notifications_dense",
+    "updates",
+    "updates_dense",
+    "bytes",
+    "bytes_dense",
+    "eval_bytes",
+    "skipped",
+    "represented",
+    "unclosed",
+    "expired",
+    "late",
+    "duplicates",
+    "gaps",
+    "fenced",
+    "drops",
+    "control_drops",
+    "wire_errors",
+    "impostors",
+    "denied",
+    "nonfinite",
+    "journal_bytes",
+    "journal_skipped",
+    "journal_failed",
+)
+"""Counters that a summary or row has summed over all processes."""
+
 _BUCKET = re.compile(r"staleness_(\d+)")
 
 

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from monitor.figures import ratio
 from monitor.process import STATES, Line, Process, rounded, whole
-from monitor.traffic import staleness_counts, traffic
+from monitor.traffic import COUNTED, staleness_counts, traffic
 from topology.wire import Event, Telemetry
 
 X = TypeVar("X", int, float)
@@ -30,36 +30,6 @@ LOG = 2000
 
 QUALITY = ("loss", "train_accuracy", "test_accuracy", "test_loss")
 """How well it has learned: gauges of the source."""
-
-COUNTED = (
-    "spikes",
-    "spikes_dense",
-    "notifications",
-    "notifications_dense",
-    "updates",
-    "updates_dense",
-    "bytes",
-    "bytes_dense",
-    "eval_bytes",
-    "skipped",
-    "represented",
-    "unclosed",
-    "expired",
-    "late",
-    "duplicates",
-    "gaps",
-    "fenced",
-    "drops",
-    "control_drops",
-    "wire_errors",
-    "impostors",
-    "denied",
-    "nonfinite",
-    "journal_bytes",
-    "journal_skipped",
-    "journal_failed",
-)
-"""Counters that a summary or row has summed over all processes."""
 
 
 class View:

@@ -28,6 +28,7 @@ def snapshot(view: View, now: float, status: Mapping[str, Any]) -> dict[str, Any
         "name": view.name,
         "run": view.run,
         "state": "ended" if view.ended else status.get("state"),
+        "replay": status.get("replay"),
         "t_s": rounded(view.elapsed_s, 3),
         "total": view.gauge("total"),
         **{k: v for k, v in view.row().items() if k not in ("processes", "t_s")},

@@ -178,6 +178,8 @@ def _text(follower: Follower, now: float, ascii_only: bool) -> str:
     width, height = shutil.get_terminal_size((UNBOUND, 24))
     glyphs, view = Glyphs(ascii_only), follower.view
     word = "ended" if view.ended else str(follower.status.get("state", ""))
+    if (replay := follower.status.get("replay")) is not None:
+        word += f", replay {replay['speed']:g}x"
     rows: list[Spans] = [progress(view, word, width, glyphs), quality(view, width, glyphs)]
     for name in ("groups", "links"):
         page = VIEWS[name](view, now, width, height, glyphs, Look())

@@ -256,6 +256,7 @@ def test_snapshot_is_json() -> None:
     """All that the views show is one JSON object, without a number that is not one."""
     told = json.loads(json.dumps(snapshot(watched(chain(3)), NOW, {"state": "running"}), allow_nan=False))
     assert (told["state"], told["stimuli"], [g["name"] for g in told["groups"]]) == ("running", 5000, chain(3))
+    assert told["replay"] is None
     assert told["groups"][1]["staleness"] == 1.2
     assert told["groups"][0]["spike_share"] is None
     assert told["links"][0]["backward"]["dense_share"] == 0.05
