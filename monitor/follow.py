@@ -47,6 +47,7 @@ class Follower:
         self._say = say
         self._heard = heard
         self._told = False  # that it does not answer
+        self._asked_since = False  # the last question was asked when the end had been heard of
 
     async def changes(self) -> AsyncGenerator[View]:
         """The view, each time that something has come, and about once a second all the same; without end.
@@ -79,6 +80,7 @@ class Follower:
 
     async def _ask(self, after_s: float = 0.0) -> dict[str, Any] | None:
         await asyncio.sleep(after_s)
+        self._asked_since = self.view.ended
         try:
             reply = await self.client.command("status", timeout_s=SILENCE_S)
         except BrokerUnreachable:
@@ -94,8 +96,12 @@ class Follower:
             self._heard(message)
 
     def now(self) -> float:
-        """The time of the view: our clock's; that of a replay goes as fast as it is played, so that rates stay."""
-        now, speed = self._clock(), self.status.get("replay", {}).get("speed", 1.0)
+        """The time of the view: our clock's; that of a replay goes as fast as it is played, so that rates stay.
+
+        Where a recording stands still at its end, so does its time.
+        """
+        replay = self.status.get("replay", {})
+        now, speed = self._clock(), 0.0 if replay.get("ended") else replay.get("speed", 1.0)
         self._time += (now - self._seen) * speed
         self._seen = now
         return self._time
@@ -110,8 +116,12 @@ class Follower:
         if self._told:
             self._say(f"the broker at {self.client.address} answers")
             self._told = False
+        if self.view.ended and not self._asked_since:
+            return  # it may be from before the end, and would begin a view of a run that is over
         self._tell(wire.Reply("", True, status))
         another = status["run_dir"] != self.status.get("run_dir")
         if another or (self.view.ended and status["state"] not in OVER):  # the same run, resumed, begins a new view
-            self.view = View(tuple(status["processes"]), str(status["run"]), str(status["run_dir"]), late=True)
+            speed = status.get("replay", {}).get("speed", 1.0)
+            run = str(status["run"]), str(status["run_dir"])
+            self.view = View(tuple(status["processes"]), *run, late=True, speed=speed)
         self.status = status

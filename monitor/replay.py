@@ -53,7 +53,8 @@ class Replay:
         if command.verb != "status":
             return wire.Reply(command.id, False, error=f"this is a recording: there is nothing to {command.verb}")
         if not command.target:
-            return wire.Reply(command.id, True, {**self._status, "replay": {"speed": self._speed}})
+            replay = {"speed": self._speed, "ended": self.due is None}
+            return wire.Reply(command.id, True, {**self._status, "replay": replay})
         told = self._last.get(command.target)
         if told is None:
             return wire.Reply(command.id, False, error=f"nothing is known of {command.target!r} yet")
@@ -67,7 +68,10 @@ class Replay:
                 self._last[message.name] = message
                 return self._fanout.telemetry(message, wire.pack(message))
             case wire.Event():
-                self.over = self.over or (message.name, message.kind) == (BROKER, "ended")
+                if (message.name, message.kind) == (BROKER, "ended"):
+                    self.over = True
+                    # What was answered before is the last that the recording has, and would be of a run that goes on.
+                    self._status = {**self._status, "state": "ended"}
                 return self._fanout.event(message)
             case wire.Reply():
                 self._status = message.data

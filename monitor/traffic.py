@@ -17,6 +17,36 @@ LOST = ("gaps", "duplicates", "fenced")
 SUMMED = ("staleness_sum", "staleness_count")
 """Counters that a histogram of staleness comes with; its buckets are `bucket`s."""
 
+COUNTED = (
+    "spikes",
+    "spikes_dense",
+    "notifications",
+    "notifications_dense",
+    "updates",
+    "updates_dense",
+    "bytes",
+    "bytes_dense",
+    "eval_bytes",
+    "skipped",
+    "represented",
+    "unclosed",
+    "expired",
+    "late",
+    "duplicates",
+    "gaps",
+    "fenced",
+    "drops",
+    "control_drops",
+    "wire_errors",
+    "impostors",
+    "denied",
+    "nonfinite",
+    "journal_bytes",
+    "journal_skipped",
+    "journal_failed",
+)
+"""Counters that a summary or row has summed over all processes."""
+
 _BUCKET = re.compile(r"staleness_([0-9]+)")
 
 

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from monitor.figures import ratio
 from monitor.process import STATES, Line, Process, rounded, whole
-from monitor.traffic import staleness_counts, traffic
+from monitor.traffic import COUNTED, staleness_counts, traffic
 from topology.wire import Event, Telemetry
 
 X = TypeVar("X", int, float)
@@ -22,41 +22,14 @@ X = TypeVar("X", int, float)
 HISTORY = 512
 """Points of the loss curve at most; then every second one goes, so a long run keeps its whole shape."""
 
+PAST_S = 0.3
+"""Of our seconds, after the first message: a broker tells all of the past at once."""
+
 LOG = 2000
 """Events that are kept at most, the latest."""
 
 QUALITY = ("loss", "train_accuracy", "test_accuracy", "test_loss")
 """How well it has learned: gauges of the source."""
-
-COUNTED = (
-    "spikes",
-    "spikes_dense",
-    "notifications",
-    "notifications_dense",
-    "updates",
-    "updates_dense",
-    "bytes",
-    "bytes_dense",
-    "eval_bytes",
-    "skipped",
-    "represented",
-    "unclosed",
-    "expired",
-    "late",
-    "duplicates",
-    "gaps",
-    "fenced",
-    "drops",
-    "control_drops",
-    "wire_errors",
-    "impostors",
-    "denied",
-    "nonfinite",
-    "journal_bytes",
-    "journal_skipped",
-    "journal_failed",
-)
-"""Counters that a summary or row has summed over all processes."""
 
 
 class View:
@@ -67,12 +40,16 @@ class View:
         name: of the network, for the display.
         run: the run folder as the user should type it.
         late: it is followed from some time after its start, with what its broker has kept.
+        speed: how many seconds of `now` go by in one of ours.
 
     """
 
-    def __init__(self, plan_processes: Sequence[str], name: str = "", run: str = "", *, late: bool = False) -> None:
+    def __init__(
+        self, plan_processes: Sequence[str], name: str = "", run: str = "", *, late: bool = False, speed: float = 1.0
+    ) -> None:
         self.name = name
         self.late = late
+        self._past_s = PAST_S * speed
         self.run = run
         self.now: float | None = None
         self.began: float | None = None
@@ -84,7 +61,7 @@ class View:
         self.accuracies: list[tuple[int, float]] = []  # (stimuli, running training accuracy)
         self.tests: list[tuple[int, float]] = []  # (stimuli, accuracy of an evaluation)
         self.costs: list[tuple[float, float]] = []  # (MB sent by all for the training, running training accuracy)
-        self.log: deque[tuple[float, Event]] = deque(maxlen=LOG)  # what happened, and when it was heard of
+        self.log: deque[tuple[float | None, Event]] = deque(maxlen=LOG)  # what happened, and when: `_train_s`
         self._processes = {p: Process(p, late) for p in plan_processes}
         self._confirmed: int | None = None
         self._tested: dict[str, float] = {}  # from evaluations, until a gauge says the same
@@ -113,7 +90,7 @@ class View:
         self._test(process.gauges)
 
     def _happened(self, e: Event) -> None:
-        self.log.append((self.now or 0.0, e))
+        self.log.append((self._train_s(e), e))
         subject = str(e.data.get("process", e.name))
         process = self._processes.get(subject)
         known = process is not None and process.state == e.kind == "lost"  # `died` has said so
@@ -151,7 +128,19 @@ class View:
         if process is not None:
             process.state = "lost"
         self.notes.append(note)
-        self.log.append((self.now or 0.0, Event(name, "died", {"why": note})))
+        event = Event(name, "died", {"why": note})
+        self.log.append((self._train_s(event), event))
+
+    def _train_s(self, event: Event) -> float | None:
+        """Seconds of training when it happened: as it says, or as the source said last; None where nobody knows.
+
+        What is heard at once when one comes late is of the past, whatever the source says now.
+        """
+        told = event.data.get("train_s")
+        if isinstance(told, int | float):
+            return float(told)
+        past = self.late and (self.began is None or self.now is None or self.now - self.began < self._past_s)
+        return None if past else self.gauge("train_s")
 
     def _test(self, gauges: Mapping[str, float], at: int | None = None) -> None:
         """Remember the latest evaluation, `at` so many stimuli; a point of its curve when it changed."""

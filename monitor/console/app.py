@@ -171,8 +171,7 @@ class Console(App[str]):
         if index != self.shown.current:
             self.shown.current = index
             self.pane.begin()
-            box = self._main.query_one("#filter", Input)
-            box.display = False
+            self._main.query_one("#filter", Input).display = self.shown.typing = False
         self.shown.hush()
         self.repaint()
 
@@ -190,13 +189,13 @@ class Console(App[str]):
 
     def action_help(self) -> None:
         """Say what all keys do."""
-        lines = help_lines(reads_only=self.commands.ask is None)
+        lines = help_lines(self.commands.refusal)
         self.push_screen(Reading("keys", lambda: lines, self.styles_of))
 
     def action_filter(self) -> None:
         """Type what rows must hold."""
         box = self.query_one("#filter", Input)
-        box.display = True
+        box.display = self.shown.typing = True
         box.value = self.shown.look.filter
         box.focus()
 
@@ -218,7 +217,7 @@ class Console(App[str]):
         self._leave_filter()
 
     def _leave_filter(self) -> None:
-        self.query_one("#filter", Input).display = False
+        self.query_one("#filter", Input).display = self.shown.typing = False
         self.set_focus(None)
         self.call_after_refresh(self.repaint)
 
@@ -258,6 +257,7 @@ class Console(App[str]):
         name = f"neurond-{self.shown.view.name or 'top'}-{time.strftime('%Y%m%d-%H%M%S')}.svg"
         if self.is_web:
             self.deliver_text(io.StringIO(drawn), save_filename=name, mime_type="image/svg+xml")
+            self.say(f"your browser downloads {name}", "good")
             return
         try:
             Path(name).write_text(drawn, encoding="utf-8")
@@ -296,5 +296,5 @@ class Console(App[str]):
         for i, name in enumerate(NAMES):
             yield SystemCommand(f"View: {name}", f"key {i + 1}", partial(self.action_view, i))
         for words, key, action, commands in PALETTE:
-            if not commands or self.commands.ask is not None:
+            if not commands or not self.commands.refusal:
                 yield SystemCommand(words, f"key {key}", getattr(self, f"action_{action}"))

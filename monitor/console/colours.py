@@ -18,7 +18,7 @@ Screen { layout: vertical; }
 #filter { display: none; height: 1; }
 #foot { height: 1; }
 .box { width: 90%; height: 90%; max-width: 110; border: round $primary; background: $surface; }
-.small { height: 5; max-width: 70; }
+.small { height: 6; max-width: 70; }
 ModalScreen { align: center middle; }
 #reading, #settings { height: 1fr; }
 #said { height: 1; }

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from monitor.console.app import Console
 
 READ_ONLY = "this console only looks: it was started read-only"
+RECORDED = "this is a recording: nothing in it can be changed"
+CHOOSE = "choose an event first, with up or a click: a command goes to the process that it is about"
 
 Ask = Callable[..., Awaitable[wire.Reply]]
 """`monitor.client.Client.command`: verb, target, arguments -> reply; BrokerUnreachable where none comes."""
@@ -29,8 +31,15 @@ class Commands:
     """
 
     def __init__(self, console: Console, ask: Ask | None) -> None:
-        self.ask = ask
+        self._ask = ask
         self._console = console
+
+    @property
+    def refusal(self) -> str:
+        """Why no command can be sent, in words; "" where one can."""
+        if self._ask is None:
+            return READ_ONLY
+        return RECORDED if "replay" in self._console.watched.status else ""
 
     def pause(self) -> None:
         """Pause the source, or let it go on."""
@@ -45,27 +54,31 @@ class Commands:
         target = self._target()
         if not target:
             return
-        words = f"Kill {target} (SIGKILL)? What it did since its journal is lost."
-
-        def answered(yes: bool | None) -> None:
-            if yes:
-                self._send("kill", target, f"{target} is killed")
-
-        self._console.push_screen(Question(words, self._console.styles_of), answered)
+        self._if_sure(
+            f"Kill {target} (SIGKILL)?",
+            "At most the last quarter of a second of its learning is lost.",
+            lambda: self._send("kill", target, f"{target} is killed"),
+        )
 
     def restart(self) -> None:
-        """Start the selected process anew, with nothing lost."""
+        """Start the selected process anew, with nothing lost, if the user is sure."""
         target = self._target()
         if target:
-            self._send("restart", target, f"{target} starts anew")
+            self._if_sure(
+                f"Start {target} anew?",
+                "Nothing of its learning is lost.",
+                lambda: self._send("restart", target, f"{target} starts anew"),
+            )
 
     def edit(self) -> None:
         """Offer the settings of the selected process or link."""
         console = self._console
         key = console.pane.key
         wanted = subjects(console.watched.view, console.clock(), key)
-        if self.ask is None:
-            console.say(READ_ONLY)
+        if self.refusal:
+            console.say(self.refusal)
+        elif console.pane.follows_end:
+            console.say(CHOOSE)
         elif not wanted:
             console.say("select a process or a link first")
         else:
@@ -75,18 +88,29 @@ class Commands:
         """The selected process; "" after a word about why there is none."""
         console = self._console
         key = console.pane.key
-        if self.ask is None:
-            console.say(READ_ONLY)
+        if self.refusal:
+            console.say(self.refusal)
+        elif console.pane.follows_end:
+            console.say(CHOOSE)
         elif key not in {process.name for process in console.watched.view.processes}:
             console.say("select a process first, in the view of groups")
         else:
             return key
         return ""
 
+    def _if_sure(self, words: str, price: str, then: Callable[[], None]) -> None:
+        """Ask for a yes."""
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                then()
+
+        self._console.push_screen(Question(words, price, self._console.styles_of), answered)
+
     def _send(self, verb: str, target: str, done: str) -> None:
         """Ask for something, and say what came of it."""
-        if self.ask is None:
-            self._console.say(READ_ONLY)
+        if self.refusal:
+            self._console.say(self.refusal)
             return
 
         async def asked() -> None:
@@ -98,9 +122,9 @@ class Commands:
 
     async def _reply(self, verb: str, target: str, **args: Any) -> wire.Reply | None:
         """The reply to a command; None after a word about why there is none."""
-        assert self.ask is not None
+        assert self._ask is not None
         try:
-            reply = await self.ask(verb, target, **args)
+            reply = await self._ask(verb, target, **args)
         except BrokerUnreachable as error:
             self._console.say(str(error), "bad")
             return None
@@ -125,9 +149,9 @@ class Commands:
 
     async def _put(self, process: str, key: str, value: float) -> float | str:
         """Set one setting; its value then, or in words why not."""
-        assert self.ask is not None
+        assert self._ask is not None
         try:
-            reply = await self.ask("set", process, key=key, value=value)
+            reply = await self._ask("set", process, key=key, value=value)
         except BrokerUnreachable as error:
             return str(error)
         if not reply.ok:

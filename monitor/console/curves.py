@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 from monitor.console.canvas import Canvas
 from monitor.console.page import Glyphs, Look, Page, Span, Spans, cut
-from monitor.figures import compact
+from monitor.figures import compact, number, percent
 from monitor.view import View
 
 LABEL = 7  # characters of a scale's numbers
@@ -15,14 +15,15 @@ SIDE_BY_SIDE = 132  # characters of a screen from which the curves stand side by
 MIN_HEIGHT = 5  # rows of one: title, two of dots, the ends of the scale below
 
 Points = Sequence[tuple[float, float]]
+Written = Callable[[float], str]
 
 
 def curves(view: View, now: float, width: int, height: int, glyphs: Glyphs, look: Look) -> Page:  # noqa: ARG001
     """Three plots, side by side where there is room, else one below the other; they fill the screen."""
-    plots: list[tuple[str, Points, Points, str]] = [
-        ("loss", view.losses, (), "stimuli"),
-        ("accuracy", view.accuracies, view.tests, "stimuli"),
-        ("accuracy per MB sent", view.costs, (), "MB"),
+    plots: list[tuple[str, Points, Points, str, Written]] = [
+        ("loss", view.losses, (), "stimuli", number),
+        ("training accuracy", view.accuracies, view.tests, "stimuli", percent),
+        ("training accuracy against MB sent", view.costs, (), "MB", percent),
     ]
     if width >= SIDE_BY_SIDE:
         each = (width - 4) // 3
@@ -35,7 +36,7 @@ def curves(view: View, now: float, width: int, height: int, glyphs: Glyphs, look
 
 
 def plot(
-    title: str, points: Points, marks: Points, unit: str, width: int, height: int, glyphs: Glyphs
+    title: str, points: Points, marks: Points, unit: str, written: Written, width: int, height: int, glyphs: Glyphs
 ) -> list[Spans]:
     """A curve with its scale, in `height` rows of `width` characters.
 
@@ -44,15 +45,16 @@ def plot(
         points: (x, y) of the curve, by x.
         marks: (x, y) of single points, drawn as characters of their own.
         unit: of x.
+        written: how a y is written, the same here as elsewhere.
         width: at least 20.
         height: at least `MIN_HEIGHT`.
         glyphs: what the screen can show.
 
     """
-    last = [f"{title} {points[-1][1]:.4g}"] if points else [f"{title} -"]
+    last = [f"{title} {written(points[-1][1])}"] if points else [f"{title} -"]
     if marks:
-        last.append(f"test {marks[-1][1]:.4g} ({glyphs.pick('●', 'o')})")
-    head: Spans = [(f" {cut('   '.join(last), width - 2, glyphs):<{width - 1}}", "strong")]
+        last.append(f"test {written(marks[-1][1])} {glyphs.pick('●', 'o')}")
+    head: Spans = [(f" {cut(', '.join(last), width - 2, glyphs):<{width - 1}}", "strong")]
     room, tall = width - LABEL - 3, height - 2
     everything = [*points, *marks]
     if not points or room < 4:
@@ -78,15 +80,15 @@ def plot(
     bar = glyphs.pick("│", "|")
     rows = [head]
     for y, row in enumerate(cells):
-        number = _tick(scale[y]) if y in scale else ""
-        rows.append([(f" {number:>{LABEL}} {bar}", "dim"), *_spans(row, y, single, glyphs)])
+        tick = _tick(scale[y], written) if y in scale else ""
+        rows.append([(f" {tick:>{LABEL}} {bar}", "dim"), *_spans(row, y, single, glyphs)])
     ends = _end(low_x), f"{_end(high_x)} {unit}"
     rows.append([(f" {'':>{LABEL}} {ends[0]}{ends[1]:>{max(1, room + 1 - len(ends[0]))}}", "dim")])
     return rows
 
 
-def _tick(y: float) -> str:
-    text = f"{y:.3g}"
+def _tick(y: float, written: Written) -> str:
+    text = written(y)
     return text if len(text) <= LABEL else f"{y:.0e}"
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
 from collections.abc import Awaitable, Callable, Sequence
 from typing import ClassVar
 
@@ -20,19 +22,21 @@ Setting = tuple[str, str, float]
 """Process, key, value."""
 
 REFRESH_S = 0.5
+MIN_WIDTH = 20  # characters, below which nothing is wrapped
+LABEL = re.compile(r"\s*\S+( \S+)*\s{2,}|\s+")
 
 
 class Question(ModalScreen[bool]):
-    """Asks for a yes; anything else is a no."""
+    """Asks for a yes, and says what it costs; anything else is a no."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "dismiss(True)"),
         Binding("n,escape,q,enter", "dismiss(False)"),
     ]
 
-    def __init__(self, words: str, styles: dict[str, Style]) -> None:
+    def __init__(self, words: str, price: str, styles: dict[str, Style]) -> None:
         super().__init__()
-        self._words, self._styles = words, styles
+        self._words, self._price, self._styles = words, price, styles
 
     def compose(self) -> ComposeResult:
         """The question in a box."""
@@ -43,6 +47,7 @@ class Question(ModalScreen[bool]):
         """Ask."""
         rows: list[Spans] = [
             [(f" {self._words}", "strong")],
+            [(f" {self._price}", "")],
             [],
             [(" y", "strong"), (" yes   ", "dim"), ("n", "strong"), (" no", "dim")],
         ]
@@ -71,17 +76,35 @@ class Reading(ModalScreen[None]):
 
     def on_mount(self) -> None:
         """Show them, and again from time to time."""
-        self._show()
+        self.call_after_refresh(self._show)  # as soon as the box has its size
         self.set_interval(REFRESH_S, self._show)
 
     def action_move(self, by: int) -> None:
         """Scroll."""
         self.query_one("#reading", Pane).move(by)
+        self._show()
+
+    def on_resize(self) -> None:
+        """Another width is other rows."""
+        self.call_after_refresh(self._show)
 
     def _show(self) -> None:
-        rows: list[Spans] = [[(f" {line}", "")] for line in self._lines()]
-        head: Spans = [(f" {self._title}", "strong"), ("   escape closes", "dim")]
-        self.query_one("#reading", Pane).draw(Page([head, []], rows, [""] * len(rows)), self._styles)
+        pane = self.query_one("#reading", Pane)
+        rows: list[Spans] = [
+            [(f" {part}", "")] for line in self._lines() for part in wrapped(line, pane.size.width - 2)
+        ]
+        below = len(rows) - pane.top - (pane.size.height - 2)
+        more = f"; {below} more row{'' if below == 1 else 's'} below" if below > 0 else ""
+        head: Spans = [(f" {self._title}", "strong"), ("   escape closes", "dim"), (more, "warn")]
+        pane.draw(Page([head, []], rows, [""] * len(rows)), self._styles)
+
+
+def wrapped(line: str, width: int) -> list[str]:
+    """The line in parts of at most `width` characters; what stands before two spaces stays in a column of its own."""
+    if len(line) <= width or width < MIN_WIDTH:
+        return [line]
+    label = LABEL.match(line)
+    return textwrap.wrap(line, width, subsequent_indent=" " * min(len(label[0]) if label else 0, width // 2))
 
 
 class Edit(ModalScreen[None]):

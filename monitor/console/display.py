@@ -42,6 +42,7 @@ class Display:
         self._watched, self._clock, self._reads_only = watched, clock, reads_only
         self._looks = dict.fromkeys(NAMES, Look())
         self._frozen: tuple[View, float] | None = None
+        self.typing = False  # the filter is on the screen already
         self._said: tuple[str, str, float] | None = None  # words, role, until when
 
     @property
@@ -93,7 +94,11 @@ class Display:
 
     def head(self, width: int) -> list[Spans]:
         """The lines above the view."""
-        flags = [*(["frozen"] if self._frozen else []), *(["read-only"] if self._reads_only else [])]
+        flags = ["frozen"] if self._frozen else []
+        if (replay := self._watched.status.get("replay")) is not None:
+            flags.append(f"replay {replay['speed']:g}x")
+        elif self._reads_only:
+            flags.append("read-only")
         return [
             progress(self.view, self._word(), width, self.glyphs),
             quality(self.view, width, self.glyphs),
@@ -105,11 +110,15 @@ class Display:
         if self._said is not None and self._clock() < self._said[2]:
             words, role, _ = self._said
             return [(f" {cut(words, width - 2, self.glyphs)}", role)]
-        return hints(self.look.filter, width, self.glyphs, reads_only=self._reads_only)
+        reads_only = self._reads_only or "replay" in self._watched.status
+        return hints("" if self.typing else self.look.filter, width, self.glyphs, reads_only=reads_only)
 
     def _word(self) -> str:
         """How the run stands now."""
         watched = self._watched
+        replay = watched.status.get("replay")
+        if replay is not None and (watched.view.ended or replay.get("ended")):
+            return "recording ended"
         if not watched.answers and not watched.view.ended:
             return "no word from the broker"
         return standing(watched.view, watched.status)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
-from monitor.console.page import Glyphs, Span, Spans, cut
+from monitor.console.page import Glyphs, Spans, cut, text_of
 from monitor.figures import compact, duration, number, percent, times
 from monitor.view import View
 
 WIDE = 100  # characters of a screen from which nothing needs to be short
+SAVED, SAVINGS = "saved ", 2  # what stands before the fields of that rank and above, in the line of quality
+
+Field = tuple[int, Spans]
+"""Its rank, and itself: the highest rank is left out first where there is no room, 0 never."""
 
 
 def standing(view: View, status: Mapping[str, Any]) -> str:
@@ -26,35 +32,84 @@ def progress(view: View, word: str, width: int, glyphs: Glyphs) -> Spans:
     done, total = view.stimuli, view.gauge("total")
     bar = 16 if width >= WIDE else 8
     share = min(1.0, done / total) if done is not None and total else None
-    spans: Spans = [(f" {view.name or 'neurond'} ", "strong"), (f" {word}  ", _role(word))]
-    fields: list[Span] = []
+    name: Spans = [(f" {view.name or 'neurond'} ", "strong"), (f" {word}", _role(word))]
+    fields: list[Field] = []
     if share is not None:
         full = round(share * bar)
-        fields += [(glyphs.pick("━", "=") * full, "good"), (glyphs.pick("─", ".") * (bar - full), "dim")]
-        fields.append((f" {percent(share, 0)}  ", ""))
+        drawn: Spans = [(glyphs.pick("━", "=") * full, "good"), (glyphs.pick("─", ".") * (bar - full), "dim")]
+        fields += [(4, drawn), (2, [(percent(share, 0), "")])]
     of = f"/{total:,.0f}" if total else ""
-    fields.append((f"{'-' if done is None else f'{done:,}'}{of}{' stimuli' if width >= WIDE else ''}  ", ""))
-    fields.append((f"{compact(view.stimuli_per_s)}/s  ", ""))
+    fields.append((1, [(f"{'-' if done is None else f'{done:,}'}{of}{' stimuli' if width >= WIDE else ''}", "")]))
+    fields.append((3, [(f"{compact(view.stimuli_per_s)}/s", "")]))
     eta, trained = view.eta_s, view.gauge("train_s")
-    fields.append((f"{duration(trained)}{'' if not eta or view.ended else f', {duration(eta)} left'}", "dim"))
-    return _clipped([*spans, *fields], width, glyphs)
+    left = "" if not eta or view.ended else f", {duration(eta)} left"
+    fields.append((0, [(f"{duration(trained)}{left}", "dim")]))
+    return _clipped(_joined([(0, name), *fields], width, 2), width, glyphs)
 
 
 def quality(view: View, width: int, glyphs: Glyphs) -> Spans:
-    """How well it has learned, and what it saved."""
-    spans: Spans = [(" ", "")]
-    for label, value in (
-        ("loss", number(view.gauge("loss"))),
-        ("train", percent(view.gauge("train_accuracy"))),
-        ("test", percent(view.gauge("test_accuracy"))),
-    ):
-        spans += [(f"{label} ", "dim"), (f"{value}  ", "")]
-    spans.append(("saved: ", "dim"))
+    """How well it has learned, what it saved, and what went wrong on the way, if anything did."""
     wide = width >= WIDE
-    words = ("notifications", "updates", "bytes") if wide else ("notif.", "upd.", "bytes")
-    for label, counter in zip(words, ("notifications", "updates", "bytes"), strict=True):
-        spans += [(f"{label} ", "dim"), (f"{times(view.saved(counter))}{'  ' if wide else ' '}", "")]
-    return _clipped(spans, width, glyphs)
+    fields: list[Field] = []
+    for rank, label, value in (
+        (1, "loss", number(view.gauge("loss"))),
+        (0, "train", percent(view.gauge("train_accuracy"))),
+        (0, "test", percent(view.gauge("test_accuracy"))),
+    ):
+        fields.append((rank, [(f"{label} ", "dim"), (value, "")]))
+    if trouble := _trouble(view):
+        fields.append((0, [(trouble, "warn")]))
+    names = ("notifications", "updates", "bytes") if wide else ("notif.", "upd.", "bytes")
+    for rank, label, counter in zip((3, 4, 2), names, ("notifications", "updates", "bytes"), strict=True):
+        fields.append((rank, [(f"{label} ", "dim"), (_times(view.saved(counter), wide), "")]))
+    gap = 2 if wide else 1
+    shown = _fitting(fields, width - len(SAVED) - 1, gap)
+    saved = next((i for i, (rank, _) in enumerate(shown) if rank >= SAVINGS), None)
+    if saved is not None:
+        rank, spans = shown[saved]
+        shown[saved] = (rank, [(SAVED, "dim"), *spans])
+    return _clipped([(" ", ""), *_joined(shown, width, gap)], width, glyphs)
+
+
+def _trouble(view: View) -> str:
+    """How often a process was started anew, and presentations that expired; "" where there was nothing of that."""
+    restarts, expired = view.restarts, view.total("expired") or 0
+    words = [f"{restarts:,} restart{'' if restarts == 1 else 's'}"] if restarts else []
+    return ", ".join([*words, *([f"{expired:,} expired"] if expired else [])])
+
+
+def _times(ratio: float | None, wide: bool) -> str:
+    """How many times fewer, as `times` has it; on a narrow screen ``1.9kx`` for more than a thousand."""
+    if ratio is None or math.isinf(ratio) or ratio < 999.5 or wide:
+        return times(ratio)
+    unit, size = next((u, s) for u, s in (("G", 1e9), ("M", 1e6), ("k", 999.5)) if ratio >= s)
+    value = ratio / (1e3 if unit == "k" else size)
+    return f"{value:.{0 if value >= 9.95 else 1}f}{unit}x"
+
+
+def _fitting(fields: Sequence[Field], width: int, gap: int) -> list[Field]:
+    """The fields that fit beside each other, whole; those of the highest ranks are left out first, 0 never."""
+    shown = list(fields)
+    while len(text_of(_beside(shown, gap))) > width:
+        last = max(shown, key=lambda field: field[0])
+        if not last[0]:
+            break
+        shown.remove(last)
+    return shown
+
+
+def _joined(fields: Sequence[Field], width: int, gap: int) -> Spans:
+    """The fields that fit beside each other."""
+    return _beside(_fitting(fields, width, gap), gap)
+
+
+def _beside(fields: Sequence[Field], gap: int) -> Spans:
+    """The fields, two spaces apart; `gap` between those of the savings."""
+    spans: Spans = []
+    for (before, _), (rank, field) in pairwise([(0, []), *fields]):
+        apart = gap if min(before, rank) >= SAVINGS else 2
+        spans += [(" " * apart, ""), *field] if spans else field
+    return spans
 
 
 def tabs(names: Sequence[str], current: int, flags: Sequence[str], width: int, glyphs: Glyphs) -> Spans:
@@ -78,7 +133,9 @@ def tab_at(names: Sequence[str], x: int) -> int | None:
 
 
 def _role(word: str) -> str:
-    return {"running": "good", "ended": "good", "paused": "warn"}.get(word, "dim" if word else "")
+    return {"running": "good", "ended": "good", "recording ended": "warn", "paused": "warn"}.get(
+        word, "dim" if word else ""
+    )
 
 
 def _clipped(spans: Spans, width: int, glyphs: Glyphs) -> Spans:

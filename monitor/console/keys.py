@@ -51,7 +51,7 @@ _COMMANDING = (
     ("e", "edit thresholds, learning rate, injected latency and loss"),
     ("p", "pause the source, or let it go on"),
     ("k", "kill the selected process at once; asks first"),
-    ("R", "start the selected process anew, with nothing lost"),
+    ("R", "start the selected process anew, with nothing lost; asks first"),
 )
 _READING = (
     "A dash: nobody has measured it. Rates, stale and dense are those of the last three seconds.",
@@ -78,10 +78,10 @@ def hints(wanted: str, width: int, glyphs: Glyphs, *, reads_only: bool) -> Spans
     return spans
 
 
-def help_lines(*, reads_only: bool) -> list[str]:
-    """The page of help."""
-    keys = _LOOKING if reads_only else (*_LOOKING, *_COMMANDING)
+def help_lines(refusal: str) -> list[str]:
+    """The page of help; `refusal` says why no command can be sent, and is "" where one can."""
+    keys = _LOOKING if refusal else (*_LOOKING, *_COMMANDING)
     lines = [f"{key:<9} {words}" for key, words in keys]
-    if reads_only:
-        lines += ["", "This console was started read-only: it sends no commands."]
+    if refusal:
+        lines += ["", f"{refusal[0].upper()}{refusal[1:]}."]
     return [*lines, "", *_READING]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from monitor.console.page import Glyphs, Look, Page, Spans, cut, matches
-from monitor.figures import duration, percent
+from monitor.figures import duration, number, percent
 from monitor.view import View
 from topology.wire import Event
 
@@ -27,11 +27,10 @@ ROLES = {
 """Kind of event -> its role; the others are dim."""
 
 WHO, KIND = 10, 9
-PAST_S = 0.3  # a broker tells all of the past at once
 
 
 def events(view: View, now: float, width: int, height: int, glyphs: Glyphs, look: Look) -> Page:  # noqa: ARG001
-    """A row an event, the oldest first; the time is since the view began, a dash for what happened before."""
+    """A row an event, the oldest first; the time is that of training, as above, a dash where it is not known."""
     head = [(f" {'time':>7} {'process':<{WHO}} {'event':<{KIND}} what", "head")]
     rows: list[Spans] = []
     keys: list[str] = []
@@ -40,12 +39,11 @@ def events(view: View, now: float, width: int, height: int, glyphs: Glyphs, look
         said = words(event)
         if not matches(look.filter, (who, event.kind, said)):
             continue
-        since = "-" if before(view, at) else duration(at - (view.began or 0.0))
         role = ROLES.get(event.kind, "dim")
         room = max(0, width - 8 - WHO - KIND - 4)
         rows.append(
             [
-                (f" {since:>7} ", "dim"),
+                (f" {duration(at):>7} ", "dim"),
                 (f"{cut(who, WHO, glyphs):<{WHO}} ", "strong"),
                 (f"{cut(event.kind, KIND, glyphs):<{KIND}} ", role),
                 (cut(said, room, glyphs), ""),
@@ -55,16 +53,11 @@ def events(view: View, now: float, width: int, height: int, glyphs: Glyphs, look
     return Page([head], rows, keys, follows=True)
 
 
-def before(view: View, at: float) -> bool:
-    """Whether what was heard at that time is of the past, told to who joins late."""
-    return view.began is None or (view.late and at - view.began < PAST_S)
-
-
 def words(event: Event) -> str:
     """What an event says beside its kind, in a line."""
     data = event.data
     if event.kind == "evaluated":
-        return _evaluated(data)
+        return ", ".join(_figure(key, data[key]) for key in ("test_accuracy", "test_loss") if _is_said(data.get(key)))
     if event.kind == "set":
         before = data.get("before")
         was = "" if before is None else f" (was {_value(before)})"
@@ -72,20 +65,33 @@ def words(event: Event) -> str:
     why = data.get("why") or data.get("message") or data.get("what")
     found = [_one_line(str(why))] if why else []
     found += [
-        f"{key} {_value(value)}"
+        _figure(key, value)
         for key, value in data.items()
-        if key not in ("process", "why", "message", "what") and isinstance(value, int | float | str) and value != ""
+        if key not in ("process", "why", "message", "what") and _is_said(value)
     ]
     return ", ".join(found)
 
 
-def _evaluated(data: Mapping[str, Any]) -> str:
-    found = []
-    if isinstance(data.get("test_accuracy"), int | float):
-        found.append(f"test accuracy {percent(float(data['test_accuracy']), 2)}")
-    if isinstance(data.get("test_loss"), int | float):
-        found.append(f"test loss {float(data['test_loss']):.4g}")
-    return ", ".join(found)
+FIGURES: Mapping[str, tuple[str, Callable[[float], str]]] = {
+    "test_accuracy": ("test accuracy", percent),
+    "test_loss": ("test loss", number),
+    "train_s": ("after", duration),
+    "stimuli": ("stimuli", lambda n: f"{n:,.0f}"),
+}
+"""Figures that are written as in the lines above the views, and what they are called; others are as they come."""
+
+
+def _figure(key: str, value: Any) -> str:
+    """What a figure is called, and itself."""
+    if key in FIGURES and isinstance(value, int | float):
+        label, written = FIGURES[key]
+        return f"{label} {written(value)}"
+    return f"{key} {_value(value)}"
+
+
+def _is_said(value: Any) -> bool:
+    """Whether it is a figure or a word; of a yes or no, the kind of event and its reason tell."""
+    return isinstance(value, int | float | str) and not isinstance(value, bool) and value != ""
 
 
 def _value(value: Any) -> str:

@@ -52,7 +52,8 @@ class Lines(Widget):
 class Pane(Lines):
     """A page: its heads stay, its rows scroll, and one of them is selected.
 
-    The selection keeps to its key when rows come and go, or change places.
+    The selection keeps to its key when rows come and go, or change places, and when another view has it too. In a
+    page that follows nothing is selected until the user moves to a row: the row at its end is another at any moment.
     """
 
     def __init__(self, *, id: str | None = None) -> None:
@@ -61,12 +62,19 @@ class Pane(Lines):
         self.cursor = 0
         self.top = 0  # first row shown
         self.at_end = True  # a page that follows is looked at from its end
-        self._key = ""
+        self._chosen: list[str] = []  # keys that the user chose, the latest first, one of each kind of view
 
     @property
     def key(self) -> str:
         """What the selected row is about; "" for nothing."""
-        return self.page.keys[self.cursor] if self.cursor < len(self.page.keys) else ""
+        if self.follows_end or self.cursor >= len(self.page.keys):
+            return ""
+        return self.page.keys[self.cursor]
+
+    @property
+    def follows_end(self) -> bool:
+        """Whether it stays at the end of a page that grows, and no row of it was chosen."""
+        return self.page.follows and self.at_end
 
     @property
     def selects(self) -> bool:
@@ -78,28 +86,33 @@ class Pane(Lines):
         self.page = page
         self.styles_of = styles
         last = max(0, len(page.rows) - 1)
+        wanted = next((key for key in self._chosen if key in page.keys), "")
         if page.follows:
-            self.cursor = last if self.at_end else min(self.cursor, last)
-        elif self._key and self.key != self._key and self._key in page.keys:
-            self.cursor = page.keys.index(self._key)
+            # Where other rows have taken the places of those before, the row that was chosen is not there any more.
+            self.at_end = self.at_end or self.cursor >= len(page.keys) or page.keys[self.cursor] != wanted
+            self.cursor = last if self.at_end else self.cursor
+        elif wanted and self.key != wanted:
+            self.cursor = page.keys.index(wanted)
         self.cursor = min(self.cursor, last)
-        if self.selects and not self.key:
-            self._move_to(self.cursor, 1)
+        if not page.follows and self.selects and not self.key:
+            self.cursor = self._nearest(self.cursor, 1)
         self._keep_in_sight()
         self.refresh()
 
     def begin(self) -> None:
-        """Another view comes: from its top, or its end."""
+        """Another view comes: from the row that was chosen, its top, or its end."""
         self.cursor = self.top = 0
-        self.at_end, self._key = True, ""
+        self.at_end = True
 
     def move(self, by: int) -> None:
         """Select the row so far below (above, if negative); where rows are about nothing, scroll."""
         if not self.selects:
             self.top = max(0, min(self.top + by, len(self.page.rows) - self._room()))
         else:
-            self._move_to(max(0, min(self.cursor + by, len(self.page.rows) - 1)), 1 if by > 0 else -1)
-            self.at_end = self.cursor >= len(self.page.rows) - 1
+            last = len(self.page.rows) - 1
+            by += by < 0 and self.follows_end  # the first step up chooses the row at the end
+            self.at_end = by > 0 and self.cursor + by >= last
+            self._choose(max(0, min(self.cursor + by, last)), 1 if by > 0 else -1)
         self._keep_in_sight()
         self.refresh()
 
@@ -110,16 +123,22 @@ class Pane(Lines):
     def _room(self) -> int:
         return max(1, self.size.height - len(self.page.heads))
 
-    def _move_to(self, row: int, step: int) -> None:
-        """Select a row, or the next in that direction that is about something."""
+    def _choose(self, row: int, step: int) -> None:
+        """Select a row, or the next in that direction that is about something, as the user wants it."""
+        self.cursor = self._nearest(row, step)
+        if self.key:
+            self._chosen = [self.key, *(key for key in self._chosen if key not in self.page.keys)]
+
+    def _nearest(self, row: int, step: int) -> int:
+        """The row, or the next in that direction, or else in the other, that is about something."""
         keys = self.page.keys
         for way in (step, -step):
             at = row
             while 0 <= at < len(keys):
                 if keys[at]:
-                    self.cursor, self._key = at, keys[at]
-                    return
+                    return at
                 at += way
+        return row
 
     def _keep_in_sight(self) -> None:
         room, rows = self._room(), len(self.page.rows)
@@ -131,8 +150,8 @@ class Pane(Lines):
         """Select the row."""
         row = self.top + event.y - len(self.page.heads)
         if self.selects and 0 <= row < len(self.page.rows):
-            self._move_to(row, 1)
             self.at_end = False
+            self._choose(row, 1)
             self.refresh()
         super().on_click(event)
 
@@ -152,7 +171,7 @@ class Pane(Lines):
         row = self.top + y - len(heads)
         if row >= len(self.page.rows):
             return self._strip([], Style())
-        chosen = self.selects and row == self.cursor
+        chosen = self.selects and row == self.cursor and not self.follows_end
         shown = self.page.rows[row]
         if chosen and shown and shown[0][0].startswith(" "):
             # Also where there is neither colour nor reverse video, the selected row can be told.

@@ -16,18 +16,19 @@ MOST_ROWS = 8  # of a group: 32 neurons in braille
 def raster(view: View, now: float, width: int, height: int, glyphs: Glyphs, look: Look) -> Page:  # noqa: ARG001
     """A block of rows a group; the newest look is at the right, and looks that were lost are hatched.
 
-    All groups are given as many rows as the screen has for them, and at least one.
+    Each group has a row at least, and as many as its neurons need where the screen has them.
     """
     found = [p for p in view.processes if p.role != "source" and matches(look.filter, (p.name,))]
     if not found:
         return Page([], [[(" no group yet", "dim")]], [""])
-    each = max(1, min(MOST_ROWS, height // len(found) - 1))
+    tall = _shared([_needed(p, glyphs) for p in found], height)
+    apart = sum(tall) + len(found) - 1 <= height
     room = max(4, width - NAME - 8)
     rows: list[Spans] = []
     keys: list[str] = []
-    for process in found:
-        block = _block(process, room, each, glyphs)
-        if each > 1:
+    for i, process in enumerate(found):
+        block = _block(process, room, tall[i], glyphs)
+        if apart and i < len(found) - 1:
             block.append([("", "")])
         rows += block
         keys += [process.name] * len(block)
@@ -36,12 +37,28 @@ def raster(view: View, now: float, width: int, height: int, glyphs: Glyphs, look
     return Page([head], rows, keys)
 
 
-def _block(process: Process, room: int, most: int, glyphs: Glyphs) -> list[Spans]:
+def _needed(process: Process, glyphs: Glyphs) -> int:
+    """Rows that show all its neurons."""
+    return max(1, -(-process.neurons // Canvas(1, 1, glyphs).down)) if process.looks else 1
+
+
+def _shared(needed: Sequence[int], height: int) -> list[int]:
+    """Rows for each group: one, and then one more for each in turn that needs it, while there are any."""
+    given = [1] * len(needed)
+    most = [min(MOST_ROWS, n) for n in needed]
+    spare = height - len(given)
+    while spare > 0 and given != most:
+        for i in range(len(given)):
+            if given[i] < most[i] and spare > 0:
+                given[i] += 1
+                spare -= 1
+    return given
+
+
+def _block(process: Process, room: int, tall: int, glyphs: Glyphs) -> list[Spans]:
     name = f" {cut(process.name, NAME, glyphs):<{NAME}} "
     if not process.looks:
         return [[(name, "strong"), ("no sample yet", "dim")]]
-    per_row = Canvas(1, 1, glyphs).down
-    tall = max(1, min(most, -(-process.neurons // per_row)))
     canvas = Canvas(room, tall, glyphs)
     looks = list(process.looks)[-canvas.across :]
     shown = sample(process.neurons, canvas.down)

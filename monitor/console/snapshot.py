@@ -10,7 +10,7 @@ from monitor.console.details import staleness
 from monitor.console.groups import state
 from monitor.console.head import standing
 from monitor.console.links import Way, all_links
-from monitor.console.log import before, words
+from monitor.console.log import words
 from monitor.process import LOST, Process, rounded
 from monitor.view import View
 
@@ -29,6 +29,7 @@ def snapshot(view: View, now: float, status: Mapping[str, Any]) -> dict[str, Any
         "name": view.name,
         "run": view.run,
         "state": standing(view, status),
+        "replay": status.get("replay"),
         "t_s": rounded(view.elapsed_s, 3),
         "total": view.gauge("total"),
         **{k: v for k, v in view.row().items() if k not in ("processes", "links", "t_s")},
@@ -51,7 +52,7 @@ def snapshot(view: View, now: float, status: Mapping[str, Any]) -> dict[str, Any
         },
         "events": [
             {
-                "t_s": None if before(view, at) else round(at - (view.began or 0.0), 3),
+                "t_s": rounded(at, 3),
                 "process": event.data.get("process", event.name),
                 "kind": event.kind,
                 "words": words(event),

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 LISTEN = "127.0.0.1:5580"
 ANSWER_S = 3.0  # for a broker to answer where one look is wanted
 LOOK_S = 2.5  # for each process to report twice: rates need two reports
+UNBOUND = 160  # characters of a line that no terminal bounds
 IN_BROWSER = "TEXTUAL_DRIVER"  # set for the processes that the web server starts
 
 
@@ -168,14 +169,17 @@ async def _once(broker: str, ring: Keyring | None, as_json: bool, ascii_only: bo
 
 
 def _text(follower: Follower, now: float, ascii_only: bool) -> str:
-    """The groups and the links, as wide as the terminal."""
+    """The groups and the links, as wide as the terminal; where there is none, with all they have."""
     from monitor.console.head import progress, quality, standing
     from monitor.console.page import Glyphs, Look, Spans, text_of
     from monitor.console.views import VIEWS
 
-    width, height = shutil.get_terminal_size()
+    width, height = shutil.get_terminal_size((UNBOUND, 24))
     glyphs, view = Glyphs(ascii_only), follower.view
-    rows: list[Spans] = [progress(view, standing(view, follower.status), width, glyphs), quality(view, width, glyphs)]
+    word = standing(view, follower.status)
+    if (replay := follower.status.get("replay")) is not None:
+        word += f", replay {replay['speed']:g}x"
+    rows: list[Spans] = [progress(view, word, width, glyphs), quality(view, width, glyphs)]
     for name in ("groups", "links"):
         page = VIEWS[name](view, now, width, height, glyphs, Look())
         rows += [[], *page.heads, *page.rows]

@@ -16,6 +16,7 @@ from monitor.recording import Recording
 from tests.byhand import by_hand
 from tests.command import DEADLINE_S, NEUROND, environment, neurond
 from tests.ports import free_ports
+from tests.terminal import terminal
 from tests.waiting import until
 
 SAME = ("stimuli", "updates", "notifications", "bytes", "spikes", "test_accuracy", "loss", "links", "staleness_mean")
@@ -75,6 +76,16 @@ def test_a_replay_shows_what_the_run_had(recorded: Path) -> None:
     assert {k: v["state"] for k, v in rows[-1]["processes"].items()} == dict.fromkeys(
         ("source", "h1", "h2", "out"), "finished"
     )
+
+
+def test_a_replay_in_the_console(recorded: Path, tmp_path: Path) -> None:
+    """The console says that it shows a recording, and what it had of the run stays when that is at its end."""
+    with replay(recorded, "--speed", "8") as (playing, at), terminal(tmp_path) as shown:
+        shown.start(tmp_path, [*NEUROND, "top", "--broker", at], 80, 24)
+        assert "[replay 8x]" in shown.shows("h2")
+        playing.communicate(timeout=DEADLINE_S)
+        last = json.loads((recorded / "run" / "summary.json").read_text())
+        assert f"{last['stimuli']:,}/" in shown.shows("recording ended")
 
 
 def test_status_and_what_cannot_be(recorded: Path) -> None:

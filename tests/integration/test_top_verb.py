@@ -50,7 +50,7 @@ def test_in_a_terminal(tmp_path: Path, network: ByHand, width: int, height: int)
         assert told.startswith(" digits  running  ")
         assert len(told.splitlines()) == height
         # Of the events, what comes at every epoch: those of the start are soon out of sight.
-        views = {"2": "h1 -> h2", "3": "a dot is", "4": "per MB", "5": "evaluated", "6": "└─▶ out"}
+        views = {"2": "h1 -> h2", "3": "a dot is", "4": "against MB", "5": "evaluated", "6": "└─▶ out"}
         for key, words in views.items():
             shown.press(key)
             shown.shows(words)

@@ -12,8 +12,9 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from monitor.console.app import DARK, LIGHT, Console
-from monitor.console.commands import READ_ONLY
+from monitor.console.commands import CHOOSE, READ_ONLY, RECORDED
 from monitor.console.dialogs import Edit, Question, Reading
+from monitor.console.keys import help_lines
 from monitor.console.views import VIEWS
 from monitor.view import View
 from tests.waiting import comes
@@ -71,7 +72,7 @@ def screen(console: Console) -> str:
 @pytest.mark.parametrize("size", [(80, 24), (200, 60)])
 async def test_every_view_by_its_digit(size: tuple[int, int], light: bool) -> None:
     """Each digit shows its view, under what the run has reached, and above the keys; in the dark and in the light."""
-    marks = ["stim/s now", "back/s", "a dot is a neuron", "accuracy per MB sent", "broker     running", "└─▶ h1"]
+    marks = ["stim/s now", "back/s", "a dot is a neuron", "accuracy against MB sent", "broker     running", "└─▶ h1"]
     async with shown(Run(), size, light=light) as (console, pilot):
         assert console.theme == (LIGHT if light else DARK)
         for i, (name, mark) in enumerate(zip(VIEWS, marks, strict=True)):
@@ -116,6 +117,7 @@ async def test_filter_and_sort() -> None:
         assert "/h1" in screen(console).splitlines()[-1]
         assert not console.query_one("#filter", Input).display
         await pilot.press("slash", "q")  # a letter for the filter, not a key
+        assert "/h1q" not in screen(console)  # it stands in the line that is typed in
         assert "nothing holds 'h1q'" in screen(console)
         await pilot.press("escape")
         assert len(console.pane.page.keys) == 13
@@ -138,8 +140,41 @@ async def test_selecting_rows() -> None:
         assert console.pane.key == "h1"
         await pilot.click("#pane", offset=(5, 3))
         assert console.pane.key == console.pane.page.keys[console.pane.top + 2]
-        await pilot.press("6", "down")
+        await pilot.press("6", "home", "down")
         assert console.pane.key == "h1"  # the bend between source and h1 is about nothing
+
+
+async def test_the_selection_outlives_a_change_of_view() -> None:
+    """A process that was chosen stays so in every view that has it, and a link beside it."""
+    async with shown(Run()) as (console, pilot):
+        await pilot.press("down", "down", "3")
+        assert console.pane.key == "h2"
+        await pilot.press("2", "down")
+        assert console.pane.key == "source -> loss"
+        await pilot.press("6")
+        assert console.pane.key == "h2"
+        await pilot.press("2")
+        assert console.pane.key == "source -> loss"
+
+
+async def test_among_events_a_row_must_be_chosen() -> None:
+    """No command goes to whoever happens to have spoken last; a row that was chosen is kept while others come."""
+    run = Run()
+    run.view.update(wire.Event("h1", "set", {"key": "lr", "value": 0.1}), NOW)
+    async with shown(run) as (console, pilot):
+        await pilot.press("down", "down", "5")
+        assert ">h" not in screen(console)
+        for key in ("k", "R", "e"):
+            await pilot.press(key)
+            assert CHOOSE[:40] in screen(console)
+        await pilot.press("up")
+        assert console.pane.key == "h1"
+        run.view.update(wire.Event("h2", "set", {"key": "lr", "value": 0.1}), NOW)
+        console.repaint()
+        await pilot.press("R", "y")
+        await comes(lambda: run.asked == [("restart", "h1")], "the restart")
+        await pilot.press("1")
+        assert console.pane.key == "h1"
 
 
 async def test_events_are_followed_from_the_end() -> None:
@@ -172,6 +207,20 @@ async def test_details_and_help() -> None:
         assert not isinstance(console.screen, Reading)
 
 
+async def test_help_is_whole_on_a_small_screen() -> None:
+    """At 80 columns no word of the help is cut; what is below is counted, and reached."""
+    async with shown(Run()) as (console, pilot):
+        await pilot.press("question_mark")
+        await comes(lambda: "more rows below" in screen(console), "that there is more")
+        box = [row.split("│")[1] for row in screen(console).splitlines() if row.count("│") == 2]
+        await pilot.press("pagedown", "pagedown", "pagedown")
+        await comes(lambda: "rows below" not in screen(console), "the end")
+        box += [row.split("│")[1] for row in screen(console).splitlines() if row.count("│") == 2]
+        words = " ".join(" ".join(dict.fromkeys(box)).split())
+        for line in help_lines(""):
+            assert " ".join(line.split()) in words
+
+
 async def test_pause_and_resume() -> None:
     """The key p pauses the source, and lets it go on when it is paused."""
     run = Run()
@@ -185,17 +234,22 @@ async def test_pause_and_resume() -> None:
 
 
 async def test_kill_asks_first() -> None:
-    """Nothing is killed without a yes; restart needs none, for nothing is lost by it."""
+    """Nothing is killed or started anew without a yes, and what that would cost is said."""
     run = Run()
     async with shown(run) as (console, pilot):
         await pilot.press("down", "k")
         assert isinstance(console.screen, Question)
         assert "Kill h1 (SIGKILL)?" in screen(console)
+        assert "the last quarter of a second of its learning is lost." in screen(console)
         await pilot.press("n")
         assert run.asked == []
         await pilot.press("k", "y")
         await comes(lambda: run.asked == [("kill", "h1")], "the kill")
         await pilot.press("R")
+        assert "Start h1 anew?" in screen(console)
+        await pilot.press("n")
+        assert len(run.asked) == 1
+        await pilot.press("R", "y")
         await comes(lambda: run.asked[1:] == [("restart", "h1")], "the restart")
         await pilot.press("2", "k")
         assert "select a process first" in screen(console)
@@ -257,6 +311,24 @@ async def test_readonly() -> None:
         assert not any("ill" in title for title in titles)
 
 
+async def test_a_recording() -> None:
+    """A console of a recording says so and how fast it goes, takes no commands, and says when it is at its end."""
+    run = Run()
+    run.status["replay"] = {"speed": 4.0, "ended": False}
+    async with shown(run) as (console, pilot):
+        assert "[replay 4x]" in screen(console)
+        assert "k kill" not in screen(console)
+        await pilot.press("down")
+        for key in ("p", "k", "R", "e"):
+            await pilot.press("escape", key)
+            assert RECORDED in screen(console)
+        assert run.asked == []
+        run.status["replay"]["ended"] = True
+        console.repaint()
+        await pilot.pause()
+        assert screen(console).startswith(" chain  recording ended  ")
+
+
 async def test_palette() -> None:
     """The command palette finds what the keys do."""
     async with shown(Run()) as (console, pilot):
@@ -276,6 +348,16 @@ async def test_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         drawn = written.read_text(encoding="utf-8")
         assert "@font-face" not in drawn
         assert "h1" in drawn
+
+
+async def test_picture_in_a_browser(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a browser the picture is downloaded, and the console says so."""
+    sent: list[str] = []
+    monkeypatch.setattr(Console, "is_web", True)
+    monkeypatch.setattr(Console, "deliver_text", lambda *_, save_filename, **__: sent.append(save_filename))
+    async with shown(Run()) as (console, pilot):
+        await pilot.press("s")
+        assert f"your browser downloads {sent[0]}" in screen(console)
 
 
 async def test_ascii_alone() -> None:

@@ -129,6 +129,17 @@ def test_raster() -> None:
     assert sample(32, 8) == [0, 4, 8, 12, 16, 20, 24, 28]
 
 
+@pytest.mark.parametrize(("height", "neurons"), [(19, [32, 32, 10]), (14, [24, 20, 10]), (3, [4, 4, 4])])
+def test_a_raster_fills_the_screen(height: int, neurons: list[int]) -> None:
+    """What a small group does not need, the others have: no row is empty while neurons are left out."""
+    view = watched(chain(3))
+    out = process(view, "out")
+    out.neurons = 10
+    page = VIEWS["raster"](view, NOW, 80, height, PLAIN, Look())
+    assert [int(row.split()[1]) for row in rows(page) if row[1:2].strip()] == neurons
+    assert len(page.rows) <= height
+
+
 def test_a_raster_knows_what_was_lost() -> None:
     """Reports carry sixteen looks each; a second without a report is a gap of that length."""
     view = View(["h1"])
@@ -143,28 +154,51 @@ def test_curves() -> None:
     view = watched(chain(3))
     view.update(Event("source", "evaluated", {"test_accuracy": 0.9, "stimuli": 2500}), 5.1)
     shown = drawn("curves", view)
-    titles = [row.split()[0] for row in shown if row.startswith((" l", " a"))]
-    assert titles == ["loss", "accuracy", "accuracy"]
-    assert "test 0.9 (●)" in shown[6]
+    titles = [row.strip() for row in shown if row.startswith((" l", " t"))]
+    assert titles == [
+        "loss 0.100", "training accuracy 95.0 %, test 90.0 % ●", "training accuracy against MB sent 95.0 %",
+    ]  # fmt: skip
+    assert shown[7].startswith("  95.0 % │")
     assert sum("●" in row for row in shown[7:12]) == 1
     assert shown[5].split() == ["500", "5,000", "stimuli"]
     assert shown[17].split() == ["0.03", "1.14", "MB"]
     assert len(drawn("curves", view, width=200)) == 20  # side by side
+    assert "…" not in drawn("curves", view, width=132)[0]
 
 
 def test_events() -> None:
     """Whatever happened is one log with times and names, in words; a filter looks at all of it."""
     view = watched(chain(2))
-    view.update(Event("source", "evaluated", {"test_accuracy": 0.912, "stimuli": 1}), 6.0)
+    source = process(view, "source")
+    assert drawn("events", view)[0] == "       - source     joined    incarnation 1, pid 4000"
+    source.gauges["train_s"] = 6.0
+    view.update(Event("source", "evaluated", {"test_accuracy": 0.912, "stimuli": 1}), 7.0)
+    source.gauges["train_s"] = 65.2
     view.update(Event("h1", "set", {"key": "lr", "value": 0.02, "before": 0.05}), 65.0)
+    source.gauges["train_s"] = 70.0
     view.update(Event("broker", "lost", {"process": "h1", "why": "no beat\nfor 3 s"}), 70.0)
     shown = drawn("events", view)
     assert shown[-3:] == [
-        "    0:06 source     evaluated test accuracy 91.20 %",
+        "    0:06 source     evaluated test accuracy 91.2 %",
         "    1:05 h1         set       lr = 0.02 (was 0.05)",
         "    1:10 h1         lost      no beat for 3 s",
     ]
     assert drawn("events", view, look=Look("set lr")) == shown[-2:-1]
+    view.update(Event("h1", "journal", {"ok": True, "why": "kept again"}), 71.0)
+    assert drawn("events", view)[-1].endswith("journal   kept again")
+    view.update(Event("source", "finished", {"stimuli": 28760, "test_accuracy": 0.97491, "train_s": 72.9}), 73.0)
+    assert drawn("events", view)[-1].endswith(" stimuli 28,760, test accuracy 97.5 %, after 1:13")
+
+
+@pytest.mark.parametrize("speed", [1.0, 4.0])
+def test_the_time_of_an_event_is_that_of_training(speed: float) -> None:
+    """Who comes late to a run, or to the replay of one, is told the past at once: only what says when has a time."""
+    view = View(["source"], late=True, speed=speed)
+    view.update(Telemetry("source", "source", 1, 7, {"confirmed": 1}, {"train_s": 61.0}, {}), 10.0)
+    view.update(Event("broker", "joined", {}), 10.0 + 0.2 * speed)
+    view.update(Event("source", "finished", {"train_s": 59.0}), 10.0 + 0.2 * speed)
+    view.update(Event("broker", "saved", {}), 10.0 + 0.4 * speed)
+    assert [at for at, _ in view.log] == [None, 59.0, 61.0]
 
 
 def test_graph() -> None:
@@ -222,6 +256,7 @@ def test_snapshot_is_json() -> None:
     """All that the views show is one JSON object, without a number that is not one."""
     told = json.loads(json.dumps(snapshot(watched(chain(3)), NOW, {"state": "running"}), allow_nan=False))
     assert (told["state"], told["stimuli"], [g["name"] for g in told["groups"]]) == ("running", 5000, chain(3))
+    assert told["replay"] is None
     assert told["groups"][1]["staleness"] == 1.2
     assert told["groups"][0]["spike_share"] is None
     assert told["links"][0]["backward"]["dense_share"] == 0.05
@@ -230,7 +265,7 @@ def test_snapshot_is_json() -> None:
     view = watched(chain(3))
     process(view, "source").state = "paused"
     assert snapshot(view, NOW, {"state": "running"})["state"] == "paused"
-    assert told["events"][-1] == {"t_s": 0.0, "process": "broker", "kind": "running", "words": ""}
+    assert told["events"][-1] == {"t_s": None, "process": "broker", "kind": "running", "words": ""}
 
 
 def test_a_copy_that_was_kept_makes_no_rate() -> None:
@@ -240,6 +275,33 @@ def test_a_copy_that_was_kept_makes_no_rate() -> None:
         view.update(Telemetry("h1", "group", 1, n, {"stimuli": 500 * n}, {}, {}), at)
         rate = process(view, "h1").rate("stimuli")
         assert rate is None if n < 3 else 900 < (rate or 0.0) < 1100
+
+
+def test_the_lines_above_drop_whole_fields() -> None:
+    """Where there is no room a figure is left out, never cut; savings of more than a thousand are short."""
+    view = watched(["source", "h1", "out"])
+    source = process(view, "source")
+    source.gauges |= {"train_s": 7966.0, "total": 10_000_000.0, "test_accuracy": 0.972, "loss": 0.123}
+    process(view, "h1").counters["updates_dense"] = 1_934_000 * 100
+    for width in range(40, 140):
+        for line in (progress(view, "running", width, PLAIN), quality(view, width, PLAIN)):
+            assert "…" not in text_of(line)
+    assert text_of(progress(view, "running", 79, PLAIN)) == (
+        " chain  running  0 %  5,000/10,000,000  1,000/s  2:12:46, 2:46:35 left"
+    )
+    assert text_of(quality(view, 80, PLAIN)).endswith("saved notif. 20x upd. 968kx bytes 5.4x")
+    assert text_of(quality(view, 60, PLAIN)) == " loss 0.123  train 95.0 %  test 97.2 %  saved bytes 5.4x"
+
+
+def test_what_went_wrong_is_above() -> None:
+    """Restarts and stimuli that were given up are in sight at 80 columns, in their colour; else nothing is."""
+    view = watched(chain(3))
+    assert not any(role == "warn" for _, role in quality(view, 80, PLAIN))
+    process(view, "h1").restarts = 2
+    process(view, "source").counters["expired"] = 256
+    assert ("2 restarts, 256 expired", "warn") in quality(view, 80, PLAIN)
+    process(view, "h1").restarts = 1
+    assert ("1 restart, 256 expired", "warn") in quality(view, 80, PLAIN)
 
 
 def test_tabs_are_where_they_are_drawn() -> None:

@@ -184,11 +184,20 @@ def test_status_is_that_of_its_time() -> None:
     """`status` answers what the broker had answered by then, how fast it is played, and what a process told last."""
     with replayed(4.0) as replay:
         first = replay.answer(Command("1", "status"))
-        assert first.data == {**STATUS, "replay": {"speed": 4.0}}
+        assert first.data == {**STATUS, "replay": {"speed": 4.0, "ended": False}}
         assert not replay.answer(Command("2", "status", "h1")).ok
         list(replay.play(10.5))
         assert replay.answer(Command("3", "status")).data["state"] == "leaving"
         assert replay.answer(Command("4", "status", "h1")).data["h1"]["telemetry"]["seq"] == 19
+
+
+def test_the_end_is_in_its_status() -> None:
+    """From the end on no status is that of a run that goes on, though the last one that was recorded is."""
+    said = [(t_s, m) for t_s, m in SAID if not isinstance(m, Reply) or m.data["state"] == "running"]
+    replay = Replay(said, 1.0, 7)
+    list(replay.play(99.0))
+    told = replay.answer(Command("1", "status")).data
+    assert (told["state"], told["replay"]["ended"]) == ("ended", True)
 
 
 def test_nothing_can_be_changed() -> None:

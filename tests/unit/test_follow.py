@@ -1,0 +1,63 @@
+"""A run that is followed through its broker: what is made of answers that are older than what was heard since."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any, cast
+
+from monitor import follow
+from monitor.client import Client
+from monitor.follow import Follower
+from topology import wire
+
+RUNNING = {"run": "digits", "run_dir": "/runs/x", "state": "running", "processes": {"source": {}}}
+
+
+class Broker:
+    """A client of a broker whose answers are held back until the test lets them go."""
+
+    address = "here"
+    refused = False
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Semaphore(0)
+        self.answers: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self.said: asyncio.Queue[wire.Event] = asyncio.Queue()
+
+    def subscribe(self) -> None:
+        """As `Client.subscribe`."""
+
+    async def stream(self) -> AsyncGenerator[wire.Event]:
+        """As `Client.stream`."""
+        while True:
+            yield await self.said.get()
+
+    async def command(self, verb: str, timeout_s: float) -> wire.Reply:
+        """As `Client.command`."""
+        self.asked.release()
+        return wire.Reply("1", True, await self.answers.get())
+
+
+async def test_an_answer_that_is_older_than_the_end(monkeypatch: Any) -> None:
+    """What was asked before the end was heard begins no new view; what is asked since does, if the run goes on."""
+    monkeypatch.setattr(follow, "ASK_EVERY_S", 0.0)
+    broker = Broker()
+    broker.answers.put_nowait(RUNNING)
+    follower = Follower(cast(Client, broker), lambda: 0.0, lambda _: None)
+    async with aclosing(follower.changes()) as changes:
+        view = await anext(changes)
+        await broker.asked.acquire()
+        going = asyncio.ensure_future(anext(changes))
+        await broker.asked.acquire()  # the second question, whose answer is under way
+        broker.said.put_nowait(wire.Event("broker", "ended", {}))
+        assert (await going) is view
+        assert view.ended
+        broker.answers.put_nowait(RUNNING)
+        assert (await anext(changes)) is view
+        broker.answers.put_nowait(RUNNING)  # to a question of after the end: the run was resumed
+        async for another in changes:
+            if another is not view:
+                assert not another.ended
+                break
