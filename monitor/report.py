@@ -128,7 +128,9 @@ def _traffic(told: Told) -> str:
     rows = []
     for link, t in links.items():
         for way, sign in (("forward", ""), ("back", "back_")):
-            sent, dense = t.get(f"{sign}values"), t.get(f"{sign}dense")
+            sent = t.get(f"{sign}values")
+            pairs = (("values", "dense"), ("bytes", "dense_bytes"))
+            of_dense = [_share(t, sign + key, sign + dense) for key, dense in pairs]
             share = t[f"{sign}bytes"] / total if total and f"{sign}bytes" in t else None
             lost = [t.get(sign + key) for key in ("gaps", "duplicates")]
             counts = [t.get(sign + key) for key in ("bytes", "frames")]
@@ -138,13 +140,21 @@ def _traffic(told: Told) -> str:
                     way,
                     page.share_cell(share),
                     *map(_count, (*counts, sent)),
-                    percent(sent / dense) if sent is not None and dense else "-",
+                    *map(percent, of_dense),
                     *(page.cell(_count(n), "n bad") if n else _count(n) for n in lost),
                 ]
             )
-    heads = ["link", "way", "share of bytes", "bytes", "frames", "values", "of dense", "missing", "twice"]
-    note = "Evaluations included. Values are spikes on the way forward, notifications on the way back."
-    return page.table(heads, rows, text=3) + page.words(note, "dim")
+    counted = ["bytes", "frames", "values", "values of dense", "bytes of dense", "missing", "twice"]
+    note = (
+        "Evaluations included. Values are spikes on the way forward, notifications on the way back; "
+        "a dense pass sends all of them, four bytes each."
+    )
+    return page.table(["link", "way", "share of bytes", *counted], rows, text=3) + page.words(note, "dim")
+
+
+def _share(counts: Row, key: str, of: str) -> float | None:
+    """One count as a share of another; None where either was not counted, or nothing was due."""
+    return counts[key] / counts[of] if key in counts and counts.get(of) else None
 
 
 def _staleness(told: Told) -> Iterator[str]:

@@ -110,6 +110,19 @@ def test_settings_that_changed_are_told() -> None:
     assert "0.125" in page
 
 
+def test_a_link_that_sends_everything_is_not_said_to_save() -> None:
+    """Few values of dense need not be few bytes of it: both are told, and a dash where nothing dense was counted."""
+    counts = {"bytes": 808, "frames": 1, "values": 50, "dense": 200, "dense_bytes": 800}
+    page = report(run(links={"h1 -> h2": counts | {"back_bytes": 3, "back_values": 0, "back_dense": 0}}))
+    heads = re.findall(r"<th[^>]*>([^<]*)</th>", page[page.index("Traffic by link") :])
+    forward, back = (
+        dict(zip(heads, re.findall(r"<td[^>]*>(.*?)</td>", row), strict=False))
+        for row in re.findall(r"<tr><td>h1 -&gt; h2</td>.*", page)
+    )
+    assert (forward["values of dense"], forward["bytes of dense"]) == ("25.0 %", "101.0 %")
+    assert (back["values of dense"], back["bytes of dense"]) == ("-", "-")
+
+
 def test_numbers_for_other_tools() -> None:
     """Each figure of a row is a number at its stimuli; times go on where the clock of a resumed run begins anew."""
     told = Told("one", "", PLAN, ROWS, {}, environment={"started": "2030-01-01T00:00:00+00:00"})
