@@ -152,7 +152,7 @@ def test_what_is_no_recording(tmp_path: Path) -> None:
 @contextmanager
 def replayed(speed: float = 1.0) -> Iterator[Replay]:
     """A replay of what was said."""
-    yield Replay(SAID, speed, 7)
+    yield Replay(SAID, speed, 7, pid=4711)
 
 
 def heard(frames: list[list[bytes]]) -> list[Message]:
@@ -184,7 +184,7 @@ def test_status_is_that_of_its_time() -> None:
     """`status` answers what the broker had answered by then, how fast it is played, and what a process told last."""
     with replayed(4.0) as replay:
         first = replay.answer(Command("1", "status"))
-        assert first.data == {**STATUS, "replay": {"speed": 4.0}}
+        assert first.data == {**STATUS, "replay": {"speed": 4.0, "pid": 4711}}
         assert not replay.answer(Command("2", "status", "h1")).ok
         list(replay.play(10.5))
         assert replay.answer(Command("3", "status")).data["state"] == "leaving"
@@ -195,4 +195,4 @@ def test_nothing_can_be_changed() -> None:
     """Every other command is refused in words."""
     with replayed() as replay:
         reply = replay.answer(Command("1", "stop"))
-        assert (reply.ok, reply.error) == (False, "this is a recording: there is nothing to stop")
+        assert (reply.ok, reply.error) == (False, "this is a recording, which is only played")
