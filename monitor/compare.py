@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from monitor import page
 from monitor.charts import COLOURS, Series, lines
-from monitor.comparison import COUNTED_LOSSES
+from monitor.comparison import COUNTED_LOSSES, in_words
 from monitor.figures import compact, number, percent, ratio, times
 from monitor.report import stimuli
 from monitor.told import Told
@@ -66,7 +66,7 @@ def table(entries: Sequence[Entry]) -> list[Line]:
         if any(e.told.figure(key) for e in entries):
             counts = [e.told.figure(key) for e in entries]
             shown = tuple("-" if n is None else f"{n:,}" for n in counts)
-            found.append(Line(key.replace("_", " "), shown, _best(counts, LESS)))
+            found.append(Line(in_words(key), shown, _best(counts, LESS)))
     ends = tuple(str(e.told.figure("why") or "-") if e.told.ended else "not ended" for e in entries)
     found.append(Line("ended", ends, (False,) * len(entries)))
     none = (False,) * len(entries)
