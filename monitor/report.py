@@ -14,7 +14,7 @@ from monitor.figures import compact, duration, number, percent, ratio, times
 from monitor.told import Row, Told, last_part
 
 EVENTS_SHOWN = 300  # on the page: the first and the last of them
-MARKED = frozenset({"lost", "failed", "diverged", "set"})
+MARKED = frozenset({"lost", "failed", "diverged", "set", "paused", "resumed"})
 """Kinds of event that the curves are marked with."""
 MARKS = 40  # of a curve, at most
 

@@ -170,6 +170,17 @@ def test_restarts_are_counted() -> None:
     assert view.summary()["restarts"] == 3
 
 
+def test_a_source_that_goes_on_is_in_no_state_of_that_name() -> None:
+    """That it paused and went on are events; whether it pauses, its reports say."""
+    view = View(PROCESSES)
+    view.update(telemetry("source", gauges={"paused": 1.0}, seq=1), 0.0)
+    for kind in ("paused", "resumed"):
+        view.update(Event("source", kind, {"stimuli": 5}), 0.5)
+        assert view.lines()[0].state == "paused"
+    view.update(telemetry("source", gauges={"paused": 0.0}, seq=2), 1.0)
+    assert view.lines()[0].state == "running"
+
+
 def test_a_death_is_noted_once() -> None:
     """What died is lost until it is back, and the broker's own word of it is no second note."""
     view = View(PROCESSES)
