@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from html import escape
 from typing import Any
 
@@ -13,9 +13,11 @@ from monitor.diagram import diagram
 from monitor.figures import compact, duration, number, percent, ratio, times
 from monitor.told import Row, Told, last_part
 
-EVENTS_SHOWN = 300  # on the page: the first and the last of them
+EVENTS_SHOWN = 300  # in a list: the first and the last of them
 MARKED = frozenset({"lost", "failed", "diverged", "set", "paused", "resumed"})
 """Kinds of event that the curves are marked with."""
+ROUTINE = frozenset({"epoch", "evaluated", "saved"})
+"""Kinds of event that are folded away: they come of themselves, and the curves have them."""
 MARKS = 40  # of a curve, at most
 
 
@@ -188,9 +190,17 @@ def _processes(told: Told) -> str:
 def _events(told: Told) -> str:
     if not told.events:
         return page.words("Not recorded.", "dim")
+    routine = [e for e in told.events if e.get("kind") in ROUTINE]
+    others = [e for e in told.events if e.get("kind") not in ROUTINE]
+    count = f"{len(routine):,} {'event' if len(routine) == 1 else 'events'}"
+    return _listed(others) + page.details(f"{count} of routine: epochs, evaluations, saves", _listed(routine))
+
+
+def _listed(events: Sequence[Row]) -> str:
+    """A table of events, and of very many the first and the last."""
     half = EVENTS_SHOWN // 2
-    left = max(0, len(told.events) - 2 * half)
-    shown = [*told.events[:half], *told.events[half + left :]]
+    left = max(0, len(events) - 2 * half)
+    shown = [*events[:half], *events[half + left :]]
     rows = [
         [f"{e.get('t_s', 0.0):.2f} s", str(e.get("process", "")), str(e.get("kind", "")), _words_of(e)] for e in shown
     ]
