@@ -24,6 +24,8 @@ from topology.plan import BROKER
 TICK_S = 0.5  # between two ticks, at most
 STALLED_S = 1.0  # a tick that comes this late: it was the broker that stood still
 PROBE_S = 1.0  # for the holder of a name to answer, when another process asks for it
+AS_ASKED = {"kill": "killed as it was asked to", "restart": "restarts as it was asked to"}
+"""Commands that a process does not outlive, and why it is lost then."""
 ANYBODY = ""  # whose key it was, where there are no keys
 
 
@@ -110,6 +112,7 @@ class BrokerMachine:
         self._conductor = Conductor(the_plan.processes, generation, again=again)
         self._requests = Requests()
         self._settings = Settings()
+        self._leaves: dict[str, wire.Command] = {}  # what each was told that it does not outlive
         self._fanout = Fanout(origin)
         self._ticked: float | None = None
         self._out: list[Order] = []
@@ -150,12 +153,16 @@ class BrokerMachine:
                 out.append(Send(route, wire.Unknown()))  # it outlived another broker, or its own replacement
             case wire.Reply() if member is not None:
                 self.registry.replied(member, now)
+                told = self._leaves.get(member.name)
+                if told is not None and told.id == message.id and not message.ok:
+                    del self._leaves[member.name]
                 if not self._defended(member, message):
                     self._happened(words.Answered(member.name, message), now)
             case wire.Event() if member is not None and message.name == member.name:
                 self._settings.happened(message)
                 self._happened(words.Said(message), now)
                 if message.kind == "failed":
+                    self._leaves.pop(member.name, None)  # it says itself why
                     self._lost(member.name, str(message.data.get("why", "it failed")), now)
             case _:
                 self.wire_errors += 1
@@ -310,6 +317,8 @@ class BrokerMachine:
         self._happened(words.Joined(member.name, member.incarnation, member.pid, self.registry.missing), now)
 
     def _lost(self, name: str, why: str, now: float) -> None:
+        told = self._leaves.pop(name, None)
+        why = why if told is None else AS_ASKED[told.verb]
         self.registry.dead(name)
         self._out.append(Say(f"{name} lost: {why}"))
         self._happened(words.Lost(name, why), now)
@@ -348,6 +357,8 @@ class BrokerMachine:
             match action:
                 case words.Tell(name, command):
                     self._tell(name, command)
+                    if command.verb in AS_ASKED:
+                        self._leaves[name] = command
                     if command.verb == "save":  # writing it is done between two beats, and a disk may be slow
                         self.registry.busy(name, now + words.SAVE_S)
                 case words.TellRoster():

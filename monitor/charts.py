@@ -60,6 +60,7 @@ def lines(
     marks: Sequence[Mark] = (),
     zero: bool = False,
     log: bool = False,
+    log_x: bool = False,
 ) -> str:
     """A chart of lines; empty where there is no point to draw.
 
@@ -72,15 +73,18 @@ def lines(
         marks: drawn as thin upright lines.
         zero: y begins at zero.
         log: y is logarithmic; points at zero and below are not drawn.
+        log_x: x likewise.
 
     """
-    kept = [Series(s.label, [p for p in s.points if not log or p[1] > 0]) for s in series]
+    kept = [
+        Series(s.label, [p for p in s.points if (not log or p[1] > 0) and (not log_x or p[0] > 0)]) for s in series
+    ]
     xs = [x for s in kept for x, _ in s.points]
     ys = [y for s in kept for _, y in s.points]
     if not xs:
         return ""
     y_ticks = _decades(min(ys), max(ys)) if log else ticks(0.0 if zero else min(ys), max(ys))
-    x_axis = _Axis(min(xs), max(xs), LEFT, WIDTH - RIGHT)
+    x_axis = _Axis(min(xs), max(xs), LEFT, WIDTH - RIGHT, log_x)
     y_axis = _Axis(y_ticks[0], max(y_ticks[-1], *ys), HEIGHT - BOTTOM, TOP, log)
     parts = [*_grid(y_axis, y_ticks, show_y), *_feet(x_axis, show_x, x_name)]
     for mark in marks:
@@ -160,7 +164,7 @@ def _grid(axis: _Axis, at: Sequence[float], show: Show) -> list[str]:
 
 def _feet(axis: _Axis, show: Show, name: str) -> list[str]:
     y = HEIGHT - BOTTOM + 15
-    middle = (axis.low + axis.high) / 2
+    middle = math.sqrt(axis.low * axis.high) if axis.log else (axis.low + axis.high) / 2
     ends = ((axis.low, "start"), (middle, "middle"), (axis.high, "end"))
     shown = [_text(_n(axis.at(value)), y, show(value), anchor) for value, anchor in ends]
     return [*(shown if axis.high > axis.low else shown[1:2]), _text(WIDTH - RIGHT, HEIGHT - 4, name, "end")]

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from monitor import page
 from monitor.charts import COLOURS, Series, lines
-from monitor.comparison import COUNTED_LOSSES
+from monitor.comparison import COUNTED_LOSSES, in_words
 from monitor.figures import compact, count, number, percent, ratio, times
 from monitor.report import stimuli
 from monitor.told import Told
@@ -42,6 +42,8 @@ QUALITY = (
     ("stimuli/s", "stimuli_per_s", compact, MORE),
     ("staleness", "staleness_mean", lambda x: number(x, 2), LESS),
 )
+UNLIKE = 20  # times as long as another: both are seen on a logarithmic axis only
+CHANGED = 2  # settings that are named
 SAVED = ("notifications", "updates", "bytes", "spikes")
 
 
@@ -52,24 +54,34 @@ def names(runs: Sequence[Told]) -> list[str]:
 
 
 def table(entries: Sequence[Entry]) -> list[Line]:
-    """The figures of each run, then each setting in which they differ."""
+    """The figures of each run, what was changed while it ran, then each setting in which they differ."""
     found = []
     for words, key, show, better in QUALITY:
         numbers = [e.told.figure(key) for e in entries]
         if any(n is not None for n in numbers):
-            found.append(Line(words, tuple(map(show, numbers)), _best(numbers, better)))
+            found.append(Line(words, tuple(map(show, numbers)), _best(entries, numbers, better)))
     for key in SAVED:
         ratios = [ratio(e.told.figure(key), e.told.figure(f"{key}_dense")) for e in entries]
         if any(r is not None for r in ratios):
-            found.append(Line(f"fewer {key}", tuple(map(times, ratios)), _best(ratios, MORE)))
+            found.append(Line(f"fewer {key}", tuple(map(times, ratios)), _best(entries, ratios, MORE)))
     for key in COUNTED_LOSSES:
         if any(e.told.figure(key) for e in entries):
             counts = [e.told.figure(key) for e in entries]
-            found.append(Line(key.replace("_", " "), tuple(map(count, counts)), _best(counts, LESS)))
+            found.append(Line(in_words(key), tuple(map(count, counts)), _best(entries, counts, LESS)))
     ends = tuple(str(e.told.figure("why") or "-") if e.told.ended else "not ended" for e in entries)
     found.append(Line("ended", ends, (False,) * len(entries)))
     none = (False,) * len(entries)
+    if any(e.told.changes for e in entries):
+        found.append(Line("changed while it ran", tuple(_changed(e.told) for e in entries), none))
     return [*found, *(Line(key, values, none) for key, values in differences([e.settings for e in entries]))]
+
+
+def _changed(told: Told) -> str:
+    """The settings that a run did not keep to, as they were last; only how many, where there is no room for them."""
+    last = {f"{change.get('process')} {change.get('key')}": change.get("value") for change in told.changes}
+    if len(last) > CHANGED:
+        return f"{len(last)} settings"
+    return ", ".join(f"{name}={value}" for name, value in last.items()) or "-"
 
 
 def differences(settings: Sequence[Settings]) -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -91,10 +103,15 @@ def plain(entries: Sequence[Entry]) -> str:
 
 
 def objects(entries: Sequence[Entry]) -> list[dict[str, Any]]:
-    """The same as data: the summary of each run, or its last row, and the settings in which they differ."""
+    """The same as data: each run's summary or last row, what was changed, and the settings in which they differ."""
     differ = dict(differences([e.settings for e in entries]))
     return [
-        {"run": e.told.path, **e.told.figures, "settings": {key: e.settings.get(key) for key in differ}}
+        {
+            "run": e.told.path,
+            **e.told.figures,
+            "settings": {key: e.settings.get(key) for key in differ},
+            "changed": list(e.told.changes),
+        }
         for e in entries
     ]
 
@@ -108,7 +125,8 @@ def comparison(entries: Sequence[Entry]) -> str:
         for line in table(entries)
     ]
     left = len(runs) - COLOURS
-    note = "In each line the best figure is bold. Below them, the settings in which the runs differ."
+    best = "In each line the best figure is bold, among runs of the same data set."
+    note = f"{best} Below them, the settings in which the runs differ."
     cut = f"Of the first {COLOURS} runs; {left} more are in the table only." if left > 0 else ""
     return page.page(
         f"{len(runs)} runs · neurond",
@@ -126,26 +144,37 @@ def comparison(entries: Sequence[Entry]) -> str:
 
 
 def _curves(runs: Sequence[Told], called: Sequence[str]) -> Iterator[str]:
-    def over(title: str, points: Any, show: Any, **options: Any) -> str:
+    def chart(title: str, points: Any, show: Any, show_x: Any = stimuli, x: str = "stimuli", **options: Any) -> str:
         series = [Series(name, points(told)) for name, told in zip(called, runs, strict=False)]
-        return page.figure(title, lines(series, title, show, stimuli, "stimuli", **options), series)
+        unlike = _unlike(series)
+        x_name = f"{x}, logarithmic" if unlike else x
+        return page.figure(title, lines(series, title, show, show_x, x_name, log_x=unlike, **options), series)
 
-    yield over("Test accuracy", lambda t: t.evaluations("test_accuracy"), lambda y: f"{100 * y:.4g} %")
-    timed = [Series(name, told.evaluated_at("test_accuracy")) for name, told in zip(called, runs, strict=False)]
-    title = "Test accuracy over time"
-    drawn = lines(timed, title, lambda y: f"{100 * y:.4g} %", lambda x: f"{x:,.1f}", "seconds")
-    yield page.figure(title, drawn, timed)
-    yield over("Test loss", lambda t: t.evaluations("test_loss"), lambda y: f"{y:.3g}", zero=True)
-    yield over("Training loss", lambda t: t.curve("loss"), lambda y: f"{y:.3g}", zero=True)
-    yield over("Stimuli a second", lambda t: t.curve("stimuli_per_s"), compact, zero=True)
+    yield chart("Test accuracy", lambda t: t.evaluations("test_accuracy"), lambda y: f"{100 * y:.4g} %")
+    seconds: dict[str, Any] = {"show_x": lambda x: f"{x:,.1f}", "x": "seconds"}
+    yield chart(
+        "Test accuracy over time", lambda t: t.evaluated_at("test_accuracy"), lambda y: f"{100 * y:.4g} %", **seconds
+    )
+    yield chart("Test loss", lambda t: t.evaluations("test_loss"), lambda y: f"{y:.3g}", zero=True)
+    yield chart("Training loss", lambda t: t.curve("loss"), lambda y: f"{y:.3g}", zero=True)
+    yield chart("Stimuli a second", lambda t: t.curve("stimuli_per_s"), compact, zero=True)
     for key in SAVED[:3]:
         title = f"{key.capitalize()}, of what a dense network would"
-        yield over(title, lambda t, key=key: t.of_dense(key), lambda y: f"{100 * y:,.4g} %", log=True)
-    yield over("Mean staleness so far", lambda t: t.curve("staleness_mean"), lambda y: f"{y:.3g}", zero=True)
+        yield chart(title, lambda t, key=key: t.of_dense(key), lambda y: f"{100 * y:,.4g} %", log=True)
+    yield chart("Mean staleness so far", lambda t: t.curve("staleness_mean"), lambda y: f"{y:.3g}", zero=True)
 
 
-def _best(numbers: Sequence[float | None], better: Any) -> tuple[bool, ...]:
-    known = [n for n in numbers if n is not None]
-    if better is None or len(set(known)) < 2:
-        return (False,) * len(numbers)
-    return tuple(n is not None and n == better(known) for n in numbers)
+def _unlike(series: Sequence[Series]) -> bool:
+    """Whether some curve would be a stroke at the edge of a chart that is as wide as the longest of them."""
+    ends = [s.points[-1][0] for s in series if s.points]
+    return bool(ends) and max(ends) > UNLIKE * min(ends)
+
+
+def _best(entries: Sequence[Entry], numbers: Sequence[float | None], better: Any) -> tuple[bool, ...]:
+    """Which of the runs are the best of those of their data set: what others learn is no easier or harder for it."""
+    data = [e.told.plan.source.data for e in entries]
+    rivals = [{n for n, other in zip(numbers, data, strict=True) if other == own and n is not None} for own in data]
+    return tuple(
+        better is not None and n is not None and len(them) > 1 and n == better(them)
+        for n, them in zip(numbers, rivals, strict=True)
+    )

@@ -105,6 +105,11 @@ def _indented(words: str, style: str = "") -> Padding:
     return Padding(Text(words, style=style), (0, 0, 0, 1))
 
 
+def in_words(counter: str) -> str:
+    """What a counter of losses is called."""
+    return "presented again" if counter == "represented" else counter.replace("_", " ")
+
+
 def _words(counter: str, n: int) -> str:
-    words = counter.replace("_", " ")
+    words = in_words(counter)
     return words.removesuffix("s") if n == 1 else words

@@ -143,4 +143,10 @@ def share_cell(share: float | None) -> Cell:
 
 def folded(title: str, text: str) -> str:
     """Plain text that is shown when its title is clicked."""
-    return f"<details><summary>{escape(title)}</summary><pre>{escape(text)}</pre></details>" if text else ""
+    return details(title, f"<pre>{escape(text)}</pre>" if text else "")
+
+
+def details(title: str, *parts: str) -> str:
+    """What is shown when its title is clicked, HTML already; nothing where nothing is."""
+    body = "\n".join(part for part in parts if part)
+    return f"<details><summary>{escape(title)}</summary>\n{body}\n</details>" if body else ""

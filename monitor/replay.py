@@ -21,12 +21,13 @@ class Replay:
         records: each message and when it came, as a `Recording` has them.
         speed: how many seconds of the run go by in one of ours.
         origin: a number that no other broker has.
+        pid: of the process that plays it.
 
     """
 
-    def __init__(self, records: Iterable[tuple[float, Message]], speed: float, origin: int) -> None:
+    def __init__(self, records: Iterable[tuple[float, Message]], speed: float, origin: int, pid: int) -> None:
         self._records = iter(records)
-        self._speed = speed
+        self._speed, self._pid = speed, pid
         self._fanout = Fanout(origin)
         self._status: dict[str, Any] = {}
         self._last: dict[str, wire.Telemetry] = {}
@@ -51,9 +52,9 @@ class Replay:
     def answer(self, command: wire.Command) -> wire.Reply:
         """What the broker said at this time of the run. Nothing in a recording can be changed."""
         if command.verb != "status":
-            return wire.Reply(command.id, False, error=f"this is a recording: there is nothing to {command.verb}")
+            return wire.Reply(command.id, False, error="this is a recording, which is only played")
         if not command.target:
-            replay = {"speed": self._speed, "ended": self.due is None}
+            replay = {"speed": self._speed, "pid": self._pid, "ended": self.due is None}
             return wire.Reply(command.id, True, {**self._status, "replay": replay})
         told = self._last.get(command.target)
         if told is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from html import escape
 from typing import Any
 
@@ -13,9 +13,11 @@ from monitor.diagram import diagram
 from monitor.figures import compact, count, duration, number, percent, ratio, times
 from monitor.told import Row, Told, last_part
 
-EVENTS_SHOWN = 300  # on the page: the first and the last of them
-MARKED = frozenset({"lost", "failed", "diverged", "set"})
+EVENTS_SHOWN = 300  # in a list: the first and the last of them
+MARKED = frozenset({"lost", "failed", "diverged", "set", "paused", "resumed"})
 """Kinds of event that the curves are marked with."""
+ROUTINE = frozenset({"epoch", "evaluated", "saved"})
+"""Kinds of event that are folded away: they come of themselves, and the curves have them."""
 MARKS = 40  # of a curve, at most
 
 
@@ -128,7 +130,9 @@ def _traffic(told: Told) -> str:
     rows = []
     for link, t in links.items():
         for way, sign in (("forward", ""), ("back", "back_")):
-            sent, dense = t.get(f"{sign}values"), t.get(f"{sign}dense")
+            sent = t.get(f"{sign}values")
+            pairs = (("values", "dense"), ("bytes", "dense_bytes"))
+            of_dense = [_share(t, sign + key, sign + dense) for key, dense in pairs]
             share = t[f"{sign}bytes"] / total if total and f"{sign}bytes" in t else None
             lost = [t.get(sign + key) for key in ("gaps", "duplicates")]
             counts = [t.get(sign + key) for key in ("bytes", "frames")]
@@ -138,13 +142,21 @@ def _traffic(told: Told) -> str:
                     way,
                     page.share_cell(share),
                     *map(count, (*counts, sent)),
-                    percent(sent / dense) if sent is not None and dense else "-",
+                    *map(percent, of_dense),
                     *(page.cell(count(n), "n bad") if n else count(n) for n in lost),
                 ]
             )
-    heads = ["link", "way", "share of bytes", "bytes", "frames", "values", "of dense", "missing", "twice"]
-    note = "Evaluations included. Values are spikes on the way forward, notifications on the way back."
-    return page.table(heads, rows, text=3) + page.words(note, "dim")
+    counted = ["bytes", "frames", "values", "values of dense", "bytes of dense", "missing", "twice"]
+    note = (
+        "Evaluations included. Values are spikes on the way forward, notifications on the way back; "
+        "a dense pass sends all of them, four bytes each."
+    )
+    return page.table(["link", "way", "share of bytes", *counted], rows, text=3) + page.words(note, "dim")
+
+
+def _share(counts: Row, key: str, of: str) -> float | None:
+    """One count as a share of another; None where either was not counted, or nothing was due."""
+    return counts[key] / counts[of] if key in counts and counts.get(of) else None
 
 
 def _staleness(told: Told) -> Iterator[str]:
@@ -178,9 +190,17 @@ def _processes(told: Told) -> str:
 def _events(told: Told) -> str:
     if not told.events:
         return page.words("Not recorded.", "dim")
+    routine = [e for e in told.events if e.get("kind") in ROUTINE]
+    others = [e for e in told.events if e.get("kind") not in ROUTINE]
+    count = f"{len(routine):,} {'event' if len(routine) == 1 else 'events'}"
+    return _listed(others) + page.details(f"{count} of routine: epochs, evaluations, saves", _listed(routine))
+
+
+def _listed(events: Sequence[Row]) -> str:
+    """A table of events, and of very many the first and the last."""
     half = EVENTS_SHOWN // 2
-    left = max(0, len(told.events) - 2 * half)
-    shown = [*told.events[:half], *told.events[half + left :]]
+    left = max(0, len(events) - 2 * half)
+    shown = [*events[:half], *events[half + left :]]
     rows = [
         [f"{e.get('t_s', 0.0):.2f} s", str(e.get("process", "")), str(e.get("kind", "")), _words_of(e)] for e in shown
     ]

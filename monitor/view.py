@@ -242,6 +242,7 @@ class View:
             **{k: rounded(self.gauge(k), 6) for k in QUALITY},
             "in_flight": whole(self.gauge("in_flight")),
             **{counter: self.total(counter) for counter in COUNTED},
+            "restarts": self.restarts,
             "staleness_mean": rounded(self.staleness_mean, 3),
             **self._in_parts(lost=False),
             "processes": {line.name: line.row() for line in self.lines()},

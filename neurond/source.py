@@ -187,10 +187,11 @@ class SourceMachine:
             self._evaluation.ask()
 
     def _request(self, request: Request) -> None:
-        if request.verb == "pause":
-            self._paused = True
-        elif request.verb == "resume":
-            self._paused = False
+        if request.verb in ("pause", "resume"):
+            pause = request.verb == "pause"
+            if pause != self._paused:
+                self._paused = pause
+                self._tell("paused" if pause else "resumed", stimuli=self._count["confirmed"])
         elif request.verb == "eval":
             self._evaluation.ask()
         elif request.verb in VERBS:

@@ -203,7 +203,7 @@ class Event:
 
     name: str  # process that says so
     # running | epoch | evaluated | finished | diverged | joined | left | lost | saved | journal | failed |
-    # leaving | ended | set
+    # leaving | ended | set | paused | resumed
     kind: str
     data: dict[str, Any] = field(default_factory=dict)
 

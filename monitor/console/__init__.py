@@ -9,7 +9,8 @@
     app.py       the application: keys and pictures; commands.py what it asks of the run
     pane.py      the widgets that show rows; colours.py in which colours, and where
     dialogs.py   questions, details, edits, help
+    terminal.py  the terminal below it, which may be closed
     web.py       the same in a browser; browser/ has its page
 
-Only app, commands, pane, colours, dialogs and web know Textual, and are imported late.
+Only app, commands, pane, colours, dialogs, terminal and web know Textual, and are imported late.
 """

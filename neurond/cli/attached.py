@@ -5,7 +5,7 @@ The rule, for every verb that asks a broker:
 1. `--broker ADDRESS`, or `--run DIR` for the run that goes on in that folder;
 2. else NEUROND_BROKER;
 3. else the one run of this user that is alive on this machine (neurond/living.py). Where there are several, none is
-   guessed: they are named, and the user chooses;
+   guessed: they are named, and the user chooses. A recording that is played is meant only where there is no run;
 4. else the address at which a broker that is started by hand listens, `topology.address.DEFAULT`.
 """
 
@@ -47,9 +47,14 @@ class Asked:
     status: Mapping[str, Any] | None
 
     @property
+    def replay(self) -> Mapping[str, Any] | None:
+        """The `speed` and the `pid` of a recording that is played there; None of a run."""
+        return None if self.status is None else self.status.get("replay")
+
+    @property
     def folder(self) -> Path | None:
-        """Its run folder, where it is known."""
-        if self.alive.folder is not None or self.status is None:
+        """Its run folder, where it is known; a recording only tells that of the run that it was made of."""
+        if self.alive.folder is not None or self.status is None or self.replay is not None:
             return self.alive.folder
         return Path(self.status["run_dir"])
 
@@ -93,13 +98,22 @@ def find(
     by_hand = _by_hand(found, keys, insecure) if found else []
     if len(found) + len(by_hand) > 1:
         asked = [*asyncio.run(ask_all(found, keys, insecure)), *by_hand]
+        asked = real(asked) or asked
+        if len(asked) == 1:
+            return asked[0].alive.broker
         names = ", ".join(one.called for one in asked)
-        raise WrongUse(f"{len(asked)} runs are alive: {names}; say which with --run DIR or --broker ADDRESS")
+        what = "runs" if real(asked) else "replays"
+        raise WrongUse(f"{len(asked)} {what} are alive: {names}; say which with --run DIR or --broker ADDRESS")
     return found[0].broker if found else address.DEFAULT
 
 
+def real(asked: Iterable[Asked]) -> list[Asked]:
+    """Those that are runs, not recordings that are played."""
+    return [one for one in asked if one.replay is None]
+
+
 def everywhere(keys: str | None, insecure: bool) -> list[Asked]:
-    """Every run of this user on this machine that is alive, as its broker tells it."""
+    """Every run, and replay, of this user on this machine that is alive, as its broker tells it."""
     from neurond.living import alive
 
     found = alive()
@@ -139,16 +153,19 @@ def keys_to_watch(broker: str, keys: str | None, insecure: bool) -> Keyring | No
     return of_client(broker, keys, insecure)
 
 
-async def command(client: Client, verb: str, target: str = "", timeout_s: float = 5.0, **args: Any) -> dict[str, Any]:
+async def command(
+    client: Client, verb: str, target: str = "", timeout_s: float = 5.0, typed: str = "", **args: Any
+) -> dict[str, Any]:
     """What a run answers to a command; NeurondError with its own words where it refuses.
 
-    A process that is not there is refused here, with a guess: WrongUse.
+    A process that is not there is refused here, with a guess: WrongUse. `typed` is the verb that the user typed, if
+    that is another.
     """
     if target:
         checked(target, (await client.command("status", timeout_s=timeout_s)).data["processes"], "process")
     reply = await client.command(verb, target, timeout_s=timeout_s, **args)
     if not reply.ok:
-        raise NeurondError(f"cannot {verb}: {reply.error}")
+        raise NeurondError(f"cannot {typed or verb}: {reply.error}")
     return reply.data
 
 

@@ -65,7 +65,7 @@ def set_(
     wanted = _values(process, values)
 
     async def changed(client: Client) -> tuple[dict[str, float], dict[str, float]]:
-        before: Mapping[str, float] = (await command(client, "get", process, timeout_s=ASK_S))[process]
+        before: Mapping[str, float] = (await command(client, "get", process, timeout_s=ASK_S, typed="set"))[process]
         for key in wanted:
             checked(key, before, f"setting of {process}")  # all of them, before the first is changed
         after = dict(before)

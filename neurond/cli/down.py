@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import typer
 
 from neurond.cli import ours
-from neurond.cli.attached import Asked, everywhere, keys_for
+from neurond.cli.attached import Asked, everywhere, keys_for, real
 from neurond.cli.output import out_json, say, suggest
 from neurond.cli.which import AsJson, Insecure, Keys
 from neurond.errors import BrokerUnreachable, NeurondError, WrongUse
@@ -31,7 +31,11 @@ LOOK_S = 0.05
 def down(
     run: Annotated[
         str,
-        typer.Argument(metavar="[RUN]", help="Its folder or the name of that; the one that is alive if not given."),
+        typer.Argument(
+            metavar="[RUN]",
+            help="Its folder, the name of that, or the address of its broker, as ps has it; the one that is alive if "
+            "not given.",
+        ),
     ] = "",
     within: Annotated[
         str | None, typer.Option(metavar="TIME", help="Kill what is left after this long: 10s; 45s if not given.")
@@ -42,7 +46,7 @@ def down(
 ) -> None:
     """End a run of this machine as Ctrl-C does, saved, and see to it that nothing of it is left."""
     within_s = _seconds(within)
-    asked = _meant(run, everywhere(keys, insecure))
+    asked = meant(run, everywhere(keys, insecure))
     if asked is None:
         if as_json:
             out_json({"run": None, "saved": None, "killed": [], "left": []})
@@ -100,14 +104,17 @@ def _seconds(within: str | None) -> float:
         raise WrongUse(str(error)) from None
 
 
-def _meant(run: str, found: list[Asked]) -> Asked | None:
+def meant(run: str, found: list[Asked]) -> Asked | None:
     """The run that is meant; None if none is alive and none was named."""
-    names = ", ".join(one.called for one in found)
     if not run:
+        found = real(found)
+        names = ", ".join(one.called for one in found)
         if len(found) > 1:
             raise WrongUse(f"{len(found)} runs are alive: {names}; say which: neurond down RUN")
         return found[0] if found else None
     for one in found:
+        if one.replay is not None and run == one.called:
+            raise WrongUse(f"{run} is a replay, not a run: kill -INT {one.replay.get('pid')} ends it")
         if run in (one.alive.broker, one.called):
             return one
         if one.folder is not None and (run == one.folder.name or Path(run).absolute() == one.folder.absolute()):

@@ -40,21 +40,33 @@ def ps(
         _show(rows, ("process", "state", "pid", "incarnation", "stimuli", "staleness", "queue", "rss_mb"), as_json)
         return
     asked = everywhere(keys, insecure)
-    rows = [_row(one, view) for one, view in zip(asked, asyncio.run(_views(asked, keys, insecure)), strict=True)]
+    rows = [row_of(one, view) for one, view in zip(asked, asyncio.run(_views(asked, keys, insecure)), strict=True)]
     _show(rows, ("run", "network", "state", "processes", "stimuli", "accuracy", "pid", "broker"), as_json)
     if as_json:
         return
     if not rows:
         say("no run of yours is alive on this machine")
-    suggest(f"neurond ps --run {rows[0]['run']}" if rows and rows[0]["pid"] else "neurond run digits")
+    suggest(_next(asked, rows))
 
 
-def _row(asked: Asked, view: View | None) -> Row:
+def _next(asked: Sequence[Asked], rows: Sequence[Row]) -> str:
+    """What to look at next: the first of the runs, else a replay."""
+    for one, row in zip(asked, rows, strict=True):
+        if one.replay is None and row["pid"]:
+            return f"neurond ps --run {row['run']}"
+    played = next((one for one in asked if one.replay is not None), None)
+    return "neurond run digits" if played is None else f"neurond top --broker {played.alive.broker}"
+
+
+def row_of(asked: Asked, view: View | None) -> Row:
     """A run as a row; what its broker does not tell is None."""
     from neurond.living import running
 
     holder = asked.alive.running or (None if asked.folder is None else running(asked.folder))
+    pid = None if holder is None else holder.pid
     processes: Mapping[str, Any] = {} if asked.status is None else asked.status["processes"]
+    if asked.replay is not None:  # who trained then may live no more, or for another run
+        pid, processes = asked.replay.get("pid"), {}
     living = {name: one["pid"] for name, one in processes.items() if one["alive"]}
     return {
         "run": asked.called,
@@ -63,7 +75,7 @@ def _row(asked: Asked, view: View | None) -> Row:
         "processes": f"{len(living)}/{len(processes)}" if processes else None,
         "stimuli": None if view is None else view.stimuli,
         "accuracy": None if view is None else _accuracy(view),
-        "pid": None if holder is None else holder.pid,
+        "pid": pid,
         "pids": living,
         "broker": asked.alive.broker,
     }
@@ -72,6 +84,8 @@ def _row(asked: Asked, view: View | None) -> Row:
 def _state(asked: Asked, view: View | None) -> str:
     if asked.status is None:
         return "silent"
+    if asked.replay is not None:
+        return "replay"
     paused = view is not None and any(line.state == "paused" for line in view.lines())
     return "paused" if paused and asked.status["state"] == "running" else str(asked.status["state"])
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
 import shlex
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -43,6 +45,7 @@ def record(
     """
     if most is not None and most <= 0:
         raise WrongUse(f"--most {most:g}: a size above zero is expected")
+    _interruptible()
     at = find(broker, run, keys, insecure, waits=True)
     ring = keys_to_watch(at, keys, insecure)
     from monitor.recording import Recorder
@@ -59,6 +62,11 @@ def record(
     say(f"{into.messages:,} messages, {into.size / MIB:.2f} MB")
     out(str(file))
     suggest(f"neurond replay {shlex.quote(str(file))}")
+
+
+def _interruptible() -> None:
+    """Let SIGINT be heard, which ends these verbs: what a script puts in the background starts deaf to it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 async def _record(broker: str, keys: Keyring | None, into: Recorder) -> bool:
@@ -88,6 +96,7 @@ def replay(
         address.control(at)  # raises what `main` explains if it is no address
         if address.folder(at) is None and not insecure:
             raise WrongUse("a replay on tcp has no keys, so anybody there could watch: say --insecure, or use ipc")
+    _interruptible()
     from monitor.recording import Recording
 
     with Recording(file) as recording, _place(at) as where:
@@ -120,7 +129,7 @@ async def _replay(recording: Recording, speed: float, where: str, insecure: bool
     from monitor.replay import Replay
     from monitor.stage import Stage
 
-    played = Replay(recording, speed, secrets.randbits(64))
+    played = Replay(recording, speed, secrets.randbits(64), os.getpid())
     if played.due is None:
         say(f"neurond: there is nothing in {recording.path}")
         return

@@ -22,7 +22,8 @@ ARROW = " -> "
 FRAMES, MOST = 10, 100
 ASK_S = 6.0  # for a process to answer; the broker says sooner that it does not
 MEASURE_S = 2.0
-SENT = ("sent", "bytes", "values", "dense")
+SENT = ("sent", "bytes", "values", "dense", "dense_bytes")
+RATED = {"sent": "frames", "bytes": "bytes", "values": "values"}
 LOST = ("gaps", "duplicates", "fenced")
 
 Rates = dict[str, float | None]
@@ -57,7 +58,7 @@ def tap(
         out_json({"link": name, **told})
         return
     for end, sent in told.items():
-        for line in _rates(sent) if measure else _lines(sent):
+        for line in lines_of(sent) if measure else _lines(sent):
             out(f"{end} {'to' if end == pre else 'back to'} {post if end == pre else pre}: {line}")
     suggest(again(f"tap {pre} {post}" + ("" if measure else " --measure"), broker, run))
 
@@ -133,13 +134,14 @@ def rates(link: str, before: Mapping[str, Any], after: Mapping[str, Any], took_s
     }
 
 
-def _rates(told: Rates) -> list[str]:
-    from monitor.figures import compact, ratio, times
+def lines_of(told: Rates) -> list[str]:
+    """The rates of one end of a link in words; what cannot be laid beside a dense pass is left out."""
+    from monitor.figures import compact, percent
 
-    a_second = [compact(told[f"{key}_per_s"]) for key in ("sent", "bytes", "values")]
-    values, dense = told["values_per_s"], told["dense_per_s"]
-    fewer = times(ratio(None if values is None else round(values), None if dense is None else round(dense)))
-    amiss = ", ".join(f"{compact(told[key])} {key}" for key in LOST)
-    return [
-        f"{a_second[0]} frames/s, {a_second[1]} bytes/s, {a_second[2]} values/s, {fewer} fewer than dense; {amiss}"
-    ]
+    said = [f"{compact(told[f'{key}_per_s'])} {word}/s" for key, word in RATED.items()]
+    # A rule that sends every value saves no bytes, however few of the values are spikes: both are told.
+    for key, dense in (("values", "dense"), ("bytes", "dense_bytes")):
+        sent, full = told[f"{key}_per_s"], told[f"{dense}_per_s"]
+        if sent is not None and full:
+            said.append(f"{percent(sent / full)} of dense {key}")
+    return [f"{', '.join(said)}; {', '.join(f'{compact(told[key])} {key}' for key in LOST)}"]

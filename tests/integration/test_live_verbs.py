@@ -37,7 +37,10 @@ def test_pause_resume_save(going: Background) -> None:
     assert json.loads(manifest.read_text())["generation"] == 1
     assert going.row()["stimuli"] == before
     going.verb("resume")
+    going.verb("resume")  # it goes on already
     until(lambda: going.row()["stimuli"] > before, "it goes on")
+    kinds = [json.loads(line)["kind"] for line in (going.folder / "run" / "events.jsonl").read_text().splitlines()]
+    assert [kind for kind in kinds if kind in ("paused", "resumed")] == ["paused", "resumed"]
 
 
 def test_the_processes_of_a_run(going: Background) -> None:
@@ -133,3 +136,6 @@ def test_a_kill_is_followed_until_another_has_the_place(going: Background) -> No
     assert (told["process"], told["was"]) == ("h2", old)
     assert told["is"]["pid"] == going.row()["pids"]["h2"] != old
     assert 0 < told["took_s"] < 15
+    events = map(json.loads, (going.folder / "run" / "events.jsonl").read_text().splitlines())
+    lost = [event["data"]["why"] for event in events if (event["process"], event["kind"]) == ("h2", "lost")]
+    assert lost == ["killed as it was asked to"]

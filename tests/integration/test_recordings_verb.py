@@ -22,11 +22,16 @@ from tests.waiting import until
 SAME = ("stimuli", "updates", "notifications", "bytes", "spikes", "test_accuracy", "loss", "links", "staleness_mean")
 
 
+DEAF = ("sh", "-c", 'trap "" INT; exec "$@"', "sh")
+"""Starts a verb as a script starts what it puts behind itself: not to be interrupted."""
+
+
 @contextmanager
 def child(folder: Path, *verb: str) -> Iterator[subprocess.Popen[str]]:
-    """A verb as a child process, its output in pipes."""
+    """A verb as a child process, its output in pipes; one that records or plays is in the background."""
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen([*NEUROND, *verb], cwd=folder, env=environment(), text=True, **pipes) as process:  # type: ignore[call-overload]
+    deaf = DEAF if verb[0] in ("record", "replay") else ()
+    with subprocess.Popen([*deaf, *NEUROND, *verb], cwd=folder, env=environment(), text=True, **pipes) as process:  # type: ignore[call-overload]
         try:
             yield process
         finally:
@@ -95,6 +100,10 @@ def test_status_and_what_cannot_be(recorded: Path) -> None:
         assert where == at
         told = neurond(recorded, "status", "--insecure", "--broker", at)
         assert (told.returncode, told.stdout.startswith("digits is ")) == (0, True)
+        for verb in (("get", "h1"), ("set", "h1", "lr=1"), ("pause",)):
+            told = neurond(recorded, *verb, "--insecure", "--broker", at)
+            said = f"neurond: cannot {verb[0]}: this is a recording, which is only played\n"
+            assert (told.returncode, told.stderr) == (1, said)
         taken = neurond(recorded, "replay", "run.recording", "--address", at, "--insecure")
         assert (taken.returncode, taken.stderr.startswith("neurond: address in use: ")) == (1, True)
         playing.send_signal(signal.SIGINT)
@@ -129,6 +138,9 @@ def test_leaving_and_being_full(recorded: Path, tmp_path: Path) -> None:
     left = ["record", "left", "--broker"]
     with replay(tmp_path, "--speed", "0.2") as (playing, at), child(tmp_path, *left, at) as recording:
         until(lambda: (tmp_path / "left").exists() and (tmp_path / "left").stat().st_size > 1000, "some messages")
+        listed = neurond(tmp_path, "ps", "--json")
+        rows = [row for row in json.loads(listed.stdout) if row["pid"] == playing.pid]
+        assert [(row["run"], row["state"], row["pids"]) for row in rows] == [(at, "replay", {})], listed.stdout
         told = neurond(tmp_path, "record", "full", "--most", "0.001", "--broker", at)
         assert (told.returncode, told.stdout) == (0, "full\n")
         assert told.stderr.startswith("neurond: full has its 0.001 MB; the run goes on\n")

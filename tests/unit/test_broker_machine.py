@@ -31,6 +31,32 @@ def lost(orders: list[Order]) -> list[str]:
     return [str(e.data["process"]) for e in told if isinstance(e, wire.Event) and e.kind == "lost"]
 
 
+def why(orders: list[Order]) -> list[str]:
+    """Why processes are lost, as these orders tell the monitors."""
+    told = [feed.parse(order.frames).message for order in orders if isinstance(order, Broadcast)]
+    return [str(e.data["why"]) for e in told if isinstance(e, wire.Event) and e.kind == "lost"]
+
+
+@pytest.mark.parametrize(
+    ("verb", "says"), [("kill", "killed as it was asked to"), ("restart", "restarts as it was asked to")]
+)
+@pytest.mark.parametrize("answers", [True, False])
+def test_who_leaves_as_it_was_asked_to(machine: BrokerMachine, verb: str, says: str, answers: bool) -> None:
+    """A process that was told to go is lost for that, once, and not where it refuses, as its successor does."""
+    orders = machine.control(b"client", wire.pack(wire.Command("q", verb, "hidden")), 0.1)
+    (told,) = (o.message for o in orders if isinstance(o, Send) and o.route == b"hidden")
+    assert isinstance(told, wire.Command)
+    if answers:
+        machine.control(b"hidden", wire.pack(wire.Reply(told.id, True)), 0.2)
+    assert why(machine.unreachable(b"hidden", 0.3)) == [says]
+    machine.control(b"heir", wire.pack(wire.Hello("hidden", "group", 9, "ipc:///x/heir")), 0.4)
+    orders = machine.control(b"client", wire.pack(wire.Command("r", verb, "hidden")), 0.5)
+    (told,) = (o.message for o in orders if isinstance(o, Send) and o.route == b"heir")
+    assert isinstance(told, wire.Command)
+    machine.control(b"heir", wire.pack(wire.Reply(told.id, False, error="still starting")), 0.6)
+    assert why(machine.unreachable(b"heir", 0.7)) == ["its connection is gone"]
+
+
 def test_it_wakes_when_somebody_falls_silent(machine: BrokerMachine) -> None:
     """Followed from tick to tick, the next tick comes at the moment at which a process is lost, and never late."""
     now = 0.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from itertools import pairwise
+from itertools import pairwise, product
 
 import pytest
 
@@ -33,8 +33,8 @@ def test_ticks_are_round_and_enclose(low: float, high: float) -> None:
 
 def test_everything_is_within_the_chart() -> None:
     """No point of a line, in whatever scale, lies outside the picture."""
-    for log in (False, True):
-        text = drawn(*((x, 0.001 + x**3) for x in range(50)), log=log)
+    for log, log_x in product((False, True), repeat=2):
+        text = drawn(*((x, 0.001 + x**3) for x in range(50)), log=log, log_x=log_x)
         (way,) = re.findall(r'class="line s1" d="M([^"]+)"', text)
         for point in way.split("L"):
             x, y = map(float, point.split())

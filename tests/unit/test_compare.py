@@ -68,6 +68,31 @@ def test_the_best_is_told() -> None:
     assert best["gaps"] == (True, False)
 
 
+def test_the_best_is_one_of_the_same_data() -> None:
+    """A network is not better than one that learns something else, and alone it is not the best of anything."""
+    xor = [Entry(run(test_accuracy=a), {}) for a in (0.5, 0.9)]
+    digits = Entry(Told("d", "/d", plan_of("digits"), ROWS, {"test_accuracy": 0.97}), {})
+    best = {line.words: line.best for line in table([*xor, digits])}
+    assert best["test accuracy"] == (False, True, False)
+
+
+def test_runs_of_unlike_length() -> None:
+    """Beside a run that is far longer, a short one has room: the axis is logarithmic then, and says so."""
+
+    def page(*ends: int) -> str:
+        rows = [[{"t_s": 1.0, "stimuli": n * end, "loss": 1.0} for n in (1, 2, 3)] for end in ends]
+        return comparison([Entry(Told(str(i), "", PLAN, r, {}), {}) for i, r in enumerate(rows)])
+
+    def width(text: str) -> float:
+        (way,) = re.findall(r'class="line s1" d="M([^"]+)"', text)
+        xs = [float(point.split()[0]) for point in way.split("L")]
+        return max(xs) - min(xs)
+
+    assert "logarithmic" not in page(10, 100)
+    assert "stimuli, logarithmic" in page(10, 1000)
+    assert width(page(10, 1000)) > 50 > width(page(10, 190)) > 10
+
+
 def test_only_settings_that_differ() -> None:
     """A setting that all runs share is left out; one that a run does not have is a dash, and null as data."""
     entries = [Entry(run(), {"seed": 1, "lr": 0.1}), Entry(run(path="/elsewhere"), {"seed": 1, "lr": 0.2, "k": 3})]
@@ -75,6 +100,17 @@ def test_only_settings_that_differ() -> None:
     assert plain(entries).splitlines()[-1].split() == ["k", "-", "3"]
     assert plain(entries).splitlines()[0].split() == ["/runs/one", "/elsewhere"]
     assert [each["settings"] for each in objects(entries)] == [{"lr": 0.1, "k": None}, {"lr": 0.2, "k": 3}]
+
+
+def test_settings_that_a_run_did_not_keep_to() -> None:
+    """A run whose settings were changed while it ran says so, with the last value; of many only how many."""
+    changes = [{"t_s": t_s, "process": "h1", "key": "lr", "value": t_s / 10} for t_s in (1.0, 2.0)]
+    many = [{"t_s": 1.0, "process": f"h{i}", "key": "lr", "value": 1} for i in range(5)]
+    entries = [Entry(Told("a", p, PLAN, ROWS, {}, (), c), {}) for p, c in (("1", changes), ("2", ()), ("3", many))]
+    (line,) = (line for line in table(entries) if line.words == "changed while it ran")
+    assert line.values == ("h1 lr=0.2", "-", "5 settings")
+    assert objects(entries)[0]["changed"] == changes
+    assert "changed while" not in plain(entries[1:2] * 2)
 
 
 def test_more_runs_than_colours() -> None:
@@ -90,6 +126,17 @@ def test_a_long_story_is_cut() -> None:
     page = report(Told("one", "", PLAN, ROWS, {}, events))
     assert "9,700 events between" in page
     assert len(page) < 100_000
+
+
+def test_routine_is_folded() -> None:
+    """Epochs, evaluations and saves do not bury the events that somebody looks for."""
+    kinds = ["epoch", "evaluated", "saved", "lost", "epoch"]
+    events = [{"t_s": float(i), "process": "p", "kind": kind, "data": {}} for i, kind in enumerate(kinds)]
+    page = report(Told("one", "", PLAN, ROWS, {}, events))
+    shown, folded = page[page.index("<h2>Events") :].split("<details>", 1)
+    assert re.findall(r"<td>p</td><td>(\w+)", shown) == ["lost"]
+    assert folded.startswith("<summary>4 events of routine")
+    assert re.findall(r"<td>p</td><td>(\w+)", folded) == ["epoch", "evaluated", "saved", "epoch"]
 
 
 def test_the_histogram_ends_where_nothing_is() -> None:
@@ -108,6 +155,19 @@ def test_settings_that_changed_are_told() -> None:
     page = report(Told("one", "", PLAN, ROWS, {}, (), [change]))
     assert "<td>1.25 s</td><td>h1</td><td>lr</td>" in page
     assert "0.125" in page
+
+
+def test_a_link_that_sends_everything_is_not_said_to_save() -> None:
+    """Few values of dense need not be few bytes of it: both are told, and a dash where nothing dense was counted."""
+    counts = {"bytes": 808, "frames": 1, "values": 50, "dense": 200, "dense_bytes": 800}
+    page = report(run(links={"h1 -> h2": counts | {"back_bytes": 3, "back_values": 0, "back_dense": 0}}))
+    heads = re.findall(r"<th[^>]*>([^<]*)</th>", page[page.index("Traffic by link") :])
+    forward, back = (
+        dict(zip(heads, re.findall(r"<td[^>]*>(.*?)</td>", row), strict=False))
+        for row in re.findall(r"<tr><td>h1 -&gt; h2</td>.*", page)
+    )
+    assert (forward["values of dense"], forward["bytes of dense"]) == ("25.0 %", "101.0 %")
+    assert (back["values of dense"], back["bytes of dense"]) == ("-", "-")
 
 
 def test_numbers_for_other_tools() -> None:

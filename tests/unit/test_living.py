@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,6 +14,8 @@ import pytest
 
 from neurond import living, runs
 from neurond.cli import attached
+from neurond.cli.down import meant
+from neurond.cli.processes import row_of
 from neurond.errors import BrokerUnreachable, RunError, WrongUse
 from tests.locked import locked
 from tests.ports import free_ports
@@ -170,3 +172,28 @@ def test_words_that_are_not_known_get_a_guess() -> None:
         attached.checked("threshhold", ["lr", "threshold"], "setting")
     with pytest.raises(WrongUse, match="no process 'x'; known: h1, source"):
         attached.checked("x", ["h1", "source"], "process")
+
+
+def test_a_replay_is_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A recording that is played is not meant, nor ended, where a run is; nor taken for the run it was made of."""
+    told = {"run": "digits", "run_dir": str(tmp_path / "mine"), "processes": {}, "state": "running"}
+    played = {**told, "replay": {"speed": 1.0, "pid": 4711}}
+
+    async def ask_all(found: Iterable[living.Alive], *_: object) -> list[attached.Asked]:
+        return [attached.Asked(one, told if one.folder else played) for one in found]
+
+    monkeypatch.setattr(attached, "ask_all", ask_all)
+    with sockets() as at:
+        with run_in(tmp_path / "runs" / "mine"):
+            assert find() == AT
+            run, replay = attached.everywhere(None, insecure=False)
+            assert meant("", [replay, run]) is run
+            assert replay.folder is None
+            assert replay.called == at
+            with pytest.raises(WrongUse, match="is a replay, not a run: kill -INT 4711 ends it"):
+                meant(at, [replay, run])
+        assert meant("", attached.everywhere(None, insecure=False)) is None
+        with sockets(), pytest.raises(WrongUse, match="2 replays are alive"):
+            find()
+        row = row_of(replay, None)
+        assert (row["run"], row["state"], row["pid"], row["pids"]) == (at, "replay", 4711, {})

@@ -152,7 +152,7 @@ def test_what_is_no_recording(tmp_path: Path) -> None:
 @contextmanager
 def replayed(speed: float = 1.0) -> Iterator[Replay]:
     """A replay of what was said."""
-    yield Replay(SAID, speed, 7)
+    yield Replay(SAID, speed, 7, pid=4711)
 
 
 def heard(frames: list[list[bytes]]) -> list[Message]:
@@ -184,7 +184,7 @@ def test_status_is_that_of_its_time() -> None:
     """`status` answers what the broker had answered by then, how fast it is played, and what a process told last."""
     with replayed(4.0) as replay:
         first = replay.answer(Command("1", "status"))
-        assert first.data == {**STATUS, "replay": {"speed": 4.0, "ended": False}}
+        assert first.data == {**STATUS, "replay": {"speed": 4.0, "pid": 4711, "ended": False}}
         assert not replay.answer(Command("2", "status", "h1")).ok
         list(replay.play(10.5))
         assert replay.answer(Command("3", "status")).data["state"] == "leaving"
@@ -194,7 +194,7 @@ def test_status_is_that_of_its_time() -> None:
 def test_the_end_is_in_its_status() -> None:
     """From the end on no status is that of a run that goes on, though the last one that was recorded is."""
     said = [(t_s, m) for t_s, m in SAID if not isinstance(m, Reply) or m.data["state"] == "running"]
-    replay = Replay(said, 1.0, 7)
+    replay = Replay(said, 1.0, 7, pid=4711)
     list(replay.play(99.0))
     told = replay.answer(Command("1", "status")).data
     assert (told["state"], told["replay"]["ended"]) == ("ended", True)
@@ -204,4 +204,4 @@ def test_nothing_can_be_changed() -> None:
     """Every other command is refused in words."""
     with replayed() as replay:
         reply = replay.answer(Command("1", "stop"))
-        assert (reply.ok, reply.error) == (False, "this is a recording: there is nothing to stop")
+        assert (reply.ok, reply.error) == (False, "this is a recording, which is only played")

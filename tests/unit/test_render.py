@@ -189,7 +189,7 @@ def test_losses_are_said_only_when_there_are_some() -> None:
     summary = a_view().summary()
     assert losses(summary) == ""
     summary |= {"represented": 2, "gaps": 0, "expired": 1500, "unheard": ["h1"]}
-    assert losses(summary) == "counted on the way: 2 represented, 1,500 expired, no figures from h1"
+    assert losses(summary) == "counted on the way: 2 presented again, 1,500 expired, no figures from h1"
     assert losses({"restarts": 1, "gaps": 2}) == "counted on the way: 1 restart, 2 gaps"
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from neurond.cli.tap import lines_of, rates
 from neurond.tap import TapError, numbers, open_tap
 from tests.fault.networks import build
 from tests.simulated import Faults
@@ -66,3 +67,20 @@ def test_what_cannot_be_looked_at_is_refused(args: dict[str, Any], error: str) -
     with pytest.raises(TapError) as raised:
         open_tap("q", args, B)
     assert str(raised.value) == error
+
+
+def counted(**link: int) -> dict[str, Any]:
+    """A report of a process with these counters of one end of a link."""
+    return {"incarnation": 1, "links": {"h1 -> h2": dict.fromkeys(("gaps", "duplicates", "fenced"), 0) | link}}
+
+
+def test_what_is_measured_is_laid_beside_dense() -> None:
+    """Shares of the values and of the bytes of a dense pass; no word of them where there is nothing dense."""
+    none, sent = dict.fromkeys(("sent", "bytes", "values", "dense", "dense_bytes"), 0), {"sent": 4, "bytes": 808}
+    dense = {"values": 50, "dense": 200, "dense_bytes": 800}
+    assert lines_of(rates("h1 -> h2", counted(**none), counted(**sent, **dense), 2.0)) == [
+        "2 frames/s, 404 bytes/s, 25 values/s, 25.0 % of dense values, 101.0 % of dense bytes; "
+        "0 gaps, 0 duplicates, 0 fenced"
+    ]
+    (line,) = lines_of(rates("h1 -> h2", counted(**none), counted(**none | sent), 2.0))
+    assert "dense" not in line

@@ -164,10 +164,21 @@ def test_restarts_are_counted() -> None:
     view.update(telemetry("h1", seq=1, incarnation=5), 1.0)
     view.update(telemetry("out", seq=1, incarnation=2), 1.0)
     view.update(Event("broker", "joined", {"process": "out", "incarnation": 2, "pid": 3}), 1.0)
-    assert view.summary()["restarts"] == 2
+    assert view.summary()["restarts"] == view.row()["restarts"] == 2
     view.brokers += 1
     view.update(Event("broker", "joined", {"process": "h1", "incarnation": 5, "pid": 2}), 2.0)
     assert view.summary()["restarts"] == 3
+
+
+def test_a_source_that_goes_on_is_in_no_state_of_that_name() -> None:
+    """That it paused and went on are events; whether it pauses, its reports say."""
+    view = View(PROCESSES)
+    view.update(telemetry("source", gauges={"paused": 1.0}, seq=1), 0.0)
+    for kind in ("paused", "resumed"):
+        view.update(Event("source", kind, {"stimuli": 5}), 0.5)
+        assert view.lines()[0].state == "paused"
+    view.update(telemetry("source", gauges={"paused": 0.0}, seq=2), 1.0)
+    assert view.lines()[0].state == "running"
 
 
 def test_a_death_is_noted_once() -> None:
