@@ -24,7 +24,12 @@ class _Way:
     def __init__(self) -> None:
         self.delay_s = 0.0
         self.loss = 0.0
-        self.waiting: deque[tuple[float, bytes]] = deque()  # (when it is to go, frame)
+        self.waiting: deque[tuple[float, bytes]] = deque()  # (since when, frame)
+
+    @property
+    def due(self) -> float:
+        """When the next frame is to go. What waits is late by what holds now: so none overtakes another."""
+        return self.waiting[0][0] + self.delay_s if self.waiting else inf
 
     def get_delay(self) -> float:
         return self.delay_s
@@ -87,28 +92,24 @@ class Injected:
             return True
         if not way.delay_s and not way.waiting:
             return False
-        due = now + way.delay_s
-        if way.waiting:
-            due = max(due, way.waiting[-1][0])  # in order, also after the latency has become shorter
-            if len(way.waiting) >= MOST_WAITING:
-                way.waiting.popleft()
-                self.overflowed += 1
-        way.waiting.append((due, frame))
+        if len(way.waiting) >= MOST_WAITING:
+            way.waiting.popleft()
+            self.overflowed += 1
+        way.waiting.append((now, frame))
         return True
 
     def due(self, now: float) -> Iterator[tuple[str, bytes]]:
         """The frames whose time has come, and to whom they go."""
         for peer in tuple(self.disturbed):
             way = self._ways[peer]
-            while way.waiting and way.waiting[0][0] <= now:
+            while way.due <= now:
                 yield peer, way.waiting.popleft()[1]
             self._see(peer)
 
     @property
     def next_due(self) -> float:
         """When the next frame's time comes; infinity if none waits."""
-        ways = (self._ways[peer] for peer in self.disturbed)
-        return min((way.waiting[0][0] for way in ways if way.waiting), default=inf)
+        return min((self._ways[peer].due for peer in self.disturbed), default=inf)
 
     def forget(self, peer: str) -> int:
         """Drop what waits for a process that is gone; how many frames these were."""

@@ -282,7 +282,8 @@ def open_run(path: str | os.PathLike[str]) -> Run:
     file = folder / "plan.json"
     if not file.is_file():
         what = "is not a run folder: it has no plan.json" if folder.is_dir() else "is no folder"
-        raise RunError(f"{folder} {what}; runs are folders under {parent()}/")
+        shown = str(folder) if str(folder).isprintable() else ascii(str(folder))  # in one line
+        raise RunError(f"{shown} {what}; runs are folders under {parent()}/")
     try:
         plan = sound_plan(_read(file))
     except ValueError as error:

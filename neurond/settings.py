@@ -21,6 +21,10 @@ VERBS = ("get", "set", "adopt")
 """What is asked of them; `adopt` by the broker alone."""
 
 
+MOST_WHOLE = 2**63
+"""What no setting comes near to; a whole number beyond what a float holds cannot even be shown."""
+
+
 @dataclass(frozen=True, slots=True)
 class Setting:
     """One value: how it is read and changed, and what it may be.
@@ -44,12 +48,11 @@ class Setting:
 
     def trouble(self, value: object) -> str:
         """Why this cannot be the value; empty if it can."""
-        shown = f"{value!r:.40}"
+        shown = f"{value!r:.40}" if not isinstance(value, int) or abs(value) < MOST_WHOLE else "so large a number"
         if isinstance(value, int | float) and not isinstance(value, bool):
             fits = self.least <= value <= self.most and not (self.above and value == self.least)
             if fits and (not self.whole or value == int(value)):
                 return ""
-            shown = f"{value:g}"
         what = "a whole number" if self.whole else "a number"
         bounds = f"above {self.least:g}" if self.above else f"from {self.least:g}"
         most = "" if self.most == inf else f" to {self.most:g}"
@@ -77,7 +80,8 @@ class Settings:
     def answer(self, request: Request) -> list[Action]:
         """Carry out one of `VERBS`; the answer, and what has happened.
 
-        ``get``: all of them. ``set`` has the arguments ``key`` and ``value``. ``adopt`` has ``settings``, what the
+        ``get``: all of them. ``set`` has the argument ``settings``, each key with its value, all of which are changed
+        or none; or ``key`` and ``value``, for one. ``adopt`` has ``settings``, what the
         process before this one had been told: that is no news, and is not told as such.
         """
         match request.verb:
@@ -85,15 +89,22 @@ class Settings:
                 return [Answer(wire.Reply(request.id, True, {key: s.read() for key, s in self._known.items()}))]
             case "adopt":
                 return self._adopt(request)
-        key, value = request.args.get("key"), request.args.get("value")
-        trouble = self._trouble(key, value)
-        if trouble:
-            return [Answer(wire.Reply(request.id, False, error=trouble))]
-        assert isinstance(key, str)
-        before = self._known[key].read()
-        now = self._change(key, value)
-        event = wire.Event(self._name, "set", {"key": key, "value": now, "before": before})
-        return [Answer(wire.Reply(request.id, True, {key: now})), Tell(event)]
+        return self._set(request)
+
+    def _set(self, request: Request) -> list[Action]:
+        one = {request.args.get("key"): request.args.get("value")}
+        wanted = request.args.get("settings", one)
+        troubles = ["settings should be a map of keys to values"]
+        if isinstance(wanted, dict):
+            troubles = list(filter(None, (self._trouble(key, value) for key, value in wanted.items())))
+        if troubles:
+            return [Answer(wire.Reply(request.id, False, error="; ".join(troubles)))]
+        after, events = {}, []
+        for key, value in wanted.items():
+            before = self._known[key].read()
+            after[key] = self._change(key, value)
+            events.append(Tell(wire.Event(self._name, "set", {"key": key, "value": after[key], "before": before})))
+        return [Answer(wire.Reply(request.id, True, after)), *events]
 
     def _adopt(self, request: Request) -> list[Action]:
         given = request.args.get("settings")

@@ -5,6 +5,7 @@ Exit codes are those of `topology.exits`; exceptions that know theirs carry it a
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import sys
@@ -34,6 +35,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal that knows only ASCII is no reason to fail
     try:
+        _check(arguments)
         if arguments[:1] and arguments[0] in DAEMONS:
             from neurond.cli.daemons import daemon  # they do without typer: 65 ms and 8 MiB each
 
@@ -55,6 +57,15 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         line, code = explain(error)
         say(line)
     sys.exit(code if isinstance(code, int) else exits.OK)
+
+
+def _check(arguments: Sequence[str]) -> None:
+    """Refuse an empty word: it means nothing to any verb, and is what a variable that is not set leaves behind."""
+    for before, word in itertools.pairwise(["neurond", *arguments]):
+        if not word or (word.startswith("--") and word.endswith("=")):
+            from neurond.errors import WrongUse
+
+            raise WrongUse(f"an empty word after {word[:-1] or before}: is a variable not set?")
 
 
 @contextmanager

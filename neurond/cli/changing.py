@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import re
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,7 +23,10 @@ ASK_S = 6.0  # for a process to answer; the broker says sooner that it does not
 SAVE_S = 22.0  # for all to be saved, and for the disk to take the manifest
 BACK_S = 10.0  # for a process to be started anew, after the longest pause of the supervisor's
 ENDED_S = 3.0  # a broker that is silent for so long has left with its run
+FAR = 100  # a setting that grows by more is perhaps a slip
 LOOK_S = 0.05  # between two looks
+
+NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
 Settings = Mapping[str, Mapping[str, float]]
 
@@ -67,17 +72,18 @@ def set_(
     async def changed(client: Client) -> tuple[dict[str, float], dict[str, float]]:
         before: Mapping[str, float] = (await command(client, "get", process, timeout_s=ASK_S, typed="set"))[process]
         for key in wanted:
-            checked(key, before, f"setting of {process}")  # all of them, before the first is changed
-        after = dict(before)
-        for key, value in wanted.items():
-            try:
-                after |= (await command(client, "set", process, timeout_s=ASK_S, key=key, value=value))[process]
-            except NeurondError as error:
-                raise WrongUse(str(error)) from error
-        return {key: before[key] for key in wanted}, {key: after[key] for key in wanted}
+            checked(key, before, f"setting of {process}")
+        try:
+            after = (await command(client, "set", process, timeout_s=ASK_S, settings=wanted))[process]
+        except NeurondError as error:
+            raise WrongUse(str(error)) from error
+        return {key: before[key] for key in wanted}, after
 
     before, after = with_client(changed, broker, run, keys, insecure)
     _print({process: after}, as_json)
+    for key, value in before.items():
+        if value and after[key] > FAR * value:
+            say(f"neurond: {process} {key} is over {FAR} times what it was; a training that diverges ends the run")
     if not as_json:
         say("; ".join(f"{process} {key} was {value:g}" for key, value in before.items()))
         back = " ".join(f"{key}={value:g}" for key, value in before.items())
@@ -192,11 +198,17 @@ def _values(process: str, words: list[str]) -> dict[str, float]:
         if not equals or not key:
             meant = f"; write {words[0]}={words[1]}" if len(words) == 2 and "=" not in "".join(words) else ""
             raise WrongUse(f"{word!r} should be KEY=VALUE{meant}")
-        try:
-            wanted[key] = float(text)
-        except ValueError:
-            raise WrongUse(f"{process} {key}: a number is expected, not {text!r}") from None
+        wanted[key] = _number(text, f"{process} {key}")
     return wanted
+
+
+def _number(text: str, where: str) -> float:
+    """A plain decimal number; WrongUse for what Python would read as one besides, or could not hold."""
+    plain = NUMBER.fullmatch(text)
+    value = float(text) if plain else math.nan
+    if not math.isfinite(value) or (not value and plain and plain[1].strip("0.")):  # inf, or less than can be held
+        raise WrongUse(f"{where}: a number such as 0.05 is expected, not {text!r:.40}")
+    return value
 
 
 def _print(settings: Settings, as_json: bool) -> None:

@@ -221,7 +221,8 @@ def _ask(options: argparse.Namespace, broker: str) -> int:
     else:
         missing = f"; not there: {', '.join(dead)}" if dead else ""
         alive = f"{len(processes) - len(dead)} of {len(processes)} processes"
-        kept_out = "".join(f", {told[key]} {key}" for key in ("denied", "impostors") if told[key])
+        kept_out = f", {told['denied']} denied" if told["denied"] else ""
+        kept_out += f", {told['impostors']} impostor{'s' * (told['impostors'] != 1)}" if told["impostors"] else ""
         out(f"{told['run']} is {told['state']}, {alive}, checkpoint {told['generation']}{missing}{kept_out}")
     return exits.LOST if options.name in dead else exits.OK
 

@@ -30,13 +30,13 @@ LOOK_S = 0.05
 
 def down(
     run: Annotated[
-        str,
+        str | None,
         typer.Argument(
             metavar="[RUN]",
             help="Its folder, the name of that, or the address of its broker, as ps has it; the one that is alive if "
             "not given.",
         ),
-    ] = "",
+    ] = None,
     within: Annotated[
         str | None, typer.Option(metavar="TIME", help="Kill what is left after this long: 10s; 45s if not given.")
     ] = None,
@@ -104,9 +104,9 @@ def _seconds(within: str | None) -> float:
         raise WrongUse(str(error)) from None
 
 
-def meant(run: str, found: list[Asked]) -> Asked | None:
+def meant(run: str | None, found: list[Asked]) -> Asked | None:
     """The run that is meant; None if none is alive and none was named."""
-    if not run:
+    if run is None:
         found = real(found)
         names = ", ".join(one.called for one in found)
         if len(found) > 1:
@@ -125,7 +125,7 @@ def meant(run: str, found: list[Asked]) -> Asked | None:
     if here is not None:  # held, but its broker is nowhere to be seen
         return Asked(Alive(here.broker, Path(run), here), None)
     if not found:
-        raise WrongUse(f"{run} is not alive, nor is any other run of yours on this machine")
+        raise WrongUse(f"{run!r} is not alive, nor is any other run of yours on this machine")
     from topology.errors import guess
 
     raise WrongUse(f"no run {run!r} is alive; {guess(run, [one.called for one in found])}")

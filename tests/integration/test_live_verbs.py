@@ -110,12 +110,21 @@ def test_settings_are_changed_and_recorded(going: Background) -> None:
     assert rows[0]["before"] == before
 
 
+def test_a_setting_that_grows_out_of_all_proportion_is_warned_of(going: Background) -> None:
+    """A slip of a few zeros can end a training, so it is said; what is only somewhat more is not."""
+    going.verb("set", "out", "threshold=0.0001")
+    assert "neurond: " not in going.verb("set", "out", "threshold=0.001").stderr
+    warned = going.verb("set", "out", "threshold=0.2").stderr.splitlines()[0]
+    assert warned.startswith("neurond: out threshold is over 100 times what it was")
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
         (["set", "h1", "lrr=1"], "no setting of h1 'lrr'; did you mean 'lr'?"),
         (["set", "h1", "lr=0.5", "treshold=1"], "no setting of h1 'treshold'; did you mean 'threshold'?"),
         (["set", "h1", "lr=-1"], "lr: "),
+        (["set", "h1", "lr=0.5", "threshold=-1"], "threshold: "),
         (["set", "hh1", "lr=1"], "no process 'hh1'; did you mean 'h1'?"),
         (["get", "h1", "treshold"], "no setting 'treshold'; did you mean 'threshold'?"),
     ],

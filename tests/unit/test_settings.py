@@ -63,6 +63,23 @@ def test_a_change_is_answered_and_told() -> None:
     assert machine.settings.changed == {"notify.h.threshold": 0.1}
 
 
+def test_several_are_changed_in_one_go_or_none() -> None:
+    """A map of settings is answered whole and told one by one; where one of them cannot be, nothing is changed."""
+    machine = group()
+    before = ask(machine, "get")[0].data
+    reply, told = ask(machine, "set", settings={"lr": 0.07, "threshold": -1, "lrr": 1})
+    assert reply.error == (
+        "threshold: a number from 0 to 1e+06 is expected, not -1; no setting 'lrr'; did you mean 'lr'?"
+    )
+    assert told == []
+    assert ask(machine, "get")[0].data == before
+    reply, told = ask(machine, "set", settings={"lr": 0.07, "threshold": 0.02})
+    assert reply.data == {"lr": 0.07, "threshold": 0.02}
+    assert [(e.data["key"], e.data["before"]) for e in told] == [("lr", 0.2), ("threshold", 0.01)]
+    assert ask(machine, "get")[0].data == before | reply.data
+    assert not ask(machine, "set", settings=[("lr", 1)])[0].ok
+
+
 @pytest.mark.parametrize(
     ("key", "value", "error"),
     [
@@ -72,6 +89,7 @@ def test_a_change_is_answered_and_told() -> None:
         ("lr", -1, "lr: a number from 0 to 1e+06 is expected, not -1"),
         ("lr", float("nan"), "lr: a number from 0 to 1e+06 is expected, not nan"),
         ("lr", "fast", "lr: a number from 0 to 1e+06 is expected, not 'fast'"),
+        ("lr", 10**400, "lr: a number from 0 to 1e+06 is expected, not so large a number"),
         ("lr", True, "lr: a number from 0"),
         ("lr", None, "lr: a number from 0"),
     ],
