@@ -35,7 +35,7 @@ def scalars(told: Told) -> Iterator[Scalar]:
     """Every figure of each row that has a number of stimuli; what was not measured has none."""
     times = elapsed(told.rows)
     began = 0.0
-    with suppress(ValueError):  # the environment tells when the last part of the run began
+    with suppress(ValueError, OverflowError):  # the environment tells when the last part of the run began
         began = datetime.fromisoformat(str(told.environment.get("started"))).timestamp()
         began -= times[-1] - float(told.rows[-1].get("t_s", 0.0)) if times else 0.0
     for t_s, row in zip(times, told.rows, strict=True):

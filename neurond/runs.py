@@ -20,13 +20,14 @@ import fcntl
 import json
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from neurond import damaged
 from neurond.errors import RunError
 from topology import checkpoints
 from topology.files import write_whole
@@ -164,6 +165,8 @@ class Run:
     def __init__(self, path: Path, plan: Plan) -> None:
         self.path = path
         self.plan = plan
+        self.damaged: dict[str, int] = {}
+        """How many lines of a file were left out when it was last read, for they are not what they should be."""
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r})"
@@ -181,50 +184,49 @@ class Run:
 
     @property
     def metrics(self) -> list[dict[str, Any]]:
-        """The rows of ``metrics.jsonl`` in the order of time; a last line cut off by a crash is left out."""
-        return self._rows("metrics.jsonl")
+        """The rows of ``metrics.jsonl`` in the order of time; what is damaged is left out."""
+        return self._rows("metrics.jsonl", damaged.row)
 
     @property
     def events(self) -> list[dict[str, Any]]:
         """What happened, as `neurond.events` writes it; empty for a run that was made before that was written."""
-        return self._rows("events.jsonl")
+        return self._rows("events.jsonl", damaged.event)
 
     @property
     def settings(self) -> list[dict[str, Any]]:
         """Settings that were changed while it ran: `t_s`, `process`, `key`, `value` and the value `before`."""
         keys = ("key", "value", "before")
+        changes = [event for event in self.events if event["kind"] == "set"]
         return [
-            {"t_s": event["t_s"], "process": event["process"], **{key: event["data"].get(key) for key in keys}}
-            for event in self.events
-            if event["kind"] == "set"
+            {"t_s": e["t_s"], "process": e.get("process", ""), **{key: e["data"].get(key) for key in keys}}
+            for e in changes
         ]
 
     @property
     def environment(self) -> dict[str, Any]:
         """Where it ran; empty if it was killed before that was written."""
-        return self._object("environment.json")
+        return damaged.environment(self._object("environment.json"))
 
-    def _rows(self, name: str) -> list[dict[str, Any]]:
-        rows = []
-        for line in _read(self.path / name, missing="").splitlines():
-            with suppress(ValueError):
-                row = json.loads(line)
-                if isinstance(row, dict):
-                    rows.append(row)
+    def _rows(self, name: str, sound: Callable[[dict[str, Any]], dict[str, Any]]) -> list[dict[str, Any]]:
+        *lines, torn = _read(self.path / name, missing=b"").split(b"\n")
+        rows, self.damaged[name] = [], 0
+        for line in filter(None, (*lines, torn)):
+            try:
+                rows.append(sound(damaged.parsed(line)))
+            except ValueError:
+                self.damaged[name] += line is not torn  # which a crash leaves behind, or a row that is being written
         return rows
 
     @property
     def summary(self) -> dict[str, Any]:
         """The run in one object; empty if it never came to its end."""
-        return self._object("summary.json")
+        return damaged.summary(self._object("summary.json"))
 
     def _object(self, name: str) -> dict[str, Any]:
-        text = _read(self.path / name, missing="{}")
         try:
-            found: dict[str, Any] = json.loads(text)
+            return damaged.parsed(_read(self.path / name, missing=b"{}"))
         except ValueError as error:
             raise RunError(f"{self.path / name} is damaged: {error}") from error
-        return found
 
     @cached_property
     def weights(self) -> dict[str, NDArray[np.float32]]:
@@ -285,7 +287,7 @@ def open_run(path: str | os.PathLike[str]) -> Run:
         shown = str(folder) if str(folder).isprintable() else ascii(str(folder))  # in one line
         raise RunError(f"{shown} {what}; runs are folders under {parent()}/")
     try:
-        plan = sound_plan(_read(file))
+        plan = sound_plan(_read(file).decode())
     except ValueError as error:
         raise RunError(f"{file} is damaged or of another version: {error}") from error
     return Run(folder, plan)
@@ -329,14 +331,14 @@ def _is_weight(name: str) -> bool:
     return name.startswith("w.") and "/" not in name
 
 
-def _read(path: Path, missing: str | None = None) -> str:
+def _read(path: Path, missing: bytes | None = None) -> bytes:
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_bytes()
     except FileNotFoundError as error:
         if missing is not None:
             return missing
         raise RunError(f"cannot read {path}: {_why(error)}") from error
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise RunError(f"cannot read {path}: {_why(error)}") from error
 
 

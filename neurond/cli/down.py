@@ -19,7 +19,7 @@ from neurond.cli import ours
 from neurond.cli.attached import Asked, everywhere, keys_for, real
 from neurond.cli.output import out_json, say, suggest
 from neurond.cli.which import AsJson, Insecure, Keys
-from neurond.errors import BrokerUnreachable, NeurondError, WrongUse
+from neurond.errors import BrokerUnreachable, NeurondError, RunError, WrongUse
 from topology import address
 
 ASK_S = 10.0  # for a broker to answer, also one that is being started anew
@@ -57,7 +57,8 @@ def down(
     ending.ask(keys, insecure, min(ASK_S, within_s))
     killed = [] if ending.over(within_s) else ending.kill()
     left = ending.clear()
-    name, saved = asked.called, _saved(asked)
+    began = asked.status is None or asked.status["state"] != "waiting"
+    name, saved = asked.called, _saved(asked) if began else None
     if as_json:
         out_json({"run": name, "saved": saved, "killed": killed, "left": left})
     for word in left:
@@ -71,6 +72,8 @@ def down(
         raise NeurondError(
             f"{name} has ended, but was not saved; its broker says why, in the terminal or the log of it"
         )
+    if saved is None and began:
+        raise NeurondError(f"{name} has ended; whether it was saved is not known")
     if not as_json:
         say(f"{name} has ended{_result(asked.folder)}; nothing of it is left running")
         if asked.folder is not None and (asked.folder / "summary.json").exists():
@@ -78,10 +81,16 @@ def down(
 
 
 def _saved(asked: Asked) -> bool | None:
-    """Whether there is a checkpoint that was not there before; None where it had not begun, or nobody knows."""
-    if asked.status is None or asked.folder is None or not asked.folder.is_dir():
+    """Whether the run was saved at its end; None where nobody knows."""
+    from neurond.runs import open_run
+
+    if asked.folder is None:
         return None
-    if asked.status["state"] in ("waiting", "leaving", "ended"):
+    with contextlib.suppress(RunError):
+        told = [event for event in open_run(asked.folder).events if event["kind"] in ("running", "leaving", "ended")]
+        if told and told[-1]["kind"] != "running":  # which begins each part of a run
+            return bool(told[-1]["data"].get("generation")) and not told[-1]["data"].get("save_error")
+    if asked.status is None or asked.status["state"] in ("leaving", "ended"):
         return None
     from topology.checkpoints import CheckpointError, read_manifest
 

@@ -98,7 +98,7 @@ def told(run: Run) -> Told:
         topology = (run.path / "topology.yaml").read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):  # it was killed before that was written
         topology = ""
-    return Told(
+    read = Told(
         name=run.path.resolve().name,
         path=str(run.path.resolve()),
         plan=run.plan,
@@ -109,6 +109,10 @@ def told(run: Run) -> Told:
         topology=topology,
         environment=run.environment,
     )
+    for name, n in run.damaged.items():
+        if n:
+            say(f"neurond: {run.path / name}: {n:,} line{'s are' if n > 1 else ' is'} damaged, and left out")
+    return read
 
 
 def _write(text: str, path: Path) -> None:

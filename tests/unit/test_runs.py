@@ -103,7 +103,7 @@ def test_metrics_come_back(run: runs.Run) -> None:
     for start in (0, 2):
         metrics = runs.Metrics(run.path)
         for i in (start, start + 1):
-            metrics.append({"stimuli": i})
+            metrics.append({"t_s": 0.5 * i, "stimuli": i})
         metrics.close()
     with (run.path / "metrics.jsonl").open("a") as file:
         file.write('{"stimu')
