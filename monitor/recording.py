@@ -14,11 +14,11 @@ import errno
 import os
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from topology import exits, wire
 from topology.sockets import MAX_MESSAGE
@@ -26,6 +26,10 @@ from topology.sockets import MAX_MESSAGE
 MAGIC = b"neurond recording 1\n"
 HEAD = struct.Struct("<dI")
 CHUNK = 1 << 16  # bytes that are read, or unpacked, at once
+FLUSHED = b"\x00\x00\xff\xff"
+"""What zlib ends a flush with, and so each record."""
+MOST_S = 1e9
+"""No recording is as long."""
 
 Message = wire.Telemetry | wire.Event | wire.Reply
 
@@ -58,7 +62,11 @@ class Recorder:
         except OSError as error:
             raise RecordingError(f"cannot write {path}: {error.strerror}") from error
         self.size = 0
-        self._write(MAGIC)
+        try:
+            self._write(MAGIC)
+        except RecordingError:  # a disk that is full: nothing is to be in the way of the next try
+            self.close()
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -111,15 +119,16 @@ class Recording:
 
     def __init__(self, path: Path) -> None:
         self.path, self.torn = path, ""
+        self._end = b""  # of what was read
         try:
             self._file = path.open("rb")
         except OSError as error:
             raise RecordingError(f"cannot read {path}: {error.strerror}") from error
         try:
-            head = self._file.read(len(MAGIC))
-        except OSError as error:  # a folder
+            head = self._read(len(MAGIC))
+        except RecordingError:
             self._file.close()
-            raise RecordingError(f"cannot read {path}: {error.strerror}") from error
+            raise
         if head != MAGIC:
             self._file.close()
             ours = head.startswith(MAGIC.rpartition(b" ")[0])
@@ -135,33 +144,52 @@ class Recording:
         self._file.close()
 
     def __iter__(self) -> Iterator[tuple[float, Message]]:
-        """Each message and when it came, in seconds since the first; never going back."""
+        """Each message and when it came, in seconds since the first; never going back.
+
+        Raises RecordingError where the disk does not give it.
+        """
         waiting, last_s = bytearray(), 0.0
         try:
             for data in self._unpacked():
                 waiting += data
                 while len(waiting) >= HEAD.size:
                     t_s, size = HEAD.unpack_from(waiting)
-                    if size > MAX_MESSAGE or not t_s >= last_s:
+                    if size > MAX_MESSAGE or not last_s <= t_s <= MOST_S:
                         raise wire.WireError("a record that cannot be")
                     if len(waiting) < HEAD.size + size:
                         break
                     message = wire.unpack(bytes(waiting[HEAD.size : HEAD.size + size]))
                     if not isinstance(message, wire.Telemetry | wire.Event | wire.Reply):
                         raise wire.WireError("a message that no feed has")
+                    if isinstance(message, wire.Reply) and not _is_status(message.data):
+                        raise wire.WireError("an answer that no broker gives")
                     del waiting[: HEAD.size + size]
                     last_s = t_s
                     yield t_s, message
         except (zlib.error, wire.WireError) as error:
             self.torn = f"damaged after {last_s:.1f} s: {error}"
         else:
-            self.torn = f"cut off after {last_s:.1f} s" if waiting else ""
+            self.torn = f"cut off after {last_s:.1f} s" if waiting or self._end != FLUSHED else ""
 
     def _unpacked(self) -> Iterator[bytes]:
         """The stream, a piece at a time: however well it is packed, no piece is large."""
         unpacker = zlib.decompressobj()
-        while data := self._file.read(CHUNK):
+        while data := self._read(CHUNK):
+            self._end = (self._end + data)[-len(FLUSHED) :]
             while data:
                 yield unpacker.decompress(data, CHUNK)
                 data = unpacker.unconsumed_tail
         yield unpacker.flush()
+
+    def _read(self, size: int) -> bytes:
+        try:
+            return self._file.read(size)
+        except OSError as error:  # a folder, or a disk that fails
+            raise RecordingError(f"cannot read {self.path}: {error.strerror}") from error
+
+
+def _is_status(data: Mapping[str, Any]) -> bool:
+    """Whether this says how a run stands, as those that watch it need it."""
+    words = all(isinstance(data.get(key), str) for key in ("run", "run_dir", "state"))
+    processes = data.get("processes")
+    return words and isinstance(processes, dict) and all(isinstance(p, dict) for p in processes.values())

@@ -53,6 +53,8 @@ class Replay:
         """What the broker said at this time of the run. Nothing in a recording can be changed."""
         if command.verb != "status":
             return wire.Reply(command.id, False, error="this is a recording, which is only played")
+        if not self._status:
+            return wire.Reply(command.id, False, error="this recording does not say how the run stood")
         if not command.target:
             replay = {"speed": self._speed, "pid": self._pid, "ended": self.due is None}
             return wire.Reply(command.id, True, {**self._status, "replay": replay})

@@ -18,7 +18,7 @@ import typer
 from neurond.cli import which
 from neurond.cli.attached import find, keys_to_watch
 from neurond.cli.output import out, say, suggest
-from neurond.errors import WrongUse
+from neurond.errors import RunError, WrongUse
 from topology import address
 
 if TYPE_CHECKING:
@@ -100,12 +100,15 @@ def replay(
     from monitor.recording import Recording
 
     with Recording(file) as recording, _place(at) as where:
+        played = True
         try:
-            asyncio.run(_replay(recording, speed, where, insecure))
+            played = asyncio.run(_replay(recording, speed, where, insecure))
         except KeyboardInterrupt:
             say("neurond: left")
         if recording.torn:
             say(f"neurond: {file} is {recording.torn}")
+        if not played:
+            raise RunError(f"there is nothing in {file} that could be played")
 
 
 @contextmanager
@@ -125,15 +128,16 @@ def _place(given: str | None) -> Iterator[str]:
         address.remove_folder(folder)
 
 
-async def _replay(recording: Recording, speed: float, where: str, insecure: bool) -> None:
+async def _replay(recording: Recording, speed: float, where: str, insecure: bool) -> bool:
+    """Play it; false if there is nothing to be played."""
     from monitor.replay import Replay
     from monitor.stage import Stage
 
     played = Replay(recording, speed, secrets.randbits(64), os.getpid())
     if played.due is None:
-        say(f"neurond: there is nothing in {recording.path}")
-        return
+        return False
     with closing(Stage(where)) as stage:
         out(where)
         suggest(f"neurond monitor --broker {where}{' --insecure' if insecure else ''}")
         await stage.play(played, speed, time.monotonic, lambda: say(f"neurond: {SHORT}"))
+    return True

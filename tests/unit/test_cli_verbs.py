@@ -575,3 +575,12 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     imported = set(done.stdout.split("IMPORTED")[1].split())
     heavy = {"numpy", "zmq", "pydantic", "ruamel", "uvloop", "safetensors"}
     assert not imported & (heavy | ({"typer", "rich"} if arguments[0] == "group" else set()))
+
+
+@pytest.mark.parametrize("rest", [b"", b"x\x9c", b"damaged"])
+def test_a_replay_of_nothing(neurond, tmp_path: Path, rest: bytes) -> None:
+    """A recording of which nothing can be played is a failure, and one word says so."""
+    (tmp_path / "x").write_bytes(b"neurond recording 1\n" + rest)
+    said = neurond("replay", "x")
+    assert (said.code, said.out) == (1, "")
+    assert said.err.splitlines()[-1] == "neurond: there is nothing in x that could be played"

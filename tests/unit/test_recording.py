@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from monitor.recording import HEAD, MAGIC, Message, Recorder, Recording, RecordingError
+from monitor.recording import FLUSHED, HEAD, MAGIC, Message, Recorder, Recording, RecordingError
 from monitor.replay import Replay
 from topology import feed, wire
 from topology.sockets import MAX_MESSAGE
@@ -30,6 +30,9 @@ SAID: list[tuple[float, Message]] = [
     (10.0, Reply("", True, {**STATUS, "state": "leaving"})),
     (11.0, Event("broker", "ended", {"why": "finished"})),
 ]
+
+
+SAID_ONCE = wire.pack(told(1))
 
 
 def written(path: Path, said: list[tuple[float, Message]] = SAID, most: float = float("inf")) -> Recorder:
@@ -64,7 +67,7 @@ def test_cut_off_anywhere(tmp_path: Path) -> None:
         found, torn = read(tmp_path / "cut")
         assert found == SAID[: len(found)]
         assert len(found) >= most
-        assert not torn or torn.startswith("cut off after")
+        assert torn == f"cut off after {found[-1][0] if found else 0.0:.1f} s" or (found and whole[:end].endswith(FLUSHED))
         most = len(found)
     assert most >= len(SAID) - 1
 
@@ -86,6 +89,13 @@ def test_damage_anywhere(tmp_path: Path) -> None:
         HEAD.pack(0.0, MAX_MESSAGE + 1),
         HEAD.pack(float("nan"), 1) + b"x",
         HEAD.pack(-1.0, 1) + b"x",
+        *(HEAD.pack(t_s, len(SAID_ONCE)) + SAID_ONCE for t_s in (float("inf"), 1e300)),
+        *(
+            HEAD.pack(0.0, len(packed)) + packed
+            for key, value in (("run", 1), ("run_dir", None), ("state", []), ("processes", ["h1"]), ("processes", {"h1": 3}))
+            for packed in [wire.pack(Reply("", True, {**STATUS, key: value}))]
+        ),
+        HEAD.pack(0.0, len(wire.pack(Reply("", True)))) + wire.pack(Reply("", True)),
         HEAD.pack(0.0, 3) + b"abc",
         HEAD.pack(0.0, len(wire.pack(Command("1", "stop")))) + wire.pack(Command("1", "stop")),
     ],
@@ -121,6 +131,35 @@ def test_a_recording_of_nothing(tmp_path: Path) -> None:
             if not left:
                 (tmp_path / "x").unlink()
         assert not (tmp_path / "x").exists()
+
+
+def test_a_disk_that_is_full_keeps_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that could not even be begun is not left behind, and so not in the way of the next try."""
+    full = Path("/dev/full").open("wb", buffering=0)  # noqa: SIM115 - the recorder closes it
+
+    def opened(path: Path, *_: object, **__: object) -> object:
+        path.touch()
+        return full
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "open", opened)
+        with pytest.raises(RecordingError, match="No space left"):
+            Recorder(tmp_path / "x")
+    assert full.closed
+    written(tmp_path / "x")
+
+
+def test_a_disk_that_fails_in_mid_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What cannot be read any more is one line."""
+    written(tmp_path / "x")
+
+    def refused(size: int) -> bytes:
+        raise OSError(5, "Input/output error")
+
+    with Recording(tmp_path / "x") as recording:
+        monkeypatch.setattr(recording._file, "read", refused, raising=False)
+        with pytest.raises(RecordingError, match=r"cannot read .*x: Input/output error"):
+            list(recording)
 
 
 def test_a_name_that_is_taken(tmp_path: Path) -> None:
@@ -198,6 +237,12 @@ def test_the_end_is_in_its_status() -> None:
     list(replay.play(99.0))
     told = replay.answer(Command("1", "status")).data
     assert (told["state"], told["replay"]["ended"]) == ("ended", True)
+
+
+def test_a_recording_without_status() -> None:
+    """Where the broker's answers are missing, `status` is refused and not answered with nothing."""
+    reply = Replay(SAID[1:3], 1.0, 7).answer(Command("1", "status"))
+    assert (reply.ok, reply.error) == (False, "this recording does not say how the run stood")
 
 
 def test_nothing_can_be_changed() -> None:
