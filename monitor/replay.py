@@ -74,7 +74,7 @@ class Replay:
                 if (message.name, message.kind) == (BROKER, "ended"):
                     self.over = True
                     # What was answered before is the last that the recording has, and would be of a run that goes on.
-                    self._status = {**self._status, "state": "ended"}
+                    self._status = {**self._status, "state": "ended"} if self._status else {}
                 return self._fanout.event(message)
             case wire.Reply():
                 self._status = message.data

@@ -8,18 +8,25 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import re
 import signal
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from html import escape
 from pathlib import Path
 from string import Template
 from urllib.parse import urlsplit
 
 from aiohttp import web
+from textual_serve.app_service import AppService
 from textual_serve.server import Server
 
 PAGE = Path(__file__).parent / "browser" / "index.html"
 CLOSE_S = 2.0  # for the consoles of open pages to leave
 FONT_SIZE = (8, 16, 40)  # pixels: least, usual, most
+
+NAME = re.compile(r"[A-Za-z0-9._:\[\]-]{1,300}")
+"""A host and its port, as it may stand in our page."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -58,9 +65,14 @@ def allowed(host: str, asked: str, origin: str | None) -> bool:
         origin: the request's header Origin: only our own page may open the socket.
 
     """
-    if origin is not None and urlsplit(origin).netloc != asked:
+    if not NAME.fullmatch(asked):
         return False
-    return not is_local(host) or is_local(urlsplit(f"//{asked}").hostname or "")
+    try:
+        name = urlsplit(f"//{asked}").hostname or ""
+        ours = origin is None or urlsplit(origin).netloc == asked
+    except ValueError:  # a bracket that is not closed
+        return False
+    return ours and (not is_local(host) or is_local(name))
 
 
 class _Server(Server):
@@ -99,11 +111,16 @@ class _Server(Server):
             raise web.HTTPForbidden(text="this console answers its own page only")
         return await handler(request)
 
+    async def _process_messages(self, websocket: web.WebSocketResponse, app_service: AppService) -> None:
+        # Words that our page does not say end the console that they came to, and are no news for our terminal.
+        with suppress(AssertionError, AttributeError, LookupError, TypeError, ValueError):
+            await super()._process_messages(websocket, app_service)
+
     async def handle_index(self, request: web.Request) -> web.Response:
         """The page, with its socket at the name that it was asked for."""
         least, usual, most = FONT_SIZE
         wanted = request.query.get("fontsize", "")
-        size = max(least, min(most, int(wanted))) if wanted.isdecimal() else usual
-        socket = f"{'wss' if request.secure else 'ws'}://{request.host}/ws"
+        size = max(least, min(most, int(wanted))) if re.fullmatch("[0-9]{1,4}", wanted) else usual
+        socket = escape(f"{'wss' if request.secure else 'ws'}://{request.host}/ws")
         page = Template(PAGE.read_text(encoding="utf-8")).substitute(title=self.title, socket=socket, size=size)
         return web.Response(text=page, content_type="text/html")

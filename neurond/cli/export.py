@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+import shutil
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -29,7 +31,9 @@ def export(
 
     opened = open_run(run)
     try:
-        from tensorboardX import SummaryWriter  # an extra
+        from tensorboardX import summary  # an extra
+        from tensorboardX.event_file_writer import EventsWriter
+        from tensorboardX.proto.event_pb2 import Event
     except ImportError:
         raise RunError("tensorboardX is not installed: pip install 'neurond[tensorboard]'") from None
     from monitor.scalars import scalars
@@ -40,13 +44,22 @@ def export(
     if folder.is_dir() and any(folder.iterdir()):
         raise RunError(f"{folder} is not empty; remove it, or choose another folder")
     n = 0
+    part = folder.with_name(f"{folder.name}.part")  # so that what is there is whole
     try:
-        with SummaryWriter(str(folder)) as writer:
+        part.mkdir(parents=True)
+        try:
+            writer = EventsWriter(str(part / "events"))  # in this thread: what the disk refuses is known here
             for tag, step, at, value in scalars(run_told):
-                writer.add_scalar(tag, value, step, walltime=at)
+                writer.write_event(Event(wall_time=at, step=int(step), summary=summary.scalar(tag, value)))
                 n += 1
             if run_told.topology:
-                writer.add_text("topology", f"```yaml\n{run_told.topology}```")
+                text = summary.text("topology", f"```yaml\n{run_told.topology}```")
+                writer.write_event(Event(wall_time=time.time(), summary=text))
+            writer.close()
+            part.rename(folder)
+        except BaseException:
+            shutil.rmtree(part, ignore_errors=True)
+            raise
     except OSError as error:
         raise RunError(f"cannot write {folder}: {error.strerror}") from error
     say(f"{n:,} figures of {len(run_told.rows):,} rows")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 import struct
+import subprocess
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -12,7 +14,7 @@ from tensorboardX.crc32c import crc32c
 from tensorboardX.proto.event_pb2 import Event
 
 from neurond.runs import open_run
-from tests.command import neurond
+from tests.command import DEADLINE_S, NEUROND, environment, neurond
 
 
 def masked(data: bytes) -> int:
@@ -56,6 +58,19 @@ def test_tensorboard(digits_run: Path, tmp_path: Path) -> None:
     assert found["loss/train", step][0] == pytest.approx(began + last["t_s"], abs=0.01)
     assert {s for tag, s in found if tag == "loss/train"} == {r["stimuli"] for r in run.metrics if "loss" in r}
     assert any(tag.startswith("topology") for tag, _ in found)
+
+
+def test_a_disk_that_is_full_leaves_nothing_behind(digits_run: Path, tmp_path: Path) -> None:
+    """What the disk does not take is one line, and no half of it is there; the next try is whole."""
+    command = shlex.join([*NEUROND, "export", str(digits_run), "--tensorboard", "tb"])
+    limited = ["bash", "-c", f"ulimit -f 1; exec {command}"]
+    told = subprocess.run(
+        limited, cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=DEADLINE_S, check=False
+    )
+    assert (told.returncode, told.stderr) == (1, "neurond: cannot write tb/digits: File too large\n")
+    assert list((tmp_path / "tb").iterdir()) == []
+    assert neurond(tmp_path, "export", str(digits_run), "--tensorboard", "tb").returncode == 0
+    assert [path.name for path in (tmp_path / "tb").iterdir()] == ["digits"]
 
 
 def test_what_cannot_be_exported(digits_run: Path, tmp_path: Path) -> None:

@@ -151,7 +151,8 @@ def web(folder: Path, network: ByHand) -> Iterator[str]:
             assert said.endswith(f"at http://{listen}, read-only; Ctrl-C ends it\n")
             yield f"http://{listen}/"
             server.send_signal(signal.SIGTERM)
-            assert server.wait(20) == 0, server.stderr.read()
+            code, rest = server.wait(20), server.stderr.read()
+            assert (code, rest) == (0, "")
         finally:
             server.kill()
 
@@ -179,7 +180,13 @@ async def test_other_sites_are_kept_out(tmp_path: Path, network: ByHand) -> None
     """A page of another site cannot open the socket, nor a name that was bent to this machine."""
     with web(tmp_path, network) as url:
         async with aiohttp.ClientSession() as session:
-            for headers in ({"Origin": "http://evil.example"}, {"Host": "evil.example"}):
+            for headers in (
+                {"Origin": "http://evil.example"},
+                {"Host": "evil.example"},
+                {"Origin": "http://["},
+                {"Host": "[::"},
+                {"Host": 'localhost"><b>'},
+            ):
                 async with session.get(url, headers=headers) as answer:
                     assert answer.status == 403
                 async with session.get(f"{url}ws", headers=headers) as answer:
@@ -188,6 +195,11 @@ async def test_other_sites_are_kept_out(tmp_path: Path, network: ByHand) -> None
                 text = await answer.text()
                 assert answer.status == 200
             assert "https://" not in text
+            async with session.get(f"{url}?fontsize={'9' * 5000}") as answer:
+                assert answer.status == 200
+            async with session.ws_connect(f"{url}ws?width={'9' * 5000}") as socket:
+                await socket.send_str('{"no": "list"}')
+                assert (await socket.receive(20.0)).type in (aiohttp.WSMsgType.BINARY, aiohttp.WSMsgType.CLOSE)
 
 
 def test_a_run_with_its_console(tmp_path: Path) -> None:

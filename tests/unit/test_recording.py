@@ -67,7 +67,8 @@ def test_cut_off_anywhere(tmp_path: Path) -> None:
         found, torn = read(tmp_path / "cut")
         assert found == SAID[: len(found)]
         assert len(found) >= most
-        assert torn == f"cut off after {found[-1][0] if found else 0.0:.1f} s" or (found and whole[:end].endswith(FLUSHED))
+        last_s = found[-1][0] if found else 0.0
+        assert torn == f"cut off after {last_s:.1f} s" or (found and whole[:end].endswith(FLUSHED))
         most = len(found)
     assert most >= len(SAID) - 1
 
@@ -92,8 +93,8 @@ def test_damage_anywhere(tmp_path: Path) -> None:
         *(HEAD.pack(t_s, len(SAID_ONCE)) + SAID_ONCE for t_s in (float("inf"), 1e300)),
         *(
             HEAD.pack(0.0, len(packed)) + packed
-            for key, value in (("run", 1), ("run_dir", None), ("state", []), ("processes", ["h1"]), ("processes", {"h1": 3}))
-            for packed in [wire.pack(Reply("", True, {**STATUS, key: value}))]
+            for wrong in ({"run": 1}, {"run_dir": None}, {"state": []}, {"processes": []}, {"processes": {"h1": 3}})
+            for packed in [wire.pack(Reply("", True, {**STATUS, **wrong}))]
         ),
         HEAD.pack(0.0, len(wire.pack(Reply("", True)))) + wire.pack(Reply("", True)),
         HEAD.pack(0.0, 3) + b"abc",
@@ -241,8 +242,11 @@ def test_the_end_is_in_its_status() -> None:
 
 def test_a_recording_without_status() -> None:
     """Where the broker's answers are missing, `status` is refused and not answered with nothing."""
-    reply = Replay(SAID[1:3], 1.0, 7).answer(Command("1", "status"))
-    assert (reply.ok, reply.error) == (False, "this recording does not say how the run stood")
+    replay = Replay([SAID[1], SAID[-1]], 1.0, 7, pid=4711)
+    for t_s in (0.0, 99.0):
+        list(replay.play(t_s))
+        reply = replay.answer(Command("1", "status"))
+        assert (reply.ok, reply.error) == (False, "this recording does not say how the run stood")
 
 
 def test_nothing_can_be_changed() -> None:
