@@ -97,6 +97,8 @@ def explain(error: BaseException) -> tuple[str, int]:
     from neurond.data.dataset import DataError  # late: brings NumPy, and only errors need it
     from topology.errors import TopologyError
 
+    if isinstance(error, TopologyError) and error.problems[0].file.startswith("'"):  # no file, but a word
+        return f"neurond: {error}", exits.INVALID
     if isinstance(error, TopologyError) or (isinstance(error, DataError) and error.placed):
         return str(error), exits.INVALID  # file:line:column in front, as editors like it
     if isinstance(error, DataError):

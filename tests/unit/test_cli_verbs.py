@@ -584,3 +584,20 @@ def test_a_replay_of_nothing(neurond, tmp_path: Path, rest: bytes) -> None:
     said = neurond("replay", "x")
     assert (said.code, said.out) == (1, "")
     assert said.err.splitlines()[-1] == "neurond: there is nothing in x that could be played"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (("up", "nope", "-d"), 3, "neurond: 'nope': no such file or network, "),
+        (("check", "nope"), 3, "neurond: 'nope': no such file or network, "),
+        (("ps", "--run", "a\nb"), 1, "neurond: 'a\\nb' is no folder; "),
+        (("report", "a\nb"), 1, "neurond: 'a\\nb' is no folder; "),
+        (("down", "a\nb"), 2, "neurond: 'a\\nb' is not alive, "),
+    ],
+)
+def test_what_is_not_there_is_one_line(neurond, arguments: tuple[str, ...], code: int, says: str) -> None:
+    """A word that names nothing is said in one line that says who speaks, whatever is in the word."""
+    said = neurond(*arguments)
+    assert (said.code, said.out, len(said.err.splitlines())) == (code, "", 1)
+    assert said.err.startswith(says)
