@@ -16,6 +16,7 @@ MOST_S = 1e10
 """Nor any time."""
 
 _WORDS = ("name", "run", "why", "save_error", "until", "state")
+_DRAWN = ("stimuli", "test_accuracy", "test_loss")  # of an event
 _PARTS = ("processes", "links")  # a map of figures by name
 
 
@@ -42,7 +43,8 @@ def event(found: dict[str, Any]) -> dict[str, Any]:
     kind, process, data = found.get("kind"), found.get("process", ""), found.get("data")
     if not isinstance(kind, str) or not isinstance(process, str) or not isinstance(data, dict):
         raise ValueError("it is no event")
-    return {**found, "t_s": _time(found), "data": _figures(data) if kind == "evaluated" else data}
+    kept = {key: value for key, value in data.items() if key not in _DRAWN or _fits(key, value)}
+    return {**found, "t_s": _time(found), "data": kept}
 
 
 def summary(found: dict[str, Any]) -> dict[str, Any]:

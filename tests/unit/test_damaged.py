@@ -22,7 +22,12 @@ from tests.zoo import plan_of
 JUNK = [None, "x", True, [], {"a": 1}, -1, 10**40, float("nan"), "\ud800"]
 EVENTS = [
     {"t_s": 0.5, "process": "h1", "kind": "set", "data": {"key": "lr", "value": 0.1, "before": 0.2}},
-    {"t_s": 1.0, "process": "source", "kind": "evaluated", "data": {"stimuli": 500, "test_accuracy": 0.5}},
+    {
+        "t_s": 1.0,
+        "process": "source",
+        "kind": "evaluated",
+        "data": {"stimuli": 500, "still": False, "test_loss": 1.5},
+    },
     {"t_s": 1.5, "process": "h1", "kind": "lost", "data": {"why": "silence"}},
     {"t_s": 1.5, "kind": "unwritten", "data": {"events": 3}},
 ]
@@ -62,6 +67,14 @@ def changed(whole: dict[str, Any], above: tuple[str, ...] = ()) -> Iterator[tupl
         yield (*above, key), value
         if isinstance(value, dict):
             yield from changed(value, (*above, key))
+
+
+def test_what_is_whole_is_read_as_it_was_written(run: runs.Run) -> None:
+    """Nothing that a run writes is taken for damage."""
+    for name, read in (("metrics.jsonl", run.metrics), ("events.jsonl", run.events)):
+        assert read == [json.loads(line) for line in (run.path / name).read_text().splitlines()]
+    for name, found in (("summary.json", run.summary), ("environment.json", run.environment)):
+        assert found == json.loads((run.path / name).read_text())
 
 
 @pytest.mark.parametrize("name", ["metrics.jsonl", "events.jsonl", "summary.json", "environment.json"])
