@@ -13,7 +13,7 @@ Where things are:
     supervise.py    a whole run on this machine; launch.py what it starts from, keep.py what keeps it alive,
                     conclusion.py how it ends, signals.py; until.py its goal; events.py what happened, in its folder
     runs.py         the folder of a run; environment.py where it ran; abandoned.py which of them has lost its broker,
-                    living.py which are alive
+                    living.py which are alive; damaged.py what of its files is left out
     daemon.py       one process; begin.py what it begins with; shell.py and control.py its sockets,
                     guard.py whose frames come in
     group.py, source.py, readout.py, machine.py, flight.py, memory.py, ring.py, ready.py, seen.py, raster.py,

@@ -187,12 +187,12 @@ def test_a_replay_is_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         with run_in(tmp_path / "runs" / "mine"):
             assert find() == AT
             run, replay = attached.everywhere(None, insecure=False)
-            assert meant("", [replay, run]) is run
+            assert meant(None, [replay, run]) is run
             assert replay.folder is None
             assert replay.called == at
             with pytest.raises(WrongUse, match="is a replay, not a run: kill -INT 4711 ends it"):
                 meant(at, [replay, run])
-        assert meant("", attached.everywhere(None, insecure=False)) is None
+        assert meant(None, attached.everywhere(None, insecure=False)) is None
         with sockets(), pytest.raises(WrongUse, match="2 replays are alive"):
             find()
         row = row_of(replay, None)
