@@ -17,7 +17,8 @@ from urllib.request import urlopen
 
 import pytest
 
-from monitor.metrics import BUCKET, COUNTERS, GAUGES, LEFT_OUT, LINKS, PAIR, SUMMED
+from monitor.metrics import COUNTERS, GAUGES, LEFT_OUT, LINKS, PAIR
+from monitor.traffic import SUMMED, bucket
 from monitor.view import View
 from neurond import run as neurond_run
 from tests.byhand import by_hand
@@ -91,7 +92,7 @@ def test_all_that_processes_tell_has_its_words(tmp_path: Path) -> None:
     neurond_run("xor", {"source.epochs": 50, "journal": "20ms"}, run_dir=tmp_path, on_view=seen.append)
     processes = seen[-1].processes
     assert {p.role for p in processes} == {"source", "group"}
-    counted = {key for p in processes for key in p.counters if not BUCKET.fullmatch(key)}
+    counted = {key for p in processes for key in p.counters if bucket(key) is None}
     assert counted - {*COUNTERS, *SUMMED} == set()
     assert {key for p in processes for key in p.gauges} - {*GAUGES, *LEFT_OUT} == set()
     assert {key for p in processes for link in p.links.values() for key in link} == {*LINKS, *PAIR}
