@@ -21,6 +21,7 @@ from tests.endless import SETTINGS
 from tests.supervised import broker_address, child
 from tests.waiting import DEADLINE_S, comes
 from topology import address
+from topology.wire import Reply
 
 
 class Training:
@@ -99,8 +100,13 @@ def sockets() -> Path:
 
 
 async def asked(verb: str, **args: Any) -> dict[str, Any]:
-    """A command to the broker of the run that is going on."""
+    """A command to the broker of the run that is going on; whoever is on the way back to it is waited for."""
+
+    async def reply() -> Reply | None:
+        said = await client.command(verb, timeout_s=DEADLINE_S, **args)
+        return None if said.error.startswith("the network is not complete") else said
+
     async with Client(address.of_folder(sockets())) as client:
-        reply = await client.command(verb, timeout_s=DEADLINE_S, **args)
-    assert reply.ok, reply.error
-    return reply.data
+        told = await comes(reply, f"{verb}: the network is complete")
+    assert told.ok, told.error
+    return dict(told.data)
