@@ -37,12 +37,15 @@ class ByHand:
         self._start("broker", [*NEUROND, *verb, *options])
 
     def start_processes(self) -> None:
-        """The source and the groups; returns when the network trains, or has trained already."""
-        before = self._said("broker: running\n")
+        """The source and the groups; returns when each knows its incarnation, and the broker that all are there."""
+        awaited = [("broker", "broker: running\n"), *((name, f"{name}: incarnation ") for name in DIGITS)]
+        before = {name: self._said(name, line) for name, line in awaited}
         for name in DIGITS:
             verb = [name] if name == "source" else ["group", name]
             self._start(name, [*NEUROND, *verb, "--broker", self.address])
-        until(lambda: self._said("broker: running\n") > before, "the network is complete")
+        # The broker's word alone would not do: killed at once, it may take a welcome along that is still to be sent.
+        for name, line in awaited:
+            until(lambda name=name, line=line: self._said(name, line) > before[name], f"{name} says {line!r}")
 
     def kill(self, name: str) -> None:
         """SIGKILL to one process; returns when it is gone."""
@@ -65,9 +68,10 @@ class ByHand:
         self.wait()
         address.remove_folder(Path(self.address.removeprefix("ipc://")))
 
-    def _said(self, line: str) -> int:
-        """How often the brokers have said this."""
-        return (self.folder / "broker.log").read_text().count(line)
+    def _said(self, name: str, line: str) -> int:
+        """How often the processes of this name have said this."""
+        log = self.folder / f"{name}.log"
+        return log.read_text().count(line) if log.exists() else 0
 
     def _start(self, name: str, command: Sequence[str]) -> None:
         with (self.folder / f"{name}.log").open("ab") as log:
