@@ -27,6 +27,7 @@ from tests.bench.journalling import journalling
 from tests.bench.learning import digits, exact, mnist
 from tests.bench.processes import idle, memory, start
 from tests.bench.report import MeasurementError, Row, Settings, say, text
+from tests.bench.telemetry import telemetry
 from tests.bench.throughput import throughput
 
 MEASUREMENTS: dict[str, Callable[[Settings], list[Row]]] = {
@@ -39,6 +40,7 @@ MEASUREMENTS: dict[str, Callable[[Settings], list[Row]]] = {
     "start": start,
     "idle": idle,
     "memory": memory,
+    "telemetry": telemetry,
     "console": console,
 }
 BESIDE = Path(__file__).resolve().parents[3] / "shared" / "data"
