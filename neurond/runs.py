@@ -142,7 +142,8 @@ class Metrics:
             self._file.write(self._torn + json.dumps(row).encode() + b"\n")
             self._torn = b""
         except OSError as error:
-            self._torn = b"\n"  # part of it may be there
+            if self._file is not None:
+                self._torn = b"\n"  # part of it may be there
             self.close()
             raise RunError(f"cannot write {self._path}: {_why(error)}") from error
 

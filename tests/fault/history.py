@@ -77,7 +77,13 @@ class History:
 
 
 def check(history: History, total: int | None = None, wire_errors: int = 0) -> None:
-    """Fail with a line for each promise that was not kept.
+    """Fail with a line for each promise that was not kept; the arguments are those of `broken`."""
+    found = broken(history, total, wire_errors)
+    assert not found, "\n".join(found)
+
+
+def broken(history: History, total: int | None = None, wire_errors: int = 0) -> list[str]:
+    """A line for each promise that was not kept.
 
     Args:
         history: what was seen.
@@ -85,7 +91,7 @@ def check(history: History, total: int | None = None, wire_errors: int = 0) -> N
         wire_errors: frames that were not to be understood, for somebody forged them.
 
     """
-    found = [
+    return [
         *counted_once(history, total),
         *ledger(history),
         *one_incarnation(history),
@@ -94,7 +100,6 @@ def check(history: History, total: int | None = None, wire_errors: int = 0) -> N
         *recovered(history),
         *nothing_strange(history, wire_errors),
     ]
-    assert not found, "\n".join(found)
 
 
 def counted_once(history: History, total: int | None) -> Iterator[str]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.fault.history import LOSS, History, Mark, check
+from tests.fault.history import LOSS, History, Mark, broken, check
 from tests.fault.networks import build
 from tests.simulated import Faults
 from topology.plan import SOURCE
@@ -132,13 +132,15 @@ BROKEN: dict[str, tuple[Callable[[History], Any], str]] = {
 
 def test_a_sound_history_passes(whole: tuple[History, int]) -> None:
     """Nothing is found where nothing is wrong."""
-    check(*whole)
+    history, total = whole
+    assert (history.whole, history.last()[SOURCE].counters["confirmed"]) == (True, total)
+    assert broken(history, total) == []
 
 
-@pytest.mark.parametrize("broken", BROKEN)
-def test_a_broken_history_is_found(history: History, whole: tuple[History, int], broken: str) -> None:
+@pytest.mark.parametrize("how", BROKEN)
+def test_a_broken_history_is_found(history: History, whole: tuple[History, int], how: str) -> None:
     """Each promise that is broken is told in a line of its own."""
-    spoil, line = BROKEN[broken]
+    spoil, line = BROKEN[how]
     spoil(history)
     with pytest.raises(AssertionError, match=line):
         check(history, whole[1])

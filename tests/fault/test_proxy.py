@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import random
 import socket
 import threading
 import time
@@ -64,23 +65,29 @@ def connected(proxy: Proxy) -> socket.socket:
     return client
 
 
-def round_trip(client: socket.socket, size: int = 10) -> float:
-    """Seconds that so many bytes take there and back."""
-    began = time.monotonic()
+def echoed(client: socket.socket, sent: bytes) -> bytes:
+    """As many bytes as were sent, as they come back."""
 
     def send() -> None:
         with contextlib.suppress(OSError):  # the receiver will see it too
-            client.sendall(bytes(size))
+            client.sendall(sent)
 
     sender = threading.Thread(target=send)
     sender.start()
-    got = 0
-    while got < size:
+    got = bytearray()
+    while len(got) < len(sent):
         data = client.recv(65536)
         if not data:
             raise ConnectionResetError("ended")
-        got += len(data)
+        got += data
     sender.join()
+    return bytes(got)
+
+
+def round_trip(client: socket.socket, size: int = 10) -> float:
+    """Seconds that so many bytes take there and back."""
+    began = time.monotonic()
+    echoed(client, bytes(size))
     return time.monotonic() - began
 
 
@@ -93,8 +100,9 @@ def nothing_comes(client: socket.socket, wait_s: float = 0.3) -> None:
 
 
 def test_it_passes_everything_on(client: socket.socket) -> None:
-    """Megabytes come through whole."""
-    round_trip(client, 3_000_000)
+    """Megabytes come through whole, in their order."""
+    sent = random.Random(1).randbytes(3_000_000)
+    assert echoed(client, sent) == sent
 
 
 def test_delay(proxy: Proxy, client: socket.socket) -> None:

@@ -40,10 +40,16 @@ def test_one_too_many_is_counted(tmp_path: Path) -> None:
 
 
 def test_a_disk_that_takes_nothing(tmp_path: Path) -> None:
-    """Events that cannot be written are no reason to stop."""
-    events = Events(tmp_path / "gone")
-    events.append(Event("source", "epoch", {"epoch": 1}), 0.0)
+    """Events that cannot be written are no reason to stop, and are counted once the disk takes something again."""
+    folder = tmp_path / "gone"
+    events = Events(folder)
+    for n in range(2):
+        events.append(Event("source", "epoch", {"epoch": n}), float(n))
+    folder.mkdir()
+    events.append(Event("source", "epoch", {"epoch": 2}), 2.0)
     events.close()
+    kinds = [(line["kind"], line["data"]) for line in lines(folder)]
+    assert kinds == [("epoch", {"epoch": 2}), ("unwritten", {"events": 2})]
 
 
 def telemetry(name: str, counters: dict[str, int], links: dict[str, dict[str, int]]) -> Telemetry:
