@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import psutil
 import pytest
@@ -23,11 +24,15 @@ from tests.waiting import DEADLINE_S, comes
 from topology import address
 from topology.wire import Reply
 
+ENDS_S = 2 * DEADLINE_S
+"""For a run to stop in good order, also just after a fault: a broker that is started anew, and a save."""
+
 
 class Training:
     """A run in progress, as its `on_view` sees it."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.view: View | None = None
         self.stop = asyncio.Event()
         self.task: asyncio.Task[Run]
@@ -37,8 +42,8 @@ class Training:
         self.view = view
 
     @property
-    def stimuli(self) -> int:
-        """Confirmed so far; 0 while nothing has been heard."""
+    def confirmed(self) -> int:
+        """Stimuli that count so far; 0 while nothing has been heard."""
         return (self.view.stimuli if self.view else None) or 0
 
     @property
@@ -50,10 +55,10 @@ class Training:
         """Whether one of the notes is of this kind."""
         return any(re.search(pattern, note) for note in self.notes)
 
-    async def goes_on(self, stimuli: int = 200) -> None:
+    async def goes_on(self, stimuli: int = 500) -> None:
         """Wait until so many more stimuli are confirmed."""
-        goal = self.stimuli + stimuli
-        await self.comes(lambda: self.stimuli >= goal, "training goes on")
+        goal = self.confirmed + stimuli
+        await self.comes(lambda: self.confirmed >= goal, "training goes on")
 
     async def comes(self, condition: Callable[[], Any], what: str) -> Any:
         """Wait until something holds; an error of the run comes through."""
@@ -61,14 +66,15 @@ class Training:
         async def held() -> Any:
             if self.task.done():
                 self.task.result()
-            return condition()
+            found = condition()
+            return await found if inspect.isawaitable(found) else found
 
         return await comes(held, f"{what}; {self.notes}")
 
     async def end(self) -> Run:
         """Stop it in good order, and wait for its end."""
         self.stop.set()
-        async with asyncio.timeout(DEADLINE_S):
+        async with asyncio.timeout(ENDS_S):
             with pytest.raises(Interrupted, match="saved; go on with --resume") as error:
                 await self.task
         assert error.value.run is not None
@@ -79,12 +85,20 @@ class Training:
 @asynccontextmanager
 async def training(folder: Path, **options: Any) -> AsyncIterator[Training]:
     """A long run that trains; it is over at the end of the context."""
-    it = Training()
-    settings = {**SETTINGS, **options.pop("settings", {})}
-    work = neurond.run_async("xor", settings, run_dir=folder, on_view=it, stop=it.stop, **options)
+    async with begun(Training(folder), "xor", {**SETTINGS, **options.pop("settings", {})}, **options) as it:
+        await it.goes_on(1)
+        yield it
+
+
+T = TypeVar("T", bound=Training)
+
+
+@asynccontextmanager
+async def begun(it: T, topology: str, settings: dict[str, Any], **options: Any) -> AsyncIterator[T]:
+    """A run that has been started, and perhaps no more; it is over at the end of the context, whatever came of it."""
+    work = neurond.run_async(topology, settings, run_dir=it.folder, on_view=it, stop=it.stop, **options)
     it.task = asyncio.create_task(work)
     try:
-        await it.goes_on(1)
         yield it
     finally:
         it.task.cancel()

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import psutil
-import pytest
 
-import neurond
 from monitor.client import Client
-from monitor.view import View
 from neurond import data
-from neurond.errors import Interrupted
 from neurond.runs import Run, open_run
 from tests.endless import EPOCHS
 from tests.fault.history import History, Mark, check, recording
 from tests.supervised import broker_address, child
+from tests.training import Training, begun
 from tests.waiting import DEADLINE_S, comes
 from topology import wire
 from topology.plan import Plan
@@ -31,46 +27,16 @@ WITHIN_S = 10.0
 """Seconds after which stimuli are confirmed again, on however busy a machine. `tests.fault.numbers` measures them."""
 
 
-class Running:
+class Running(Training):
     """A run that trains, its history, and a client of its broker."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.stop = asyncio.Event()
-        self.task: asyncio.Task[Run]
-        self.client: Client
-        self.history: History
-        self.view: View | None = None
-
-    def __call__(self, view: View) -> None:
-        """The view has changed."""
-        self.view = view
+    client: Client
+    history: History
 
     @property
     def plan(self) -> Plan:
         """What the processes were told."""
         return open_run(self.folder).plan
-
-    @property
-    def confirmed(self) -> int:
-        """Stimuli that count so far."""
-        return (self.view.stimuli if self.view else None) or 0
-
-    async def comes(self, condition: Callable[[], Any], what: str) -> Any:
-        """Wait until something holds; an error of the run comes through."""
-
-        async def held() -> Any:
-            if self.task.done():
-                self.task.result()
-            found = condition()
-            return await found if inspect.isawaitable(found) else found
-
-        return await comes(held, f"{what}; {self.view.notes if self.view else ''}")
-
-    async def goes_on(self, stimuli: int = 500) -> None:
-        """Wait until so many more stimuli are confirmed."""
-        goal = self.confirmed + stimuli
-        await self.comes(lambda: self.confirmed >= goal, "training goes on")
 
     async def successor(self, name: str, pid: int) -> None:
         """Wait until another process has taken the place of one, and everybody is registered with the broker."""
@@ -99,13 +65,9 @@ class Running:
 
     async def end(self) -> Run:
         """Stop it in good order, wait for its end, and check all that was seen."""
-        self.stop.set()
-        async with asyncio.timeout(60.0):
-            with pytest.raises(Interrupted) as error:
-                await self.task
+        run = await super().end()
         await self._checked(None)
-        assert error.value.run is not None
-        return error.value.run
+        return run
 
     async def to_its_end(self, total: int, within_s: float = 120.0) -> Run:
         """Wait until it has come to its end by itself, and check all that was seen."""
@@ -134,21 +96,15 @@ async def running(
     **options: Any,
 ) -> AsyncIterator[Running]:
     """A run that trains; it is over at the end of the context, whatever has become of it."""
-    it = Running(folder)
     chosen = {"source.epochs": epochs, **(settings or {})}
-    restarts = options.pop("restarts", 1000)
-    work = neurond.run_async(topology, chosen, run_dir=folder, on_view=it, stop=it.stop, restarts=restarts, **options)
-    it.task = asyncio.create_task(work)
-    try:
+    options.setdefault("restarts", 1000)
+    async with begun(Running(folder), topology, chosen, **options) as it:
         command = (await it.comes(lambda: _command("broker"), "a broker")).cmdline()
         await it.comes((folder / "plan.json").exists, "the plan")
         it.history = History(it.plan)
         async with recording(broker_address(command), it.history) as it.client:
             await it.goes_on(1)
             yield it
-    finally:
-        it.task.cancel()
-        await asyncio.gather(it.task, return_exceptions=True)
 
 
 def _command(name: str) -> psutil.Process | None:
