@@ -3,7 +3,7 @@
     process.py     what is known of one process, and its line
     traffic.py     what went over each link, and how stale gradients were, still pure
     view.py        View: telemetry and events -> lines, totals, rows of metrics.jsonl, the summary
-    figures.py     numbers as a person reads them
+    figures.py     numbers as a person reads them; happened.py events in words
     render.py      a view -> the live display and plain lines, still pure
     comparison.py  a summary -> the table against the dense equivalent, still pure
     told.py        what a run folder tells, in one piece, still pure

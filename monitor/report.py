@@ -11,6 +11,7 @@ from monitor.charts import COLOURS, Mark, Series, bars, lines
 from monitor.comparison import COMPARED, losses, outcome
 from monitor.diagram import diagram
 from monitor.figures import compact, count, duration, number, percent, ratio, times
+from monitor.happened import words
 from monitor.told import Row, Told, last_part
 
 EVENTS_SHOWN = 300  # in a list: the first and the last of them
@@ -99,7 +100,7 @@ def _marks(told: Told) -> list[Mark]:
     for e in last_part(told.events):
         at = told.stimuli_at(e["t_s"]) if e.get("kind") in MARKED else None
         if at is not None:
-            found.append(Mark(at, f"{e.get('process', '')} {e['kind']} {_words_of(e)}".strip()))
+            found.append(Mark(at, f"{e.get('process', '')} {e['kind']} {_words(e)}".strip()))
     return found[:MARKS]
 
 
@@ -196,37 +197,20 @@ def _events(told: Told) -> str:
     return _listed(others) + page.details(f"{count} of routine: epochs, evaluations, saves", _listed(routine))
 
 
+def _words(e: Row) -> str:
+    return words(str(e.get("kind", "")), e.get("data", {}))
+
+
 def _listed(events: Sequence[Row]) -> str:
     """A table of events, and of very many the first and the last."""
     half = EVENTS_SHOWN // 2
     left = max(0, len(events) - 2 * half)
     shown = [*events[:half], *events[half + left :]]
     rows = [
-        [f"{e.get('t_s', 0.0):.2f} s", str(e.get("process", "")), str(e.get("kind", "")), _words_of(e)] for e in shown
+        [f"{e.get('t_s', 0.0):.2f} s", str(e.get("process", "")), str(e.get("kind", "")), _words(e)] for e in shown
     ]
     note = f"{left:,} events between the first and the last {half} are in events.jsonl." if left else ""
     return page.table(["time", "process", "event", ""], rows, text=4) + page.words(note, "dim")
-
-
-def _words_of(e: Row) -> str:
-    """What an event says beyond its kind."""
-    data: Row = e.get("data", {})
-    if e.get("kind") == "set":
-        return f"{data.get('key')} from {data.get('before')} to {data.get('value')}"
-    said = [_said(key, value) for key, value in data.items() if key != "why" and value not in (False, {}, [], None)]
-    return ", ".join(filter(None, [str(data.get("why") or ""), *said]))
-
-
-def _said(key: str, value: Any) -> str:
-    """One thing that an event says."""
-    name = key.replace("_", " ")
-    if value is True:
-        return name
-    if isinstance(value, list):
-        return f"{name} {' '.join(map(str, value))}"
-    if isinstance(value, int) and key != "pid":
-        return f"{name} {value:,}"
-    return f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
 
 
 def _settings(told: Told) -> str:

@@ -10,7 +10,7 @@ from monitor.console.details import staleness
 from monitor.console.groups import state
 from monitor.console.head import standing
 from monitor.console.links import Way, all_links
-from monitor.console.log import words
+from monitor.happened import words
 from monitor.process import LOST, Process, rounded
 from monitor.view import View
 
@@ -55,7 +55,7 @@ def snapshot(view: View, now: float, status: Mapping[str, Any]) -> dict[str, Any
                 "t_s": rounded(at, 3),
                 "process": event.data.get("process", event.name),
                 "kind": event.kind,
-                "words": words(event),
+                "words": words(event.kind, event.data),
             }
             for at, event in view.log
         ],

@@ -179,7 +179,7 @@ def test_events() -> None:
     view.update(Event("broker", "lost", {"process": "h1", "why": "no beat\nfor 3 s"}), 70.0)
     shown = drawn("events", view)
     assert shown[-3:] == [
-        "    0:06 source     evaluated test accuracy 91.2 %",
+        "    0:06 source     evaluated test accuracy 91.2 %, stimuli 1",
         "    1:05 h1         set       lr = 0.02 (was 0.05)",
         "    1:10 h1         lost      no beat for 3 s",
     ]
