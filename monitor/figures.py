@@ -1,4 +1,8 @@
-"""Numbers as a person reads them, in few characters; a dash where nothing was measured. Pure."""
+"""Numbers as a person reads them, in few characters; a dash where nothing was measured. Pure.
+
+What is sent and what is written is told in kB and MB, of 10^3 and 10^6 bytes; memory in MiB, of 2^20, as systems
+tell and limit it.
+"""
 
 from __future__ import annotations
 

@@ -90,7 +90,7 @@ GAUGES = {
     "beat": Kind("beat", "Work that the process has done, by its own count: stands still when it does nothing."),
     "queue": Kind("queue_frames", "Frames that wait in the process."),
     "outbox": Kind("outbox_frames", "Frames that wait for the peer that is furthest behind."),
-    "rss_mb": Kind("resident_memory_bytes", "Resident memory of the process.", 2**20),
+    "rss_mib": Kind("resident_memory_bytes", "Resident memory of the process.", 2**20),
 }
 LEFT_OUT = ("cpu_s", "stimuli_per_s")  # served as a counter; what Prometheus derives itself
 

@@ -56,7 +56,7 @@ class Line:
     staleness: float | None  # mean, in the group's own updates
     queue: float | None  # messages waiting; for the source, stimuli in flight
     cpu: float | None  # share of one core, 0 to 1
-    rss_mb: float | None
+    rss_mib: float | None  # resident memory, in MiB
 
     def row(self) -> dict[str, Any]:
         """What of it goes into a row of `metrics.jsonl`; absent means not measured."""
@@ -69,7 +69,7 @@ class Line:
             "staleness": rounded(self.staleness, 3),
             "queue": whole(self.queue),
             "cpu": rounded(self.cpu, 3),
-            "rss_mb": rounded(self.rss_mb, 1),
+            "rss_mib": rounded(self.rss_mib, 1),
         }
         return {k: v for k, v in found.items() if v is not None}
 
@@ -214,7 +214,7 @@ class Process:
             staleness=stale / n if stale is not None and n else None,
             queue=self.gauges.get("in_flight" if is_source else "queue"),
             cpu=None if is_gone else self.cpu(),
-            rss_mb=self.gauges.get("rss_mb"),
+            rss_mib=self.gauges.get("rss_mib"),
         )
 
 

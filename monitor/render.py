@@ -9,49 +9,36 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from monitor.columns import CPU, MEMORY, PID, QUEUE, SPIKES, STALENESS, STATES, STIMULI, Column, fitting
 from monitor.figures import compact, duration, number, percent, sparkline, times
 from monitor.process import Line
 from monitor.view import View
 
-STYLES = {
-    "running": "green",
-    "finished": "green",
-    "paused": "yellow",
-    "lost": "bold red",
-    "failed": "bold red",
-    "diverged": "bold red",
-}
+STYLES = {"good": "green", "warn": "yellow", "bad": "bold red"}
 
-
-class Column(NamedTuple):
-    """A column of the table of processes."""
-
-    head: str
-    width: int  # figures that grow must not move the others
-    rank: int  # the highest is left out first where there is no room; 0 never is
-    cell: Callable[[Line], str]
-
+Shown = tuple[Column, Callable[[Line], str]]
+"""A column of the table of processes, and what stands in it."""
 
 NAME, STATE = 0, 1  # the first two columns: how a name is cut and a state is coloured is said where they are drawn
-COLUMNS = (
-    Column("process", 12, 0, lambda line: line.name),
-    Column("state", 8, 0, lambda line: line.state),
-    Column("pid", 7, 5, lambda line: "-" if line.pid is None else str(line.pid)),
-    Column("stim/s", 6, 0, lambda line: compact(line.stimuli_per_s)),
-    Column("spikes", 6, 3, lambda line: percent(line.spike_share, 0)),
-    Column("notif.", 6, 1, lambda line: compact(line.notifications)),
-    Column("updates", 7, 0, lambda line: compact(line.updates)),
-    Column("stale", 5, 0, lambda line: number(line.staleness, 1)),
-    Column("queue", 6, 2, lambda line: compact(line.queue)),
-    Column("cpu", 5, 4, lambda line: percent(line.cpu, 0)),
-    Column("MB", 5, 6, lambda line: compact(line.rss_mb)),
+COLUMNS: tuple[Shown, ...] = (
+    (Column("process", 12, 0, left=True), lambda line: line.name),
+    (Column("state", 8, 0, left=True), lambda line: line.state),
+    (PID.column(5), lambda line: PID.show(line.pid)),
+    (STIMULI.column(0), lambda line: STIMULI.show(line.stimuli_per_s)),
+    (SPIKES.column(3), lambda line: SPIKES.show(line.spike_share)),
+    (Column("notif.", 6, 1), lambda line: compact(line.notifications)),
+    (Column("updates", 7, 0), lambda line: compact(line.updates)),
+    (STALENESS.column(0), lambda line: STALENESS.show(line.staleness)),
+    (QUEUE.column(2), lambda line: QUEUE.show(line.queue)),
+    (CPU.column(4), lambda line: CPU.show(line.cpu)),
+    (MEMORY.column(6), lambda line: MEMORY.show(line.rss_mib)),
 )
 Fields = Sequence[tuple[str, str]]
 """Labels and values, in the order of reading."""
@@ -207,27 +194,21 @@ def _side_by_side(lines: Sequence[Line], tables: int, width: int, ascii_only: bo
 def _processes(lines: Sequence[Line], width: int, ascii_only: bool) -> Table:
     """A row a process, with the columns that there is room for."""
     overflow: Any = "crop" if ascii_only else "ellipsis"
-    longest = max([COLUMNS[NAME].width, *(len(line.name) for line in lines)])
-    columns = _columns(width)
-    name = width - 1 - sum(column.width + 1 for column in columns[1:])
+    longest = max([COLUMNS[NAME][0].width, *(len(line.name) for line in lines)])
+    columns = fitting(COLUMNS, width, lambda shown: shown[0].rank, _width)
+    name = width - _width(columns[1:])
     table = Table(box=None, padding=(0, 1), collapse_padding=True, pad_edge=True, header_style="dim")
-    for i, column in enumerate(columns):
-        side: Literal["left", "right"] = "left" if i in (NAME, STATE) else "right"
+    for i, (column, _) in enumerate(columns):
+        side: Literal["left", "right"] = "left" if column.left else "right"
         room = max(8, min(longest + 1, name)) if i == NAME else column.width  # with the edge's space
         table.add_column(column.head, justify=side, no_wrap=True, overflow=overflow, width=room)
     for line in lines:
-        cells: list[Text | str] = [column.cell(line) for column in columns]
-        cells[STATE] = Text(line.state, style=STYLES.get(line.state, "dim"))
+        cells: list[Text | str] = [cell(line) for _, cell in columns]
+        cells[STATE] = Text(line.state, style=STYLES.get(STATES.get(line.state, ""), "dim"))
         table.add_row(*cells)
     return table
 
 
-def _columns(width: int) -> list[Column]:
-    """The columns that fit, the important ones first."""
-    columns = list(COLUMNS)
-    while 1 + sum(column.width + 1 for column in columns) > width:
-        last = max(columns, key=lambda column: column.rank)
-        if not last.rank:
-            break
-        columns.remove(last)
-    return columns
+def _width(columns: Sequence[Shown]) -> int:
+    """Characters that columns take, with the space at the edge."""
+    return 1 + sum(column.width + 1 for column, _ in columns)

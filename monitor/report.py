@@ -178,14 +178,14 @@ def _staleness(told: Told) -> Iterator[str]:
 
 def _processes(told: Told) -> str:
     processes: dict[str, Row] = told.rows[-1].get("processes", {}) if told.rows else {}
-    columns = ("stimuli_per_s", "spike_share", "notifications", "updates", "staleness", "queue", "cpu", "rss_mb")
-    shown = {"spike_share": percent, "staleness": number, "cpu": lambda x: percent(x, 0), "rss_mb": compact}
+    columns = ("stimuli_per_s", "spike_share", "notifications", "updates", "staleness", "queue", "cpu", "rss_mib")
+    shown = {"spike_share": percent, "staleness": number, "cpu": lambda x: percent(x, 0), "rss_mib": compact}
     rows = [
         [name, str(p.get("state", "-")), *(shown.get(key, count)(p.get(key)) for key in columns)]
         for name, p in processes.items()
     ]
     heads = ["process", "at the end", "stimuli/s", "spikes", "notifications", "updates", "staleness", "queue"]
-    return page.table([*heads, "CPU", "MB"], rows, text=2)
+    return page.table([*heads, "CPU", "MiB"], rows, text=2)
 
 
 def _events(told: Told) -> str:

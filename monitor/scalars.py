@@ -19,7 +19,7 @@ QUALITY = {
     "in_flight": "speed/in_flight",
     "staleness_mean": "staleness/all",
 }
-PROCESS = ("stimuli_per_s", "spike_share", "notifications", "updates", "staleness", "queue", "cpu", "rss_mb")
+PROCESS = ("stimuli_per_s", "spike_share", "notifications", "updates", "staleness", "queue", "cpu", "rss_mib")
 
 
 class Scalar(NamedTuple):

@@ -234,7 +234,7 @@ class Shell:
         gauges = seen.gauges | {
             "beat": float(self._machine.progress),
             "cpu_s": usage.ru_utime + usage.ru_stime,
-            "rss_mb": resident_bytes() / 2**20,
+            "rss_mib": resident_bytes() / 2**20,
             "queue": float(len(self._urgent) + len(self._forward)),
             "outbox": float(max((len(o.waiting) for o in self._outboxes.values()), default=0)),
             **self._injected.gauges(),

@@ -38,7 +38,7 @@ def reports(names: list[str], n: int) -> list[Telemetry]:
             links["source -> loss"] = link(60 * n, 3000 * n, 60 * n, 60 * n)
             counters = {"confirmed": 500 * n, "bytes": 30_000 * n, "bytes_dense": 100_000 * n}
             gauges = {
-                "in_flight": 64.0, "total": 100_000.0, "loss": 1 / n, "train_accuracy": 1 - 0.5 / n, "rss_mb": 30.0,
+                "in_flight": 64.0, "total": 100_000.0, "loss": 1 / n, "train_accuracy": 1 - 0.5 / n, "rss_mib": 30.0,
                 "cpu_s": 0.1 * n, "window": 64.0, "paused": 0.0,
             }  # fmt: skip
         else:
@@ -55,7 +55,7 @@ def reports(names: list[str], n: int) -> list[Telemetry]:
                 "lr": 0.05,
                 "weight_norm": 12.5,
                 "gradient_norm": 0.25,
-                "rss_mb": 36.0,
+                "rss_mib": 36.0,
                 "cpu_s": 0.2 * n,
             }
         role = "source" if name == "source" else "group"

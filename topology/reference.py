@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from topology.load import zoo
-from topology.section import LEAST_MEMORY_MB
+from topology.section import LEAST_MEMORY_MIB
 from topology.write import json_schema
 
 Schema = dict[str, Any]
@@ -108,7 +108,7 @@ def _values(value: Schema) -> str:
     if kind == "text" and "(ms|s|m|h)" in given.get("pattern", ""):
         return "duration, `off`" if "off" in given["pattern"] else "duration"
     if kind == "text" and given.get("pattern", "").endswith("(m|g)$"):
-        return f"from {LEAST_MEMORY_MB}m"
+        return f"from {LEAST_MEMORY_MIB}m"
     bounds = (("minimum", "from"), ("exclusiveMinimum", "above"), ("maximum", "to"), ("exclusiveMaximum", "below"))
     return " ".join((kind, *(f"{word} {_number(given[bound])}" for bound, word in bounds if bound in given)))
 

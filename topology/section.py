@@ -28,7 +28,7 @@ from topology.plan import BROKER, MONITOR, NAME, SOURCE
 RESERVED = (SOURCE, "loss", BROKER, MONITOR)
 """Names of processes and places that no group may take."""
 
-LEAST_MEMORY_MB = 64
+LEAST_MEMORY_MIB = 64
 """Mebibytes without which a container is killed before it has loaded its plan."""
 
 NEEDS = "needs"
@@ -84,8 +84,8 @@ def _memory(value: Any) -> Any:
     match = _MEMORY.fullmatch(value) if isinstance(value, str) else None
     if match is None:
         fail(f"expected an amount of memory, got {quote(value)}", "write 256m or 2g")
-    if int(match[1]) * _MEBIBYTES[match[2]] < LEAST_MEMORY_MB:
-        fail(f"{value} is not enough to start in", f"a process needs {LEAST_MEMORY_MB}m at least")
+    if int(match[1]) * _MEBIBYTES[match[2]] < LEAST_MEMORY_MIB:
+        fail(f"{value} is not enough to start in", f"a process needs {LEAST_MEMORY_MIB}m at least")
     return value
 
 

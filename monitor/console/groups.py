@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from monitor.console.page import STATES, Glyphs, Look, Page
-from monitor.console.table import Cell, Column, Row, page
-from monitor.figures import compact, number, percent
+from monitor.columns import CPU, MEMORY, PID, QUEUE, SPIKES, STALENESS, STATES, STIMULI, Column
+from monitor.console.page import Glyphs, Look, Page
+from monitor.console.table import Cell, Row, page
+from monitor.figures import compact
 from monitor.process import GONE, Process
 from monitor.view import View
 
@@ -14,17 +15,17 @@ SILENT_S = 3.0
 COLUMNS = (
     Column("process", 8, 0, left=True),
     Column("state", 8, 0, left=True),
-    Column("pid", 7, 4),
-    Column("stim/s", 6, 0),
-    Column("spikes", 6, 5),
+    PID.column(4),
+    STIMULI.column(0),
+    SPIKES.column(5),
     Column("notif/s", 7, 1),
     Column("upd/s", 6, 2),
-    Column("stale", 5, 0),
-    Column("queue", 5, 3),
+    STALENESS.column(0),
+    QUEUE.column(3),
     Column("gradient", 8, 10),
     Column("lr", 8, 9),
-    Column("cpu", 5, 6),
-    Column("MB", 5, 7),
+    CPU.column(6),
+    MEMORY.column(7),
     Column("starts", 6, 11),
     Column("age", 5, 8),
 )
@@ -51,7 +52,7 @@ def _row(process: Process, now: float) -> Row:
     line = process.line()
     word = state(process, now)
     still = word == "silent" or process.state in GONE
-    role = "bad" if word == "silent" else STATES.get(word, "dim")
+    role = STATES.get(word, "dim")
     rates = [None if still else process.rate(key) for key in ("notifications", "updates")]
     stale = None if still else process.recent("staleness_sum", "staleness_count")
     spikes = None if still else process.recent("spikes", "spikes_dense")
@@ -60,16 +61,16 @@ def _row(process: Process, now: float) -> Row:
     cells = [
         Cell(process.name, "strong", process.name),
         Cell(word, role, word),
-        Cell("-" if process.pid is None else str(process.pid), "dim", process.pid),
-        Cell(compact(work), "", work),
-        Cell(percent(spikes, 0), "", spikes),
+        Cell(PID.show(process.pid), "dim", process.pid),
+        Cell(STIMULI.show(work), "", work),
+        Cell(SPIKES.show(spikes), "", spikes),
         *(Cell(compact(rate), "", rate) for rate in rates),
-        Cell(number(stale, 1), "", stale),
-        Cell(compact(line.queue), "", line.queue),
+        Cell(STALENESS.show(stale), "", stale),
+        Cell(QUEUE.show(line.queue), "", line.queue),
         _gauge(process, "gradient_norm"),
         _gauge(process, "lr"),
-        Cell(percent(line.cpu, 0), "", line.cpu),
-        Cell(compact(line.rss_mb), "", line.rss_mb),
+        Cell(CPU.show(line.cpu), "", line.cpu),
+        Cell(MEMORY.show(line.rss_mib), "", line.rss_mib),
         Cell("-" if not process.incarnation else str(process.restarts + 1), "", float(process.restarts)),
         Cell("-" if age is None else f"{age:.1f}", "bad" if word == "silent" else "dim", age),
     ]

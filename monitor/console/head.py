@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
+from monitor.columns import fitting
 from monitor.console.page import Glyphs, Spans, cut, text_of
 from monitor.figures import compact, duration, number, percent, times
 from monitor.view import View
@@ -89,13 +90,7 @@ def _times(ratio: float | None, wide: bool) -> str:
 
 def _fitting(fields: Sequence[Field], width: int, gap: int) -> list[Field]:
     """The fields that fit beside each other, whole; those of the highest ranks are left out first, 0 never."""
-    shown = list(fields)
-    while len(text_of(_beside(shown, gap))) > width:
-        last = max(shown, key=lambda field: field[0])
-        if not last[0]:
-            break
-        shown.remove(last)
-    return shown
+    return fitting(fields, width, lambda field: field[0], lambda shown: len(text_of(_beside(shown, gap))))
 
 
 def _joined(fields: Sequence[Field], width: int, gap: int) -> Spans:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from monitor.columns import Column
 from monitor.console.page import Glyphs, Look, Page
-from monitor.console.table import Cell, Column, Row, page
+from monitor.console.table import Cell, Row, page
 from monitor.figures import compact, percent
 from monitor.process import Process
 from monitor.view import View

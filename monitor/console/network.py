@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from monitor.columns import STATES
 from monitor.console.groups import state
 from monitor.console.links import Link, all_links
-from monitor.console.page import STATES, Glyphs, Look, Page, Spans, matches
+from monitor.console.page import Glyphs, Look, Page, Spans, matches
 from monitor.figures import compact
 from monitor.process import Process
 from monitor.view import View
@@ -79,7 +80,7 @@ def _figures(name: str, process: Process | None, links: list[Link], now: float) 
     if process is None:
         return [("not heard of", "dim")]
     word = state(process, now)
-    spans: Spans = [(f"{word:<8}", STATES.get(word, "bad" if word == "silent" else "dim"))]
+    spans: Spans = [(f"{word:<8}", STATES.get(word, "dim"))]
     rate = process.line().stimuli_per_s
     received = _sum(link.forward.bytes_per_s if link.post == name else None for link in links)
     received_back = _sum(link.backward.bytes_per_s if link.pre == name else None for link in links)

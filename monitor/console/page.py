@@ -16,17 +16,6 @@ Span = tuple[str, str]
 
 Spans = list[Span]
 
-STATES = {
-    "running": "good",
-    "finished": "good",
-    "paused": "warn",
-    "joined": "warn",
-    "lost": "bad",
-    "failed": "bad",
-    "diverged": "bad",
-}
-"""State of a process -> its role; the others are dim."""
-
 
 @dataclass(frozen=True, slots=True)
 class Glyphs:

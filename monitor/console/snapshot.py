@@ -80,7 +80,7 @@ def _process(process: Process, now: float) -> dict[str, Any]:
         "staleness_histogram": dict(staleness(process)) or None,
         "queue": line.queue,
         "cpu": rounded(line.cpu, 3),
-        "rss_mb": rounded(line.rss_mb, 1),
+        "rss_mib": rounded(line.rss_mib, 1),
         "gauges": process.gauges,
     }
 

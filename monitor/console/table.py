@@ -6,20 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from monitor.columns import Column, fitting
 from monitor.console.page import Glyphs, Look, Page, Spans, cut, matches
 
 MAX_NAME = 28
 MIN_CURVE = 10
 """Characters of a curve at least, where a table has any."""
-
-
-class Column(NamedTuple):
-    """A column: figures that grow must not move the others, so its width is fixed."""
-
-    head: str
-    width: int
-    rank: int  # the highest is left out first where there is no room; 0 never is
-    left: bool = False
 
 
 class Cell(NamedTuple):
@@ -59,8 +51,8 @@ def page(
         found = _sorted(found, by)
     longest = max([columns[0].width, *(len(row.cells[0].text) for row in rows)])
     spare = MIN_CURVE + 1 if curve else 0
-    shown = _fitting(columns, width - spare)
-    used = 1 + sum(column.width + 1 for _, column in shown)
+    shown = fitting(list(enumerate(columns)), width - spare, lambda one: one[1].rank, _width)
+    used = _width(shown)
     name = min(longest, MAX_NAME, columns[0].width + max(0, width - used - spare))
     room = width - used - (name - columns[0].width) - 1 if curve else 0
     heads: Spans = [(" ", "")]
@@ -109,12 +101,6 @@ def _sorted(rows: Sequence[Row], by: int) -> list[Row]:
     return known + [row for row in rows if row.cells[by].by is None]
 
 
-def _fitting(columns: Sequence[Column], width: int) -> list[tuple[int, Column]]:
-    """The columns that fit with their places, the important ones first."""
-    shown = list(enumerate(columns))
-    while 1 + sum(column.width + 1 for _, column in shown) > width:
-        last = max(shown, key=lambda one: one[1].rank)
-        if not last[1].rank:
-            break
-        shown.remove(last)
-    return shown
+def _width(shown: Sequence[tuple[int, Column]]) -> int:
+    """Characters that columns take, with the space at the edge."""
+    return 1 + sum(column.width + 1 for _, column in shown)

@@ -30,7 +30,7 @@ PACKAGES = [
 ]
 OPTIONAL = frozenset({"uvloop"})
 MIN_PYTHON = (3, 11)
-MIN_FREE_MB = 200
+MIN_FREE_MIB = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,9 +175,9 @@ def _folders() -> Iterator[Finding]:
     if not os.access(there, os.W_OK | os.X_OK):
         yield Finding("runs", "note", f"{there} cannot be written; give --run DIR or set NEUROND_RUNS")
         return
-    free_mb = shutil.disk_usage(there).free // 2**20
-    little = f"; less than {MIN_FREE_MB} MiB" if free_mb < MIN_FREE_MB else ""
-    yield Finding("runs", "note" if little else "ok", f"{runs}, {free_mb:,} MiB free{little}")
+    free_mib = shutil.disk_usage(there).free // 2**20
+    little = f"; less than {MIN_FREE_MIB} MiB" if free_mib < MIN_FREE_MIB else ""
+    yield Finding("runs", "note" if little else "ok", f"{runs}, {free_mib:,} MiB free{little}")
 
 
 def _data(data_dir: Path | None) -> Iterator[Finding]:

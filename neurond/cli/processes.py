@@ -37,7 +37,7 @@ def ps(
         at = find(broker, run, keys, insecure)
         told, view = asyncio.run(_look(at, keys_for(at, keys, insecure)))
         rows = [_process(name, one, view) for name, one in told["processes"].items()]
-        _show(rows, ("process", "state", "pid", "incarnation", "stimuli", "staleness", "queue", "rss_mb"), as_json)
+        _show(rows, ("process", "state", "pid", "incarnation", "stimuli", "staleness", "queue", "rss_mib"), as_json)
         return
     asked = everywhere(keys, insecure)
     rows = [row_of(one, view) for one, view in zip(asked, asyncio.run(_views(asked, keys, insecure)), strict=True)]
@@ -122,7 +122,7 @@ def _process(name: str, told: Mapping[str, Any], view: View) -> Row:
         "stimuli": known.count("confirmed" if line.role == "source" else "stimuli"),
         "staleness": None if line.staleness is None else round(line.staleness, 3),
         "queue": None if line.queue is None else round(line.queue),
-        "rss_mb": None if line.rss_mb is None else round(line.rss_mb, 1),
+        "rss_mib": None if line.rss_mib is None else round(line.rss_mib, 1),
         "endpoint": told["endpoint"] or None,
     }
 
@@ -160,7 +160,7 @@ def _show(rows: Sequence[Row], columns: Sequence[str], as_json: bool) -> None:
         return
     if not rows:
         return
-    table = [[column.replace("_mb", "/MB").upper() for column in columns]]
+    table = [[column.upper().replace("_MIB", "/MiB") for column in columns]]
     table += [[_word(column, row[column]) for column in columns] for row in rows]
     wide = [max(len(line[at]) for line in table) for at in range(len(columns))]
     for line in table:

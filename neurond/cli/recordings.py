@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from monitor.recording import Recorder, Recording
     from topology.keys import Keyring
 
-MIB = 1 << 20
+MB = 1e6  # bytes
 SHORT = "the recording ends here, before the run did, and stands still; Ctrl-C leaves"
 
 
@@ -36,7 +36,8 @@ def record(
     keys: which.Keys = None,
     insecure: which.Insecure = False,
     most: Annotated[
-        float | None, typer.Option("--most", metavar="MB", help="Stop when the file has so many megabytes.")
+        float | None,
+        typer.Option("--most", metavar="MB", help="Stop when the file has so many times 10^6 bytes."),
     ] = None,
 ) -> None:
     """Record what the processes of a run tell, to its end, to be looked at again with replay. Prints the file.
@@ -51,7 +52,7 @@ def record(
     from monitor.recording import Recorder
 
     whole = False
-    with Recorder(file, float("inf") if most is None else most * MIB) as into:
+    with Recorder(file, float("inf") if most is None else most * MB) as into:
         try:
             whole = asyncio.run(_record(at, ring, into))
         except KeyboardInterrupt:
@@ -59,7 +60,7 @@ def record(
         else:
             if not whole:
                 say(f"neurond: {file} has its {most:g} MB; the run goes on")
-    say(f"{into.messages:,} messages, {into.size / MIB:.2f} MB")
+    say(f"{into.messages:,} messages, {into.size / MB:.2f} MB")
     out(str(file))
     suggest(f"neurond replay {shlex.quote(str(file))}")
 

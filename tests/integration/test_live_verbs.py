@@ -49,7 +49,7 @@ def test_the_processes_of_a_run(going: Background) -> None:
         rows = json.loads(going.verb("ps", *where, "--json").stdout)
         assert [row["process"] for row in rows] == ["source", "h1", "h2", "out"]
         assert [row["state"] for row in rows] == ["running"] * 4
-        assert all(row["stimuli"] > 0 and row["incarnation"] == 1 and row["rss_mb"] > 1 for row in rows)
+        assert all(row["stimuli"] > 0 and row["incarnation"] == 1 and row["rss_mib"] > 1 for row in rows)
     table = going.verb("ps", "--run", "run").stdout.splitlines()
     assert table[0].split()[:3] == ["PROCESS", "STATE", "PID"]
     said = going.verb("kill", "sorce", code=2).stderr

@@ -63,7 +63,7 @@ def test_a_wide_screen_has_more() -> None:
     """Gradient, learning rate, processor, memory, starts and age come with the room for them."""
     page = VIEWS["groups"](watched(chain(3)), NOW, 200, 20, PLAIN, Look())
     assert heads(page)[0].split()[8:] == [
-        "queue", "gradient", "lr", "cpu", "MB", "starts", "age", "stim/s", "now",
+        "queue", "gradient", "lr", "cpu", "MiB", "starts", "age", "stim/s", "now",
     ]  # fmt: skip
     assert rows(page)[1].split()[9:17] == ["2", "0.25", "0.05", "40", "%", "36", "1", "0.3"]
 

@@ -64,7 +64,7 @@ def test_before_there_is_a_broker() -> None:
 
 def test_labels_and_units() -> None:
     """Each process has its labels, the group being that of the topology; memory is in bytes, CPU in seconds."""
-    told = text(metrics(view(group({"bytes": 7}, rss_mb=2.0, cpu_s=1.5, lr=0.1)), STATUS, True, 0, 0))
+    told = text(metrics(view(group({"bytes": 7}, rss_mib=2.0, cpu_s=1.5, lr=0.1)), STATUS, True, 0, 0))
     labels = 'group="h2",process="h2.0",run="20260101-digits"'
     assert f"neurond_sent_bytes_total{{{labels}}} 7.0" in told
     assert f"neurond_resident_memory_bytes{{{labels}}} 2.097152e+06" in told

@@ -76,8 +76,8 @@ def test_frame_fits(width: int, scale: int) -> None:
     [
         (40, {"process", "state", "stim/s", "updates", "stale"}, {"notif.", "pid"}),
         (60, {"process", "notif.", "queue"}, {"pid", "cpu"}),
-        (80, {"pid", "cpu", "spikes"}, {"MB"}),
-        (100, {"pid", "cpu", "MB"}, set[str]()),
+        (80, {"pid", "cpu", "spikes"}, {"MiB"}),
+        (100, {"pid", "cpu", "MiB"}, set[str]()),
     ],
 )
 def test_a_narrow_terminal_gets_the_columns_that_matter(width: int, there: set[str], not_there: set[str]) -> None:
