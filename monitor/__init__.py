@@ -3,9 +3,9 @@
     process.py     what is known of one process, and its line
     traffic.py     what went over each link, and how stale gradients were, still pure
     view.py        View: telemetry and events -> lines, totals, rows of metrics.jsonl, the summary
-    figures.py     numbers as a person reads them; happened.py events in words
+    figures.py     numbers as a person reads them; happened.py events in words; columns.py what tables have in common
     render.py      a view -> the live display and plain lines, still pure
-    comparison.py  a summary -> the table against the dense equivalent, still pure
+    dense.py       a summary -> what the run did against a dense network, still pure
     told.py        what a run folder tells, in one piece, still pure
     report.py      a run as a page of HTML; compare.py several runs side by side: page.py lays out, charts.py and
                    diagram.py draw, all of it pure

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from monitor import page
 from monitor.charts import COLOURS, Series, lines
-from monitor.comparison import COUNTED_LOSSES, in_words
+from monitor.dense import COUNTED_LOSSES, in_words
 from monitor.figures import compact, count, number, percent, ratio, times
 from monitor.report import stimuli
 from monitor.told import Told

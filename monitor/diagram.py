@@ -8,6 +8,7 @@ from html import escape
 from typing import Any
 
 from monitor.figures import compact
+from monitor.traffic import both_ways, ends
 from topology.graph import Graph
 from topology.plan import SOURCE, GroupPlan, Plan
 
@@ -61,12 +62,11 @@ def _places(rows: list[list[str]]) -> dict[str, tuple[float, int]]:
 
 def _bytes(pair: tuple[str, str], links: Mapping[str, Mapping[str, Any]]) -> int:
     """What went over a link in both directions, over all its shards."""
-    total = 0
-    for link, told in links.items():
-        pre, _, post = link.partition(" -> ")
-        if (pre.partition(".")[0], post.partition(".")[0]) == pair:
-            total += told.get("bytes", 0) + told.get("back_bytes", 0)
-    return total
+    return sum(both_ways(told) for link, told in links.items() if tuple(map(_group, ends(link))) == pair)
+
+
+def _group(process: str) -> str:
+    return process.partition(".")[0]
 
 
 def _link(pair: tuple[str, str], place: Mapping[str, tuple[float, int]], n: int, most: int, width: int) -> str:

@@ -150,6 +150,14 @@ class Process:
             return None
         return self.counters.get(key, 0) + self.before.get(key, 0)
 
+    def work(self) -> int | None:
+        """Stimuli that it has worked on: the source counts those that were confirmed."""
+        return self.count(WORK.get(self.role, "stimuli"))
+
+    def work_per_s(self) -> float | None:
+        """Such stimuli a second, lately."""
+        return self.rate(WORK.get(self.role, "stimuli"))
+
     def link_counts(self) -> dict[str, dict[str, int]]:
         """The counters of its ends of links, over all incarnations."""
         counts = {link: dict(before) for link, before in self.links_before.items()}
@@ -207,7 +215,7 @@ class Process:
             role=self.role,
             state=self.state,
             pid=self.pid,
-            stimuli_per_s=None if is_gone else self.rate("confirmed" if is_source else "stimuli"),
+            stimuli_per_s=None if is_gone else self.work_per_s(),
             spike_share=spikes / dense if spikes is not None and dense else None,
             notifications=self.count("notifications"),
             updates=self.count("updates"),

@@ -13,7 +13,7 @@ from typing import Any, Protocol, Self
 from rich.console import Console
 from rich.live import Live
 
-from monitor.comparison import Comparison, plain_comparison
+from monitor.dense import AgainstDense, plain_against_dense
 from monitor.render import plain, render
 from monitor.view import View
 
@@ -82,7 +82,7 @@ class LiveProgress:
 
     def finish(self, summary: Mapping[str, Any]) -> None:
         """The table against the dense equivalent."""
-        self._console.print(Comparison(summary))
+        self._console.print(AgainstDense(summary))
 
 
 class PlainProgress:
@@ -137,7 +137,7 @@ class PlainProgress:
 
     def finish(self, summary: Mapping[str, Any]) -> None:
         """The comparison with the dense equivalent, in lines."""
-        for line in plain_comparison(summary):
+        for line in plain_against_dense(summary):
             self._write(line)
 
 

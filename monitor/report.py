@@ -8,11 +8,12 @@ from typing import Any
 
 from monitor import page
 from monitor.charts import COLOURS, Mark, Series, bars, lines
-from monitor.comparison import COMPARED, losses, outcome
+from monitor.dense import COMPARED, losses, outcome
 from monitor.diagram import diagram
 from monitor.figures import compact, count, duration, number, percent, ratio, times
 from monitor.happened import words
 from monitor.told import Row, Told, last_part
+from monitor.traffic import both_ways
 
 EVENTS_SHOWN = 300  # in a list: the first and the last of them
 MARKED = frozenset({"lost", "failed", "diverged", "set", "paused", "resumed"})
@@ -107,7 +108,7 @@ def _marks(told: Told) -> list[Mark]:
 def _largest(told: Told) -> list[str]:
     """The links that carried most, as many as there are colours."""
     links: dict[str, Row] = told.figure("links") or {}
-    both = {link: t.get("bytes", 0) + t.get("back_bytes", 0) for link, t in links.items()}
+    both = {link: both_ways(t) for link, t in links.items()}
     return sorted(both, key=lambda link: -both[link])[:COLOURS]
 
 
@@ -127,7 +128,7 @@ def _traffic(told: Told) -> str:
     links: dict[str, Row] = told.figure("links") or {}
     if not links:
         return page.words("Not recorded: this run was made before links were.", "dim")
-    total = sum(t.get("bytes", 0) + t.get("back_bytes", 0) for t in links.values())
+    total = sum(map(both_ways, links.values()))
     rows = []
     for link, t in links.items():
         for way, sign in (("forward", ""), ("back", "back_")):

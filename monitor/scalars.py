@@ -7,8 +7,9 @@ from contextlib import suppress
 from datetime import datetime
 from typing import NamedTuple
 
-from monitor.comparison import COMPARED, COUNTED_LOSSES
+from monitor.dense import COMPARED, COUNTED_LOSSES
 from monitor.told import Row, Told, elapsed
+from monitor.traffic import both_ways, ends
 
 QUALITY = {
     "loss": "loss/train",
@@ -59,6 +60,5 @@ def _figures(row: Row) -> Iterator[tuple[str, float]]:
             if process.get(key) is not None:
                 yield f"{key}/{name}", process[key]
     for link, counts in row.get("links", {}).items():
-        pre, _, post = link.partition(" -> ")
         if "bytes" in counts:
-            yield f"link_bytes/{pre}_to_{post}", counts["bytes"] + counts.get("back_bytes", 0)
+            yield f"link_bytes/{'_to_'.join(ends(link))}", both_ways(counts)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from monitor.traffic import both_ways
 from topology.plan import Plan
 
 Row = Mapping[str, Any]
@@ -77,11 +78,11 @@ class Told:
 
     def of_link(self, link: str) -> list[tuple[float, float]]:
         """Bytes over one link, both ways, over the stimuli."""
-        found = []
+        found: list[tuple[float, float]] = []
         for row in self.rows:
             told = row.get("links", {}).get(link, {})
             if "stimuli" in row and "bytes" in told:
-                found.append((row["stimuli"], told["bytes"] + told.get("back_bytes", 0)))
+                found.append((row["stimuli"], both_ways(told)))
         return found
 
     def stimuli_at(self, t_s: float) -> float | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from monitor.process import Process
 
@@ -50,6 +50,17 @@ COUNTED = (
 _BUCKET = re.compile(r"staleness_([0-9]+)")
 
 
+def ends(link: str) -> tuple[str, str]:
+    """The pre and the post process of a link, or groups of one, by its name."""
+    pre, _, post = link.partition(" -> ")
+    return pre, post
+
+
+def both_ways(counts: Mapping[str, int]) -> int:
+    """Bytes that went over a link forward and back, of its counts as `traffic` has them."""
+    return counts.get("bytes", 0) + counts.get("back_bytes", 0)
+
+
 def traffic(processes: Iterable[Process], lost: bool = True) -> dict[str, dict[str, int]]:
     """Link -> what went over it in training and evaluations: `bytes` forward, `back_bytes` backward, and so on.
 
@@ -59,7 +70,7 @@ def traffic(processes: Iterable[Process], lost: bool = True) -> dict[str, dict[s
     links: dict[str, dict[str, int]] = {}
     for process in processes:
         for link, counts in process.link_counts().items():
-            forward = link.partition(" -> ")[0] == process.name
+            forward = ends(link)[0] == process.name
             sends, hears = ("", "back_") if forward else ("back_", "")
             mine = links.setdefault(link, {})
             mine |= {sends + name: counts[key] for key, name in CARRIED.items() if key in counts}

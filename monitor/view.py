@@ -228,6 +228,14 @@ class View:
         found = [p.gauges["staleness_max"] for p in self._processes.values() if "staleness_max" in p.gauges]
         return max(found, default=None)
 
+    def standing(self, status: Mapping[str, Any]) -> str:
+        """How the run stands, in a word: the broker's last answer, but that it is paused or has ended we know."""
+        if self.ended:
+            return "ended"
+        if self.source is not None and self.source.state == "paused":
+            return "paused"
+        return str(status.get("state", "running"))
+
     def lines(self) -> list[Line]:
         """A line a process, in the order of the plan."""
         return [p.line() for p in self._processes.values()]

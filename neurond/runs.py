@@ -194,7 +194,7 @@ class Run:
         return self._rows("events.jsonl", damaged.event)
 
     @property
-    def settings(self) -> list[dict[str, Any]]:
+    def changed_settings(self) -> list[dict[str, Any]]:
         """Settings that were changed while it ran: `t_s`, `process`, `key`, `value` and the value `before`."""
         keys = ("key", "value", "before")
         changes = [event for event in self.events if event["kind"] == "set"]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Protocol
 
-from monitor.console.head import progress, quality, standing, tabs
+from monitor.console.head import progress, quality, tabs
 from monitor.console.keys import hints
 from monitor.console.page import Glyphs, Look, Page, Spans, cut
 from monitor.console.views import VIEWS
@@ -121,4 +121,4 @@ class Display:
             return "recording ended"
         if not watched.answers and not watched.view.ended:
             return "no word from the broker"
-        return standing(watched.view, watched.status)
+        return watched.view.standing(watched.status)

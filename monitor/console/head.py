@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
 
 from monitor.columns import fitting
 from monitor.console.page import Glyphs, Spans, cut, text_of
@@ -17,15 +16,6 @@ SAVED, SAVINGS = "saved ", 2  # what stands before the fields of that rank and a
 
 Field = tuple[int, Spans]
 """Its rank, and itself: the highest rank is left out first where there is no room, 0 never."""
-
-
-def standing(view: View, status: Mapping[str, Any]) -> str:
-    """How the run stands, in a word: the broker's last answer, but that it is paused or has ended the view knows."""
-    if view.ended:
-        return "ended"
-    if view.source is not None and view.source.state == "paused":
-        return "paused"
-    return str(status.get("state", "running"))
 
 
 def progress(view: View, word: str, width: int, glyphs: Glyphs) -> Spans:

@@ -9,6 +9,7 @@ from monitor.console.page import Glyphs, Look, Page
 from monitor.console.table import Cell, Row, page
 from monitor.figures import compact, percent
 from monitor.process import Process
+from monitor.traffic import ends
 from monitor.view import View
 
 COLUMNS = (
@@ -62,16 +63,16 @@ class Link:
 
 def all_links(view: View, now: float) -> list[Link]:
     """Every link that a process has told of, in the order in which their pre processes come in the plan."""
-    ends: dict[str, dict[str, Process]] = {}
+    members: dict[str, dict[str, Process]] = {}
     for process in view.processes:
         for name in {**process.links_before, **process.links}:
-            ends.setdefault(name, {})[process.name] = process
+            members.setdefault(name, {})[process.name] = process
     found = []
-    for name, members in ends.items():
-        pre, _, post = name.partition(" -> ")
-        sender = members.get(pre)
+    for name, its in members.items():
+        pre, post = ends(name)
+        sender = its.get(pre)
         # The loss is no process of its own: its end is the readout's.
-        receiver = next((process for process in members.values() if process is not sender), None)
+        receiver = next((process for process in its.values() if process is not sender), None)
         last = receiver.name if receiver is not None else post
         found.append(
             Link(name, pre, last, _way(pre, sender, receiver, name, now), _way(last, receiver, sender, name, now))

@@ -8,7 +8,6 @@ from typing import Any
 
 from monitor.console.details import staleness
 from monitor.console.groups import state
-from monitor.console.head import standing
 from monitor.console.links import Way, all_links
 from monitor.happened import words
 from monitor.process import LOST, Process, rounded
@@ -28,7 +27,7 @@ def snapshot(view: View, now: float, status: Mapping[str, Any]) -> dict[str, Any
     return {
         "name": view.name,
         "run": view.run,
-        "state": standing(view, status),
+        "state": view.standing(status),
         "replay": status.get("replay"),
         "t_s": rounded(view.elapsed_s, 3),
         "total": view.gauge("total"),

@@ -17,7 +17,7 @@ import os
 import shlex
 import socket
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -101,10 +101,14 @@ def find(
         asked = real(asked) or asked
         if len(asked) == 1:
             return asked[0].alive.broker
-        names = ", ".join(one.called for one in asked)
         what = "runs" if real(asked) else "replays"
-        raise WrongUse(f"{len(asked)} {what} are alive: {names}; say which with --run DIR or --broker ADDRESS")
+        raise several([one.called for one in asked], " with --run DIR or --broker ADDRESS", what)
     return found[0].broker if found else address.DEFAULT
+
+
+def several(names: Sequence[str], how: str, what: str = "runs") -> WrongUse:
+    """What to say where one run is meant and several are alive; `how` ends it: the way to tell which."""
+    return WrongUse(f"{len(names)} {what} are alive: {', '.join(names)}; say which{how}")
 
 
 def real(asked: Iterable[Asked]) -> list[Asked]:

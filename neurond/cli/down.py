@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import typer
 
 from neurond.cli import ours
-from neurond.cli.attached import Asked, everywhere, keys_for, real
+from neurond.cli.attached import Asked, everywhere, keys_for, real, several
 from neurond.cli.output import out_json, say, suggest
 from neurond.cli.which import AsJson, Insecure, Keys
 from neurond.errors import BrokerUnreachable, NeurondError, RunError, WrongUse
@@ -117,9 +117,8 @@ def meant(run: str | None, found: list[Asked]) -> Asked | None:
     """The run that is meant; None if none is alive and none was named."""
     if run is None:
         found = real(found)
-        names = ", ".join(one.called for one in found)
         if len(found) > 1:
-            raise WrongUse(f"{len(found)} runs are alive: {names}; say which: neurond down RUN")
+            raise several([one.called for one in found], ": neurond down RUN")
         return found[0] if found else None
     for one in found:
         if one.replay is not None and run == one.called:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from neurond.cli.attached import again, checked, everywhere, shown
+from neurond.cli.attached import again, checked, everywhere, several, shown
 from neurond.cli.output import out, out_json, suggest
 from neurond.cli.which import AnyProcess
 from neurond.errors import Interrupted, RunError, WrongUse
@@ -106,7 +106,7 @@ def _folder(run: Path | None) -> Path:
     if len(found) == 1:
         return found[0]
     if found:
-        raise WrongUse(f"{len(found)} runs are alive: {', '.join(map(shown, found))}; say which with --run DIR")
+        raise several([*map(shown, found)], " with --run DIR")
     past = sorted(path.parent for path in runs.parent().glob("*/plan.json"))
     hint = f"the newest that is over: --run {past[-1]}" if past else f"there is none in {runs.parent()} either"
     raise WrongUse(f"no run of yours is alive on this machine; {hint}")

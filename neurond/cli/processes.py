@@ -86,8 +86,7 @@ def _state(asked: Asked, view: View | None) -> str:
         return "silent"
     if asked.replay is not None:
         return "replay"
-    paused = view is not None and any(line.state == "paused" for line in view.lines())
-    return "paused" if paused and asked.status["state"] == "running" else str(asked.status["state"])
+    return str(asked.status["state"]) if view is None else view.standing(asked.status)
 
 
 async def _views(asked: Sequence[Asked], keys: str | None, insecure: bool) -> list[View | None]:
@@ -119,7 +118,7 @@ def _process(name: str, told: Mapping[str, Any], view: View) -> Row:
         "state": line.state if told["alive"] else ("lost" if told["incarnation"] else "waiting"),
         "pid": told["pid"] or None,
         "incarnation": told["incarnation"] or None,
-        "stimuli": known.count("confirmed" if line.role == "source" else "stimuli"),
+        "stimuli": known.work(),
         "staleness": None if line.staleness is None else round(line.staleness, 3),
         "queue": None if line.queue is None else round(line.queue),
         "rss_mib": None if line.rss_mib is None else round(line.rss_mib, 1),

@@ -105,7 +105,7 @@ def told(run: Run) -> Told:
         rows=run.metrics,
         summary=run.summary,
         events=run.events,
-        changes=run.settings,
+        changes=run.changed_settings,
         topology=topology,
         environment=run.environment,
     )

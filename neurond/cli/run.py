@@ -266,8 +266,8 @@ class _Display:
         """What was shown, as a picture."""
         from rich.text import Text
 
-        from monitor.comparison import Comparison
+        from monitor.dense import AgainstDense
         from monitor.picture import svg
 
         frames = [] if self._frame is None else [self._frame]
-        return svg([Text(f"$ {command}", style="bold"), *frames, Comparison(summary)], command)
+        return svg([Text(f"$ {command}", style="bold"), *frames, AgainstDense(summary)], command)

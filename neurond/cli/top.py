@@ -170,13 +170,13 @@ async def _once(broker: str, ring: Keyring | None, as_json: bool, ascii_only: bo
 
 def _text(follower: Follower, now: float, ascii_only: bool) -> str:
     """The groups and the links, as wide as the terminal; where there is none, with all they have."""
-    from monitor.console.head import progress, quality, standing
+    from monitor.console.head import progress, quality
     from monitor.console.page import Glyphs, Look, Spans, text_of
     from monitor.console.views import VIEWS
 
     width, height = shutil.get_terminal_size((UNBOUND, 24))
     glyphs, view = Glyphs(ascii_only), follower.view
-    word = standing(view, follower.status)
+    word = view.standing(follower.status)
     if (replay := follower.status.get("replay")) is not None:
         word += f", replay {replay['speed']:g}x"
     rows: list[Spans] = [progress(view, word, width, glyphs), quality(view, width, glyphs)]

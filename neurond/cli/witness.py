@@ -89,9 +89,9 @@ class Witness:
         return status
 
     def _say_result(self) -> None:
-        from monitor.comparison import plain_comparison
+        from monitor.dense import plain_against_dense
 
-        for line in plain_comparison(self._run.summary):
+        for line in plain_against_dense(self._run.summary):
             say(line)
 
     def _listen(self) -> None:

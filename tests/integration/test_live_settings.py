@@ -25,7 +25,7 @@ def process(run: Training, name: str) -> Process:
 
 def rows(folder: Path) -> list[dict[str, Any]]:
     """What is put down of settings that were changed."""
-    return neurond.open_run(folder).settings
+    return neurond.open_run(folder).changed_settings
 
 
 async def refused(verb: str, **args: Any) -> str:

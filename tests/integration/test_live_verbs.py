@@ -100,8 +100,8 @@ def test_settings_are_changed_and_recorded(going: Background) -> None:
     assert restarted["is"]["incarnation"] > 1
     assert json.loads(going.verb("get", "h1", "lr", "--json").stdout) == {"h1": {"lr": 0.07}}
     run = neurond.open_run(going.folder / "run")
-    until(lambda: len(run.settings) == 3, "all are recorded")
-    first, *rows = run.settings
+    until(lambda: len(run.changed_settings) == 3, "all are recorded")
+    first, *rows = run.changed_settings
     assert (first["process"], first["key"], first["value"]) == ("source", "delay.h1", 0.05)
     assert [(row["process"], row["key"], row["value"]) for row in rows] == [
         ("h1", "lr", 0.07),

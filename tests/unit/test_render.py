@@ -9,7 +9,7 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from monitor.comparison import Comparison, losses, plain_comparison
+from monitor.dense import AgainstDense, losses, plain_against_dense
 from monitor.figures import compact, duration, percent, sparkline, times
 from monitor.picture import frame, svg
 from monitor.progress import LIVE_EVERY_S, PLAIN_EVERY_S, LiveProgress, PlainProgress, Silence, progress
@@ -138,7 +138,7 @@ def test_frame_in_ascii() -> None:
     view = a_view(groups=20)
     view.update(Event("hidden-group-1.0", "lost", {"why": "x" * 200}), 3.0)
     assert drawn(render(view), encoding="ascii")
-    assert drawn(Comparison(view.summary()), encoding="ascii")
+    assert drawn(AgainstDense(view.summary()), encoding="ascii")
 
 
 def test_many_processes_leave_the_rest_unshown() -> None:
@@ -158,7 +158,7 @@ def test_trouble_is_on_the_display() -> None:
 def test_comparison_against_dense() -> None:
     """The summary table sets each count beside its dense equivalent and says how often it was saved."""
     summary = a_view(groups=1).summary()
-    text = drawn(Comparison(summary))
+    text = drawn(AgainstDense(summary))
     for part in (
         "notifications",
         "7,000",
@@ -169,14 +169,14 @@ def test_comparison_against_dense() -> None:
         "test accuracy 50.00 %",
     ):
         assert part in text
-        assert part in "\n".join(plain_comparison(summary))
+        assert part in "\n".join(plain_against_dense(summary))
 
 
 @pytest.mark.parametrize("scale", [1, 1_000_000])
 @pytest.mark.parametrize("width", [40, 50, 76, 200])
 def test_comparison_fits(width: int, scale: int) -> None:
     """At the end no figure is cut either: a narrow terminal gets short ones, and words in more rows."""
-    text = drawn(Comparison(a_view(scale=scale).summary()), width)
+    text = drawn(AgainstDense(a_view(scale=scale).summary()), width)
     assert "…" not in text
     assert all(cell_len(row) <= width for row in text.splitlines())
     assert all(not row or row.startswith(" ") for row in text.splitlines())
@@ -247,7 +247,7 @@ def test_picture_is_svg_of_its_own() -> None:
     view = a_view(groups=1)
     shown = frame(view)
     view.update(Telemetry("source", "source", 1, 99, {"confirmed": 86_220}, {}, {}), 9.0)
-    drawn_svg = svg([shown, Comparison(view.summary())], "neurond run digits")
+    drawn_svg = svg([shown, AgainstDense(view.summary())], "neurond run digits")
     root = ElementTree.fromstring(drawn_svg)
     assert root.tag == "{http://www.w3.org/2000/svg}svg"
     text = "".join(root.itertext()).replace("\u00a0", " ")

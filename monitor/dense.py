@@ -41,7 +41,7 @@ COUNTED_LOSSES = (
 )
 
 
-class Comparison:
+class AgainstDense:
     """What the run did against what a dense, synchronous network of the same shape would have done."""
 
     def __init__(self, summary: Mapping[str, Any]) -> None:
@@ -90,8 +90,8 @@ def losses(summary: Mapping[str, Any]) -> str:
     return f"counted on the way: {', '.join(found + unheard)}" if found or unheard else ""
 
 
-def plain_comparison(summary: Mapping[str, Any]) -> list[str]:
-    """The same as `Comparison`, in plain lines."""
+def plain_against_dense(summary: Mapping[str, Any]) -> list[str]:
+    """The same as `AgainstDense`, in plain lines."""
     rows = [
         f"{words}: {count(summary[key])} of {count(summary[dense])}, "
         f"saved {times(ratio(summary[key], summary[dense]))}"
