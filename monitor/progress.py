@@ -7,7 +7,6 @@ a display must never cost what the network needs (about 2 % of a core at 4 Hz).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from types import TracebackType
 from typing import Any, Protocol, Self
 
 from rich.console import Console
@@ -28,9 +27,7 @@ class Progress(Protocol):
         """Take the terminal."""
         ...
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         """Give the terminal back, whatever happened."""
         ...
 
@@ -64,9 +61,7 @@ class LiveProgress:
         self._live.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         """Draw the last state and give the terminal back."""
         if self._view is not None:
             self._live.update(render(self._view), refresh=True)
@@ -106,9 +101,7 @@ class PlainProgress:
         """Nothing to take."""
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         """Write the last state."""
         if self._view is not None:
             self._note(self._view)
@@ -157,9 +150,7 @@ class Silence:
         """Nothing to take."""
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         """Say what was not saved."""
         if self._view is not None and self._view.unsaved:
             self._write(self._view.unsaved)

@@ -3,7 +3,7 @@
     app.py         main(): the one place where an exception becomes a line and an exit code
     verbs.py       the verbs put together, with their examples
     output.py      data to stdout, words to stderr
-    run.py         run
+    run.py         run; start.py its options, and those of up
     topologies.py  init, check, graph, expand, zoo, schema
     trained.py     eval, predict
     datasets.py    data list, fetch, show

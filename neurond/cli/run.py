@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from neurond.cli.output import out_json, say, suggest, words
+from neurond.cli.start import Anew, For, Metrics, Network, Record, Resume, RunDir, Seed, Until, check_start, with_seed
 from neurond.cli.top import require_console
 from neurond.cli.topologies import DataDir, Set
 from neurond.errors import WrongUse
@@ -32,38 +33,18 @@ if TYPE_CHECKING:
 
 PICTURE_EVERY_S = 0.5
 
-Metrics = Annotated[
-    str | None,
-    typer.Option(metavar="[HOST:]PORT", help="Serve its figures to Prometheus there; 9464 is this machine's."),
-]
-Record = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="Record it, to be looked at again with neurond replay.")
-]
-
 
 def run(
-    file: Annotated[
-        str | None,
-        typer.Argument(metavar="FILE", help="A topology file, or the name of a ready network, such as digits."),
-    ] = None,
-    until: Annotated[
-        str | None, typer.Option(metavar="GOAL", help="Stop once it is reached: acc>=0.97, loss<=0.1.")
-    ] = None,
-    for_: Annotated[str | None, typer.Option("--for", metavar="TIME", help="Stop after this long: 60s, 5m.")] = None,
+    file: Network = None,
+    until: Until = None,
+    for_: For = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as one JSON object.")] = False,
-    resume: Annotated[
-        Path | None, typer.Option(metavar="RUN", help="Go on from the last checkpoint of this run folder.")
-    ] = None,
+    resume: Resume = None,
     set_: Set = None,
     data_dir: DataDir = None,
-    run_dir: Annotated[
-        Path | None,
-        typer.Option("--run", metavar="DIR", help="The run's folder; a new one under runs/ if not given."),
-    ] = None,
-    restarts: Annotated[
-        int, typer.Option(min=0, metavar="N", help="Start what dies anew so often in 30 s; 0: it ends the run.")
-    ] = RESTARTS,
-    seed: Annotated[int | None, typer.Option(help="The same as --set seed=N.")] = None,
+    run_dir: RunDir = None,
+    restarts: Anew = RESTARTS,
+    seed: Seed = None,
     metrics: Metrics = None,
     record: Record = None,
     watch: Annotated[bool, typer.Option("--watch", help="Show it in the console, as `neurond top` does.")] = False,
@@ -79,13 +60,11 @@ def run(
         require_console()
     display = _Display(quiet=quiet, picture=svg is not None, watch=watch)
     from neurond.api import run_async
-    from neurond.errors import Interrupted, TargetNotReached
 
-    settings = [*(set_ or ()), *([] if seed is None else [f"seed={seed}"])]
     work = partial(
         run_async,
         file,
-        settings,
+        with_seed(set_, seed),
         run_dir=run_dir,
         resume=resume,
         data_dir=data_dir,
@@ -95,24 +74,35 @@ def run(
         on_view=display,
     )
 
-    finished: Run | None = None
-    try:
-        with display, ExitStack() as stack:
-            work = partial(work, beside=_beside(stack, metrics, record, display.say))
-            finished = asyncio.run(_stoppable(work, display))
-    except (Interrupted, TargetNotReached) as error:
-        finished = error.run  # there is a summary all the same; `main` says the rest
-        raise
-    finally:
-        if finished is not None:
-            summary = finished.summary
-            display.finish(summary)
-            if svg is not None:
-                svg.write_text(display.svg(summary, f"neurond run {file or finished.path}"), encoding="utf-8")
-            if as_json:
-                out_json(summary)
+    def conclude(finished: Run) -> None:
+        summary = finished.summary
+        display.finish(summary)
+        if svg is not None:
+            svg.write_text(display.svg(summary, f"neurond run {file or finished.path}"), encoding="utf-8")
+        if as_json:
+            out_json(summary)
+
+    finished = _trained(work, display, metrics, record, conclude)
     if not quiet:
         suggest(f"neurond eval {shlex.quote(str(finished.path))}")
+
+
+def _trained(
+    work: Work, display: _Display, metrics: str | None, record: Path | None, conclude: Callable[[Run], None]
+) -> Run:
+    """The run at its end. One that did not end as it was meant to, and has a summary, is concluded all the same."""
+    from neurond.errors import Interrupted, TargetNotReached
+
+    try:
+        with display, ExitStack() as stack:
+            beside = _beside(stack, metrics, record, display.say)
+            finished = asyncio.run(_stoppable(partial(work, beside=beside), display))
+    except (Interrupted, TargetNotReached) as error:
+        if error.run is not None:
+            conclude(error.run)
+        raise  # `main` says the rest
+    conclude(finished)
+    return finished
 
 
 def _beside(stack: ExitStack, metrics: str | None, record: Path | None, say_so: Callable[[str], None]) -> Beside:
@@ -147,14 +137,6 @@ def _wanted(until: str | None, for_: str | None) -> tuple[Target | None, float |
         return None if until is None else parse_target(until), None if for_ is None else parse_for(for_)
     except ValueError as error:
         raise WrongUse(str(error)) from None
-
-
-def check_start(file: str | None, resume: Path | None) -> None:
-    """Raise WrongUse if nothing was named that could be run."""
-    if file is None and resume is None:
-        from topology.load import zoo
-
-        raise WrongUse(f"what should be run? Name a topology file, or one of {', '.join(zoo())}")
 
 
 async def _stoppable(work: Work, display: _Display) -> Run:

@@ -16,7 +16,8 @@ import typer
 
 from neurond.cli.attached import shown
 from neurond.cli.output import out, out_json, say, suggest
-from neurond.cli.run import Metrics, Record, check_start, run
+from neurond.cli.run import run
+from neurond.cli.start import Anew, For, Metrics, Network, Record, Resume, RunDir, Seed, Until, check_start, with_seed
 from neurond.cli.topologies import DataDir, Set
 from neurond.errors import WrongUse
 from neurond.until import RESTARTS
@@ -28,36 +29,24 @@ LOG = "supervisor.log"
 
 
 def up(
-    file: Annotated[
-        str | None,
-        typer.Argument(metavar="FILE", help="A topology file, or the name of a ready network, such as digits."),
-    ] = None,
+    file: Network = None,
     detach: Annotated[
         bool, typer.Option("--detach", "-d", help="In the background; without it, this is `run`.")
     ] = False,
-    until: Annotated[
-        str | None, typer.Option(metavar="GOAL", help="Stop once it is reached: acc>=0.97, loss<=0.1.")
-    ] = None,
-    for_: Annotated[str | None, typer.Option("--for", metavar="TIME", help="Stop after this long: 60s, 5m.")] = None,
+    until: Until = None,
+    for_: For = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print where it runs as one JSON object.")] = False,
-    resume: Annotated[
-        Path | None, typer.Option(metavar="RUN", help="Go on from the last checkpoint of this run folder.")
-    ] = None,
+    resume: Resume = None,
     set_: Set = None,
     data_dir: DataDir = None,
-    run_dir: Annotated[
-        Path | None,
-        typer.Option("--run", metavar="DIR", help="The run's folder; a new one under runs/ if not given."),
-    ] = None,
-    restarts: Annotated[
-        int, typer.Option(min=0, metavar="N", help="Start what dies anew so often in 30 s; 0: it ends the run.")
-    ] = RESTARTS,
-    seed: Annotated[int | None, typer.Option(help="The same as --set seed=N.")] = None,
+    run_dir: RunDir = None,
+    restarts: Anew = RESTARTS,
+    seed: Seed = None,
     metrics: Metrics = None,
     record: Record = None,
 ) -> None:
     """Start a run in the background; returns once it trains, or says why it does not."""
-    set_ = [*(set_ or ()), *([] if seed is None else [f"seed={seed}"])]
+    set_ = with_seed(set_, seed)
     if not detach:
         run(
             file=file,

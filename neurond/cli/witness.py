@@ -12,7 +12,6 @@ import signal
 import threading
 import time
 from contextlib import AsyncExitStack, suppress
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from neurond import runs
@@ -59,9 +58,7 @@ class Witness:
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         """The broker has left: hear its last words, if it says any."""
         self._left.set()
         self._thread.join()
