@@ -28,3 +28,10 @@ def neurond(folder: Path, *arguments: str, **more: str) -> subprocess.CompletedP
         timeout=DEADLINE_S,
         check=False,
     )
+
+
+def python(*arguments: str, **keywords: object) -> subprocess.CompletedProcess[str]:
+    """A command of Python's."""
+    return subprocess.run(
+        [sys.executable, *arguments], capture_output=True, text=True, timeout=DEADLINE_S, check=False, **keywords
+    )  # type: ignore[call-overload]
