@@ -128,8 +128,11 @@ class Process:
         while len(self.marks) > 2 and now - self.marks[0][0] > RATE_WINDOW_S:
             self.marks.popleft()
         if self.state in ALIVE:
-            self.state = "paused" if self.gauges.get("paused") else "running"
+            self.state = self._at_work()
         return True
+
+    def _at_work(self) -> str:
+        return "paused" if self.gauges.get("paused") else "running"
 
     def _look(self, t: Telemetry, now: float) -> None:
         """Keep the looks of a report, behind as many lost ones as time says are missing."""
@@ -137,6 +140,17 @@ class Process:
             self.looks.extend([LOST] * min(LOOKS, int((now - self.heard) / 0.5 - 0.5) * len(t.raster)))
         self.looks.extend(t.raster)
         self.neurons = max([self.neurons, *(look.bit_length() for look in t.raster)])
+
+    def join(self, incarnation: Any) -> None:
+        """The broker says that a process of this incarnation has the name.
+
+        That can be old news: a listener that comes late may hear a report before what happened until then.
+        """
+        if not isinstance(incarnation, int) or incarnation > self.incarnation:
+            self.state = "joined"
+            self.begin(incarnation if isinstance(incarnation, int) else self.incarnation)
+        elif incarnation == self.incarnation:
+            self.state = "joined" if self.seq < 0 else self._at_work()
 
     def begin(self, incarnation: int) -> None:
         """A process of this incarnation holds the name from now on; its counters are yet to be heard."""

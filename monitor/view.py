@@ -95,11 +95,12 @@ class View:
         process = self._processes.get(subject)
         known = process is not None and process.state == e.kind == "lost"  # `died` has said so
         if process is not None and e.kind in STATES:
-            process.state = e.kind
             if isinstance(e.data.get("pid"), int):
                 process.pid = e.data["pid"]
-            if e.kind == "joined" and isinstance(e.data.get("incarnation"), int):
-                process.begin(e.data["incarnation"])
+            if e.kind == "joined":
+                process.join(e.data.get("incarnation"))
+            else:
+                process.state = e.kind
         if e.kind in ("lost", "failed", "diverged"):
             why = str(e.data.get("why") or e.data.get("message") or "")
             note = f"{subject} {e.kind}" + (f": {why}" if why else "")

@@ -105,6 +105,20 @@ def test_older_telemetry_changes_nothing() -> None:
     assert view.total("updates") == 9
 
 
+def test_what_happened_before_a_report_may_be_heard_after_it() -> None:
+    """A listener that comes late may hear the second incarnation report before it hears of the first one."""
+    view = View(PROCESSES)
+    view.update(telemetry("h1", incarnation=2), 0.0)
+    told = [("joined", {"incarnation": 1}), ("lost", {"why": "killed"}), ("joined", {"incarnation": 2})]
+    states = []
+    for kind, data in told:
+        view.update(Event("h1", kind, data), 0.0)
+        states.append(view.processes[1].state)
+    assert states == ["running", "lost", "running"]
+    view.update(Event("h1", "joined", {"incarnation": 3}), 0.0)
+    assert (view.processes[1].state, view.processes[1].incarnation) == ("joined", 3)
+
+
 def test_counters_survive_a_restart() -> None:
     """A new incarnation counts from zero: what the old one counted stays, and no rate is negative."""
     view = View(PROCESSES)
