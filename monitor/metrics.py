@@ -14,12 +14,13 @@ from typing import Any, NamedTuple
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
 from monitor.process import ALIVE, Process
-from monitor.traffic import SUMMED, bucket, staleness_counts
+from monitor.traffic import CARRIED, SUMMED, bucket, staleness_counts
 from monitor.view import View
 
 PREFIX = "neurond_"
 PROCESS = ("run", "group", "process")  # labels of what a process counts; `group` is that of the topology
-LINK = (*PROCESS, "link")
+LINK = (*PROCESS, "link", "way")  # `way`: what is counted went forward or back
+PEER = (*PROCESS, "peer")
 
 
 class Kind(NamedTuple):
@@ -124,7 +125,17 @@ OWN = {  # what no telemetry holds under one name: metric -> its labels and mean
     "restarts_total": (PROCESS, "Times that the process was started anew and took its place again."),
     "cpu_seconds_total": (PROCESS, "CPU time of the process, user and system."),
     "staleness": (PROCESS, "Histogram: the group's own updates between a gradient's forward and backward pass."),
+    "injected_delay_seconds": (
+        PEER,
+        "Latency that is injected now into all that goes from the process to this peer.",
+    ),
+    "injected_loss_ratio": (
+        PEER,
+        "Share of the frames from the process to this peer that is dropped on purpose now.",
+    ),
 }
+
+INJECTED = {"delay_s": "injected_delay_seconds", "loss": "injected_loss_ratio"}  # gauges `<word>.<peer>`
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*(?<!_total)")
 
@@ -174,11 +185,16 @@ def _process(families: _Families, process: Process, stimuli: int | None) -> None
         n = stimuli if key == "confirmed" else process.count(key)
         families.counter(COUNTERS, key, n or 0, PROCESS, *labels)
     for key, value in process.gauges.items():
-        if key not in LEFT_OUT:
+        word, _, peer = key.partition(".")
+        if peer and word in INJECTED:
+            families.own(INJECTED[word], value, *labels, peer)
+        elif key not in LEFT_OUT:
             families.gauge(key, value, *labels)
     for link, counts in process.link_counts().items():
+        forward = link.partition(" -> ")[0] == process.name  # is the way of what this end sends
         for key in sorted(counts.keys() - {*PAIR}):
-            families.counter(LINKS, key, counts[key], LINK, *labels, link)
+            way = "forward" if forward == (key in CARRIED) else "back"
+            families.counter(LINKS, key, counts[key], LINK, *labels, link, way)
 
 
 def _buckets(process: Process) -> list[tuple[str, float]]:
@@ -249,9 +265,10 @@ Written by `python -m monitor.metrics`; edit `monitor/metrics.py`, not this page
 
 `neurond metrics` serves these to Prometheus, and so does a run that is started with `--metrics`. Labels: `run` is the
 name of the run's folder, `process` that of the process, `group` its group in the topology, `link` a link as it is
-written there (each end counts for itself). A counter is summed over the incarnations of its process, so it does not
-fall when that is started anew. What a newer process counts and this page does not list is served under the name that
-it has there.
+written there, and `way` which way on it went what is counted: `forward`, as spikes do, or `back`, as notifications do
+(each end counts for itself: what it sent, and what it took in or missed). `peer` is another process. A counter is
+summed over the incarnations of its process, so it does not fall when that is started anew. What a newer process counts
+and this page does not list is served under the name that it has there.
 """
 
 

@@ -16,8 +16,21 @@ def dashboard() -> dict[str, Any]:
     return found
 
 
+def panels() -> list[dict[str, Any]]:
+    """Its panels, but not the headings of its rows."""
+    return [panel for panel in dashboard()["panels"] if panel["type"] != "row"]
+
+
+def expressions() -> dict[str, str]:
+    """Every expression of every panel, by the panel's title and its own name, as Grafana would send it for any run."""
+    return {
+        f"{panel['title']} {target['refId']}": target["expr"].replace("$run", ".+").replace("$__rate_interval", "5s")
+        for panel in panels()
+        for target in panel["targets"]
+    }
+
+
 def queried() -> set[str]:
     """Every metric that the dashboard asks for."""
-    asked = [target["expr"] for panel in dashboard()["panels"] for target in panel["targets"]]
-    asked += [variable["definition"] for variable in dashboard()["templating"]["list"]]
+    asked = [*expressions().values(), *(variable["definition"] for variable in dashboard()["templating"]["list"])]
     return {name for query in asked for name in re.findall(r"neurond_\w+", query)}
