@@ -1,20 +1,21 @@
 """Serves what is known of a run to Prometheus over HTTP: beside a run, or for one that goes on elsewhere.
 
 Whoever asks is given `ANSWER_S` to ask and be answered, and at most `AT_ONCE` are served at the same time: others are
-turned away, so that half-open connections cost nobody anything.
+turned away, so that half-open connections cost nobody anything. No more than `MOST_ASKED` is read of what they ask.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import io
 import socket
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import aclosing, asynccontextmanager
+from io import BufferedIOBase, StringIO
 from socketserver import ThreadingMixIn
-from typing import Any, Self
+from typing import Any, Self, cast
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from prometheus_client import CollectorRegistry, Metric, make_wsgi_app
@@ -28,6 +29,7 @@ from topology.keys import Keyring
 SCRAPE_S = 5.0  # for the loop of the follower to answer
 ANSWER_S = 10.0  # from the connection to the last byte of the answer
 AT_ONCE = 16  # connections
+MOST_ASKED = 1 << 14  # bytes of a request
 
 
 class Exporter:
@@ -112,12 +114,32 @@ class Exporter:
         return metrics(f.view, f.status, f.answers, f.client.drops, f.client.wire_errors)
 
 
+class _Head:
+    """What somebody asks, line by line, up to where it is too long: nobody's header fills our memory."""
+
+    def __init__(self, file: BufferedIOBase) -> None:
+        self._file = file
+        self._left = MOST_ASKED
+        self.close = file.close
+
+    def readline(self, most: int) -> bytes:
+        """The next line, at most so many bytes of it; empty at the end. Raises ValueError where that is too long."""
+        line = self._file.readline(min(most, self._left + 1))
+        self._left -= len(line)
+        if self._left < 0:
+            raise ValueError("this is no scrape")
+        return line
+
+
 class _Handler(WSGIRequestHandler):
-    timeout = ANSWER_S  # of a single read or write
+    def setup(self) -> None:
+        """Read no more than the head of a request: who gets metrics has nothing else to say."""
+        super().setup()
+        self.rfile = cast("Any", _Head(self.rfile))
 
     def get_stderr(self) -> Any:
         """Nowhere: an answer that fails is one that says so to whoever asked."""
-        return io.StringIO()
+        return StringIO()
 
     def log_message(self, format: str, *args: Any) -> None:
         """Nothing: a scrape every few seconds is no news."""
@@ -128,31 +150,35 @@ class _Server(ThreadingMixIn, WSGIServer):
     request_queue_size = 4 * AT_ONCE  # so that those who are too many are turned away, and not kept waiting
 
     def __init__(self, *args: Any, **keywords: Any) -> None:
-        self._room = threading.BoundedSemaphore(AT_ONCE)
+        self._until: dict[socket.socket, float] = {}  # who is being answered -> when it is cut off
         super().__init__(*args, **keywords)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Answer in a thread, if there is room for one more."""
-        if self._room.acquire(blocking=False):
-            super().process_request(request, client_address)
-        else:
+        if len(self._until) >= AT_ONCE:
             self.shutdown_request(request)
+            return
+        self._until[request] = time.monotonic() + ANSWER_S
+        try:
+            super().process_request(request, client_address)
+        except RuntimeError:  # no thread is to be had
+            del self._until[request]
+            raise
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Answer, and cut the connection where that takes too long, however often a byte still comes."""
-        patience = threading.Timer(ANSWER_S, _cut, [request])
-        patience.daemon = True
-        patience.start()
+        """Answer, and make room for another."""
         try:
             super().process_request_thread(request, client_address)
         finally:
-            patience.cancel()
-            self._room.release()
+            del self._until[request]
+
+    def service_actions(self) -> None:
+        """Cut off whoever takes too long, however often a byte still comes; called a few times a second."""
+        now = time.monotonic()
+        for request, until in self._until.copy().items():
+            if now > until:
+                with contextlib.suppress(OSError):  # it has been answered just now
+                    request.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Nothing: whoever asked has gone, or was too slow."""
-
-
-def _cut(request: socket.socket) -> None:
-    with contextlib.suppress(OSError):  # it has been answered just now
-        request.shutdown(socket.SHUT_RDWR)

@@ -135,6 +135,12 @@ OWN = {  # what no telemetry holds under one name: metric -> its labels and mean
     ),
 }
 
+BROKER = {  # what the broker answers of itself
+    "generation": "checkpoint_generation",
+    "wire_errors": "broker_wire_errors_total",
+    "denied": "broker_denied_total",
+    "impostors": "broker_impostors_total",
+}
 INJECTED = {"delay_s": "injected_delay_seconds", "loss": "injected_loss_ratio"}  # gauges `<word>.<peer>`
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*(?<!_total)")
@@ -145,7 +151,7 @@ def metrics(view: View, status: Mapping[str, Any], up: bool, drops: int, wire_er
 
     Args:
         view: of the run.
-        status: the broker's last answer; empty if there was none.
+        status: the broker's last answer; empty if there was none. What it does not say is left out.
         up: whether it has answered lately.
         drops: items of the feed that were lost here.
         wire_errors: items of the feed that could not be read here.
@@ -157,14 +163,21 @@ def metrics(view: View, status: Mapping[str, Any], up: bool, drops: int, wire_er
     families.own("feed_wire_errors_total", wire_errors)
     if status:
         families.own("run_info", 1.0, view.name, status["state"])
-        families.own("checkpoint_generation", status["generation"])
-        for counter in ("wire_errors", "denied", "impostors"):
-            families.own(f"broker_{counter}_total", status[counter])
-        for reason, n in status["drops"].items():
-            families.own("broker_drops_total", n, reason)
+        for key, name in BROKER.items():
+            if _counted(status.get(key)):  # a recording may be of a broker that said less
+                families.own(name, status[key])
+        told = status.get("drops")
+        dropped: dict[str, Any] = told if isinstance(told, dict) else {}
+        for reason, counted in dropped.items():
+            if _counted(counted):
+                families.own("broker_drops_total", counted, reason)
     for process in view.processes:
         _process(families, process, view.stimuli)
     return list(families)
+
+
+def _counted(n: object) -> bool:
+    return isinstance(n, int | float)
 
 
 def _process(families: _Families, process: Process, stimuli: int | None) -> None:
@@ -267,8 +280,8 @@ Written by `python -m monitor.metrics`; edit `monitor/metrics.py`, not this page
 name of the run's folder, `process` that of the process, `group` its group in the topology, `link` a link as it is
 written there, and `way` which way on it went what is counted: `forward`, as spikes do, or `back`, as notifications do
 (each end counts for itself: what it sent, and what it took in or missed). `peer` is another process. A counter is
-summed over the incarnations of its process, so it does not fall when that is started anew. What a newer process counts
-and this page does not list is served under the name that it has there.
+summed over the incarnations of its process, so it does not fall when that is started anew. What a newer process
+counts and this page does not list is served under the name that it has there.
 """
 
 

@@ -22,7 +22,7 @@ def panels() -> list[dict[str, Any]]:
 
 
 def expressions() -> dict[str, str]:
-    """Every expression of every panel, by the panel's title and its own name, as Grafana would send it for any run."""
+    """Every expression of every panel, as Grafana sends it where any run will do, by the panel's title and its id."""
     return {
         f"{panel['title']} {target['refId']}": target["expr"].replace("$run", ".+").replace("$__rate_interval", "5s")
         for panel in panels()

@@ -6,6 +6,7 @@ import re
 import signal
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -134,3 +135,27 @@ def test_whoever_does_not_finish_asking_is_cut_off(monkeypatch: pytest.MonkeyPat
             "neurond_feed_drops_total": 0.0,
             "neurond_feed_wire_errors_total": 0.0,
         }
+
+
+def test_a_request_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A header that is longer than any scraper's is not taken in: it is cut off at once, and the next is served."""
+    monkeypatch.setattr(served, "ANSWER_S", 10 * DEADLINE_S)
+    with Exporter("127.0.0.1", 0) as serving, half_open(serving.place, 1) as (connection,):
+        connection.sendall(b"TP/1.1\r\n")
+        assert not closed(connection)
+        connection.sendall(b"X: " + b"a" * served.MOST_ASKED + b"\r\n")
+        until(lambda: closed(connection), "it is cut off")
+        assert samples(serving.place)
+
+
+def test_no_thread_to_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Connections that no thread could be started for take nobody's place for ever."""
+
+    def start(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with Exporter("127.0.0.1", 0) as serving, monkeypatch.context() as exhausted:
+        exhausted.setattr(threading.Thread, "start", start)
+        assert [samples(serving.place) for _ in range(AT_ONCE)] == [{}] * AT_ONCE
+        exhausted.undo()
+        assert samples(serving.place)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
@@ -81,6 +83,24 @@ def test_a_replay_shows_what_the_run_had(recorded: Path) -> None:
     assert {k: v["state"] for k, v in rows[-1]["processes"].items()} == dict.fromkeys(
         ("source", "h1", "h2", "out"), "finished"
     )
+
+
+def test_a_replay_for_prometheus(recorded: Path) -> None:
+    """What the verb metrics serves of a recording at its end is what the run had."""
+    summary = json.loads((recorded / "run" / "summary.json").read_text())
+    with (
+        replay(recorded, "--speed", "4") as (playing, at),
+        child(recorded, "metrics", "--broker", at, "--listen", "127.0.0.1:0") as serving,
+    ):
+        assert serving.stderr is not None
+        place = serving.stderr.readline().split()[-1]
+        out, said = playing.communicate(timeout=DEADLINE_S)
+        assert (playing.returncode, out) == (0, ""), said
+        with urlopen(place, timeout=DEADLINE_S) as answer:
+            served = answer.read().decode()
+    counted = dict(re.findall(r"^neurond_(\w+)_total\{.*process=\"source\".*\} (\S+)$", served, re.MULTILINE))
+    assert float(counted["confirmed"]) == summary["stimuli"]
+    assert re.search(r'^neurond_run_info\{name="digits",run="run",state="\w+"\} 1.0$', served, re.MULTILINE)
 
 
 def test_a_replay_in_the_console(recorded: Path, tmp_path: Path) -> None:

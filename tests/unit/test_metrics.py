@@ -62,6 +62,19 @@ def test_before_there_is_a_broker() -> None:
     assert samples(families) == {(name, ""): 0 for name in names}
 
 
+def test_a_broker_that_says_less() -> None:
+    """What a recorded answer does not say, or says in words, is left out; the run and its processes are served."""
+    least = {"run": "digits", "run_dir": "/runs/20260101-digits", "state": "running"}
+    for status in (
+        least,
+        least | {"generation": "third", "denied": None, "drops": [1]},
+        least | {"drops": {"full": "x"}},
+    ):
+        found = {name for name, _ in samples(metrics(view(group({"stimuli": 1})), status, True, 0, 0))}
+        assert {"neurond_run_info", "neurond_stimuli_total"} <= found
+        assert not any(re.search("broker_(?!up)|checkpoint", name) for name in found)
+
+
 def test_labels_and_units() -> None:
     """Each process has its labels, the group being that of the topology; memory is in bytes, CPU in seconds."""
     told = text(metrics(view(group({"bytes": 7}, rss_mib=2.0, cpu_s=1.5, lr=0.1)), STATUS, True, 0, 0))
@@ -162,7 +175,7 @@ def test_the_page_lists_what_is_served() -> None:
 
 
 def test_the_dashboard_shows_what_is_served() -> None:
-    """The dashboard asks for all that the page of what is served lists, the histogram by its parts, and for no more."""
+    """The dashboard asks for all that the page of what is served lists, the histogram by its parts, and no more."""
     listed = set(re.findall(r"^\| `(neurond_\w+)`", served.page(), re.MULTILINE))
     parts = {f"neurond_staleness_{part}" for part in ("bucket", "sum", "count")}
     assert queried() == listed - {"neurond_staleness"} | parts
