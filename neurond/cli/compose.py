@@ -21,7 +21,7 @@ SIGNED = "written by `neurond compose`"
 HEAD = (
     f"The network {{name}} as containers, {SIGNED}: change the topology, not this file.",
     "`docker-compose up` trains it to its end, prints the result and exits.",
-    "`docker-compose run --rm monitor` shows it live; with `--profile metrics` Grafana does, at 127.0.0.1:3000.",
+    "`docker-compose run --rm monitor top` shows it live; with `--profile metrics` Grafana does, at 127.0.0.1:3000.",
 )
 HEAD_SWARM = (
     f"The network {{name}} as a stack of a swarm, {SIGNED}: change the topology, not this file.",

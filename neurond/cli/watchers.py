@@ -1,6 +1,6 @@
 """Services that watch a network of containers, each started only when its profile is asked for.
 
-The console and the exporter are of our own image; Prometheus and Grafana are their makers'. Those two see nothing of
+The display and the exporter are of our own image; Prometheus and Grafana are their makers'. Those two see nothing of
 the network but the exporter, and are reached from this machine alone.
 """
 
@@ -50,12 +50,11 @@ def watchers(deploy: str) -> Iterator[tuple[str, CommentedMap, bool]]:
 
 
 def _monitor() -> CommentedMap:
+    # No terminal of its own: it would be everybody's who starts it with the rest. `run` brings that of who asks.
     body = {
         "command": words("monitor"),
         "profiles": words("monitor"),
         "restart": quoted("no"),
-        "tty": True,
-        "stdin_open": True,
         "environment": {"NEUROND_BROKER": BROKER_ADDRESS, **WITH_KEYS},
         "volumes": [KEYS_TO_READ],
     }

@@ -1,4 +1,4 @@
-"""What watches a network of containers, each started with its profile: the console, the exporter, Prometheus."""
+"""What watches a network of containers: lines, the display and the console, the exporter, Prometheus."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ import pytest
 
 from tests.containers.compose import Stack, docker
 from tests.endless import ENDLESS
+from tests.terminal import terminal
 from tests.waiting import DEADLINE_S, until
 
 STANDIN = "neurond-tests/prometheus"
@@ -29,30 +30,55 @@ ENTRYPOINT ["/bin/prometheus"]
 """
 
 
-def drawn(logged: str) -> str:
-    """What a terminal was sent, without colours and movements."""
-    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", logged)
-
-
-def test_the_console(stack: Stack) -> None:
-    """The service monitor shows the run live on the terminal of its container, and leaves with 0 at the end."""
+def test_lines_for_logs(stack: Stack) -> None:
+    """The service monitor tells of the run in plain lines, and leaves with 0 at the end."""
     stack.write("digits", "--set", ENDLESS)
     stack.start()
     assert "monitor" not in stack.containers()
     stack("--profile", "monitor", "up", "--detach", "monitor")
     watching = stack.containers()["monitor"]["Id"]
 
-    def shown() -> str:
-        return drawn(docker("logs", watching).stdout)
+    def logged() -> str:
+        told = docker("logs", watching)
+        return told.stdout + told.stderr
 
-    until(lambda: "stimuli/s" in shown() and re.search(r"h1 +running", shown()), "the live display")
+    until(lambda: "stimuli  " in logged(), "its progress")
     stack("kill", "-s", "SIGINT", "broker")
     assert docker("wait", watching, timeout_s=DEADLINE_S).stdout == "0\n"
-    assert "event-driven" in shown()
-    assert "test accuracy 9" in shown()
+    assert "test accuracy 9" in logged()
+    assert "\x1b" not in logged()  # what moves the cursor would do so in the log of the whole stack
 
 
-def test_the_console_for_programs_and_for_a_moment(stack: Stack) -> None:
+def test_the_console(stack: Stack, tmp_path: Path) -> None:
+    """`run --rm monitor top` is the console in the user's terminal: it commands, and q lets the run go on."""
+    stack.write("digits", "--set", ENDLESS)
+    stack.start()
+    chosen = {key: stack.environment[key] for key in ("NEUROND_BASE", "NEUROND_IMAGE")}
+    with terminal(tmp_path) as shown:
+        shown.start(tmp_path, stack.command("run", "--rm", "monitor", "top"), 110, 30, **chosen)
+        shown.shows("h2       running")
+        shown.press("p")
+        shown.shows("source   paused")
+        shown.press("p")
+        stack.train(1000)
+        shown.press("q")
+        shown.shows("left with 0")
+    stack.train(1000)
+
+
+def test_the_display(stack: Stack, tmp_path: Path) -> None:
+    """`run --rm monitor` is the live display in the user's terminal, to the end of the run."""
+    stack.write("digits", "--set", ENDLESS)
+    stack.start()
+    chosen = {key: stack.environment[key] for key in ("NEUROND_BASE", "NEUROND_IMAGE")}
+    with terminal(tmp_path) as shown:
+        shown.start(tmp_path, stack.command("run", "--rm", "monitor"), 110, 30, **chosen)
+        until(lambda: re.search(r"h1 +running", shown.screen()), "the live display")
+        stack("kill", "-s", "SIGINT", "broker")
+        assert "test accuracy 9" in shown.shows("left with 0")
+
+
+def test_rows_for_programs_and_for_a_moment(stack: Stack) -> None:
     """`run --rm monitor monitor --json` gives rows; leaving it does not stop the run."""
     stack.write("digits", "--set", ENDLESS)
     stack.start()
