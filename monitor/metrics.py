@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
 from monitor.process import ALIVE, Process
-from monitor.traffic import CARRIED, SUMMED, bucket, staleness_counts
+from monitor.traffic import CARRIED, SUMMED, bucket, ends, staleness_counts
 from monitor.view import View
 
 PREFIX = "neurond_"
@@ -204,7 +204,7 @@ def _process(families: _Families, process: Process, stimuli: int | None) -> None
         elif key not in LEFT_OUT:
             families.gauge(key, value, *labels)
     for link, counts in process.link_counts().items():
-        forward = link.partition(" -> ")[0] == process.name  # is the way of what this end sends
+        forward = ends(link)[0] == process.name  # is the way of what this end sends
         for key in sorted(counts.keys() - {*PAIR}):
             way = "forward" if forward == (key in CARRIED) else "back"
             families.counter(LINKS, key, counts[key], LINK, *labels, link, way)
