@@ -40,6 +40,9 @@ EARLY_S, LATE_S = 0.45, 0.9
 """Reports come every half second: who joins late and hears two sooner than that had a copy of the first, which the
 broker had kept, made nobody knows when; and after so long without one, one is missing."""
 
+BURST_S = 0.1
+"""Reports that come closer to each other have waited for us: nobody knows when they were made."""
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
@@ -120,8 +123,12 @@ class Process:
         self.role, self.incarnation, self.seq, self.heard = t.role, t.incarnation, t.seq, now
         self.counters, self.links = dict(t.counters), t.links
         self.gauges = {k: float(v) for k, v in t.gauges.items() if math.isfinite(v)}
-        if self.late and len(self.marks) == 1 and now - self.marks[0][0] < EARLY_S:
-            self.marks.clear()
+        if len(self.marks) == 1 and self.late and now - self.marks[0][0] < EARLY_S:
+            self.marks.pop()
+        elif len(self.marks) > 1 and now - self.marks[-1][0] < BURST_S:
+            self.marks.pop()  # the last of a burst stands for all of it
+            if self.rates:
+                self.rates.pop()
         self.marks.append((now, self.counters, self.gauges.get("cpu_s"), self.links))
         if len(self.marks) > 1 and (worked := self._since(self.marks[-2], WORK.get(self.role, ""))) is not None:
             self.rates.append(worked)
@@ -135,9 +142,13 @@ class Process:
         return "paused" if self.gauges.get("paused") else "running"
 
     def _look(self, t: Telemetry, now: float) -> None:
-        """Keep the looks of a report, behind as many lost ones as time says are missing."""
+        """Keep the looks of a report, behind as many lost ones as are missing by their time, and by their numbers.
+
+        By their numbers alone it cannot be told: some reports are answers to somebody else.
+        """
         if t.raster and self.looks and self.heard is not None and now - self.heard > LATE_S:
-            self.looks.extend([LOST] * min(LOOKS, int((now - self.heard) / 0.5 - 0.5) * len(t.raster)))
+            missing = min(int((now - self.heard) / 0.5 - 0.5), t.seq - max(self.seq, 0) - 1)
+            self.looks.extend([LOST] * min(LOOKS, missing * len(t.raster)))
         self.looks.extend(t.raster)
         self.neurons = max([self.neurons, *(look.bit_length() for look in t.raster)])
 

@@ -194,7 +194,8 @@ class Daemon:
         if self._machine is None or self._shell is None:
             self._control.send(wire.Reply(command.id, False, error="still starting"))
         elif command.verb == "save":
-            self._report()  # first: should it be the last save, these are the run's figures whatever happens after
+            # First: should it be the last save, these are the run's figures whatever happens after.
+            self._report(early=True)
             self._control.send(self._save(command))
         elif command.verb == "exit":
             self._control.send(wire.Reply(command.id, True, {"telemetry": asdict(self._telemetry())}))
@@ -248,10 +249,12 @@ class Daemon:
         if self._ticks % REPORT_TICKS == 0:
             self._report()
 
-    def _report(self) -> None:
+    def _report(self, *, early: bool = False) -> None:
         assert self._machine is not None
         self._control.send(wire.Beat(self._machine.progress))
-        self._control.report(self._telemetry())
+        told = self._telemetry()
+        # Looks come with the report that is due: told by an early one as well, they would be seen twice.
+        self._control.report(replace(told, raster=[]) if early else told)
 
     def _telemetry(self) -> wire.Telemetry:
         """The shell's, with what was counted on the way from and to the broker."""

@@ -149,6 +149,19 @@ def test_a_raster_knows_what_was_lost() -> None:
     assert (len(looks), looks.count(LOST)) == (80, 32)
 
 
+def test_what_comes_late_and_at_once_is_not_lost_and_no_burst_of_work() -> None:
+    """A console that was stopped for 20 s reads 40 reports at once: all looks are there, and the rate stays."""
+    view = View(["h1"])
+    told = [Telemetry("h1", "group", 1, n, {"stimuli": 500 * n}, {}, {}, [3] * 16) for n in range(1, 60)]
+    for n, report in enumerate(told, 1):
+        view.update(report, n * 0.5 if n <= 10 else max(n * 0.5, 25.0 + n / 1e5))
+        found = process(view, "h1")
+        if n > 50 or 1 < n <= 10:
+            assert 900 < (found.rate("stimuli") or 0.0) < 1100
+            assert 900 < min(found.rates) <= max(found.rates) < 1100
+    assert (len(found.looks), list(found.looks).count(LOST)) == (59 * 16, 0)
+
+
 def test_curves() -> None:
     """Loss, accuracy, and accuracy against megabytes, with their scales; evaluations are points of their own."""
     view = watched(chain(3))
