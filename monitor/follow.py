@@ -106,11 +106,21 @@ class Follower:
         self._seen = now
         return self._time
 
+    def _silence(self) -> str:
+        """Why nobody answers, as far as it is known."""
+        at, replay = self.client.address, self.status.get("replay")
+        if replay is not None:
+            over = self.view.ended or replay.get("ended")
+            return f"the recording {'is over' if over else 'is not played any more'}; waiting for another at {at}"
+        if self.view.ended:
+            return f"the run is over, and its broker has left; waiting for the next at {at}"
+        return f"no word from the broker at {at}; waiting for it"
+
     def _answered(self, status: dict[str, Any] | None) -> None:
         self.answers = status is not None
         if status is None:
             if not self._told:
-                self._say(f"no word from the broker at {self.client.address}; waiting for it")
+                self._say(self._silence())
             self._told = True
             return
         if self._told:

@@ -1,4 +1,4 @@
-"""A run that is followed through its broker: what is made of answers that are older than what was heard since."""
+"""A run that is followed through its broker: what is made of answers that are older, and of none."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any, cast
 
+import pytest
+
 from monitor import follow
 from monitor.client import Client
 from monitor.follow import Follower
 from topology import wire
+from topology.address import BrokerUnreachable
 
 RUNNING = {"run": "digits", "run_dir": "/runs/x", "state": "running", "processes": {"source": {}}}
 
@@ -23,7 +26,7 @@ class Broker:
 
     def __init__(self) -> None:
         self.asked = asyncio.Semaphore(0)
-        self.answers: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self.answers: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
         self.said: asyncio.Queue[wire.Event] = asyncio.Queue()
 
     def subscribe(self) -> None:
@@ -37,7 +40,10 @@ class Broker:
     async def command(self, verb: str, timeout_s: float) -> wire.Reply:
         """As `Client.command`."""
         self.asked.release()
-        return wire.Reply("1", True, await self.answers.get())
+        answer = await self.answers.get()
+        if answer is None:
+            raise BrokerUnreachable("no broker answers")
+        return wire.Reply("1", True, answer)
 
 
 async def test_an_answer_that_is_older_than_the_end(monkeypatch: Any) -> None:
@@ -61,3 +67,30 @@ async def test_an_answer_that_is_older_than_the_end(monkeypatch: Any) -> None:
             if another is not view:
                 assert not another.ended
                 break
+
+
+@pytest.mark.parametrize(
+    ("replay", "ended", "words"),
+    [
+        (None, False, "no word from the broker at here; waiting for it"),
+        (None, True, "the run is over, and its broker has left; waiting for the next at here"),
+        ({"speed": 4.0, "ended": False}, False, "the recording is not played any more; waiting for another at here"),
+        ({"speed": 4.0, "ended": True}, False, "the recording is over; waiting for another at here"),
+        ({"speed": 4.0, "ended": False}, True, "the recording is over; waiting for another at here"),
+    ],
+)
+async def test_why_nobody_answers(monkeypatch: Any, replay: Any, ended: bool, words: str) -> None:
+    """A broker that is silent is waited for; one whose run, or recording, is over is not missed."""
+    monkeypatch.setattr(follow, "ASK_EVERY_S", 0.0)
+    broker, said = Broker(), asyncio.Queue[str]()
+    broker.answers.put_nowait(RUNNING | ({} if replay is None else {"replay": replay}))
+    follower = Follower(cast(Client, broker), lambda: 0.0, said.put_nowait)
+    async with aclosing(follower.changes()) as changes:
+        await anext(changes)
+        if ended:
+            broker.said.put_nowait(wire.Event("broker", "ended", {}))
+            await anext(changes)
+        broker.answers.put_nowait(None)
+        while said.empty():
+            await anext(changes)
+        assert said.get_nowait() == words
