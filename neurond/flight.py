@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-EVALUATION = 1 << 62
-"""Ids of evaluation stimuli begin here, so that those of training stimuli stay dense."""
+from topology.wire import EVALUATION
+
 IDS = 1 << 40
 """Ids of one incarnation of the source."""
 DOUBLINGS = 3

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from neurond.data import Dataset
 from neurond.ends import Ends
-from neurond.flight import EVALUATION, IDS, Evaluation, Flight, Trend
+from neurond.flight import IDS, Evaluation, Flight, Trend
 from neurond.links import FLOAT_BYTES, Early, Inbound, Outbound, link_counters
 from neurond.machine import (
     Action,
@@ -102,7 +102,7 @@ class SourceMachine:
         self._order: tuple[int, NDArray[np.int64]] = (-1, np.zeros(0, np.int64))
         self._started = self._paused = self._draining = self._finished = False
         self._last_evaluation = True  # whether one is still to be made when the training is over
-        self._evaluation = Evaluation(self._test, EVALUATION + self._first_id)
+        self._evaluation = Evaluation(self._test, wire.EVALUATION + self._first_id)
         self._evaluation_turn = False  # volleys of training and evaluation take turns
         self._trend = Trend()
         self._span: tuple[float, float] | None = None  # `now` of the first and the last training event
@@ -317,7 +317,7 @@ class SourceMachine:
         self._count["unclosed"] += unclosed
         for presentation, stimuli in again.items():
             for teach in (True, False):
-                ids = sorted(s for s in stimuli if (s < EVALUATION) == teach)
+                ids = sorted(s for s in stimuli if (s < wire.EVALUATION) == teach)
                 for at in range(0, len(ids), self._volley):
                     part = ids[at : at + self._volley]
                     rows = np.array([stimuli[s] for s in part], np.int64)

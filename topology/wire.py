@@ -34,6 +34,9 @@ Ids = NDArray[np.int64]
 Values = NDArray[np.float32]
 Flags = NDArray[np.bool_]
 
+EVALUATION = 1 << 62
+"""Ids of evaluation stimuli begin here, so that those of training stimuli stay dense."""
+
 
 # --- data plane: one frame a message, struct header, raw arrays -------------------------------------
 

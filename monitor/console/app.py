@@ -26,7 +26,7 @@ from monitor.console.details import details
 from monitor.console.dialogs import Reading
 from monitor.console.display import NAMES, Display, Watched
 from monitor.console.head import tab_at
-from monitor.console.keys import PALETTE, help_lines
+from monitor.console.keys import KEYS, help_lines
 from monitor.console.page import Glyphs
 from monitor.console.pane import Lines, Pane
 from monitor.console.terminal import lasting
@@ -44,6 +44,7 @@ class Console(App[str]):
         ask: sends a command; None for a console that only looks.
         ascii_only: draw with ASCII alone.
         light: dark letters on a light ground.
+        over: it is shown over a run of this very process, which "interrupted" stops.
 
     """
 
@@ -51,29 +52,7 @@ class Console(App[str]):
     TITLE = "neurond"
     CSS = LAYOUT
     BINDINGS: ClassVar[list[BindingType]] = [
-        *(Binding(str(i + 1), f"view({i})", show=False) for i in range(len(NAMES))),
-        Binding("q", "quit"),
-        Binding("ctrl+c", "interrupt", priority=True),
-        Binding("question_mark", "help"),
-        Binding("slash", "filter"),
-        Binding("o", "sort"),
-        Binding("space", "freeze"),
-        Binding("enter", "details"),
-        Binding("e", "edit"),
-        Binding("p", "pause"),
-        Binding("k", "kill"),
-        Binding("R", "restart"),
-        Binding("s", "picture"),
-        Binding("t", "light"),
-        Binding("down", "move(1)"),
-        Binding("up", "move(-1)"),
-        Binding("pagedown", "page(1)"),
-        Binding("pageup", "page(-1)"),
-        Binding("home", "move(-1000000)"),
-        Binding("end", "move(1000000)"),
-        Binding("right", "next(1)"),
-        Binding("left", "next(-1)"),
-        Binding("escape", "clear"),
+        Binding(name, action, priority=name == "ctrl+c") for key in KEYS for name, action in key.binds.items()
     ]
 
     def __init__(
@@ -84,12 +63,14 @@ class Console(App[str]):
         *,
         ascii_only: bool = False,
         light: bool = False,
+        over: bool = False,
     ) -> None:
         self._ascii = Ascii() if ascii_only else None
         super().__init__()
         self.watched, self.clock = watched, clock
+        self._over = over
         self.commands = Commands(self, ask)
-        self.shown = Display(watched, clock, Glyphs(ascii_only), reads_only=ask is None)
+        self.shown = Display(watched, clock, time.monotonic, Glyphs(ascii_only), reads_only=ask is None)
         self.styles_of: dict[str, Style] = {}
         self.theme = LIGHT if light else DARK
         self.set_class(ascii_only, "-ascii")
@@ -189,7 +170,7 @@ class Console(App[str]):
 
     def action_help(self) -> None:
         """Say what all keys do."""
-        lines = help_lines(self.commands.refusal)
+        lines = help_lines(self.commands.refusal, over=self._over)
         self.push_screen(Reading("keys", lambda: lines, self.styles_of))
 
     def action_filter(self) -> None:
@@ -282,6 +263,10 @@ class Console(App[str]):
         """Start the selected process anew, with nothing lost."""
         self.commands.restart()
 
+    def action_frames(self) -> None:
+        """Show the next frames of the selected link."""
+        self.commands.frames()
+
     def action_edit(self) -> None:
         """Offer the settings of the selected process or link."""
         self.commands.edit()
@@ -295,6 +280,6 @@ class Console(App[str]):
         """What the command palette offers: whatever has a key."""
         for i, name in enumerate(NAMES):
             yield SystemCommand(f"View: {name}", f"key {i + 1}", partial(self.action_view, i))
-        for words, key, action, commands in PALETTE:
-            if not commands or not self.commands.refusal:
-                yield SystemCommand(words, f"key {key}", getattr(self, f"action_{action}"))
+        for key in KEYS:
+            if key.palette and not (key.commands and self.commands.refusal):
+                yield SystemCommand(key.palette, f"key {key.shown}", getattr(self, f"action_{key.action}"))

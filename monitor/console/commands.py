@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from monitor.console.dialogs import Edit, Question
+from monitor.console.dialogs import Edit, Question, Reading
 from monitor.console.settings import concerning, subjects
+from monitor.tapped import tapped
 from topology import wire
 from topology.address import BrokerUnreachable
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 READ_ONLY = "this console only looks: it was started read-only"
 RECORDED = "this is a recording: nothing in it can be changed"
 CHOOSE = "choose an event first, with up or a click: a command goes to the process that it is about"
+FRAMES = 10  # of each end that are shown
 
 Ask = Callable[..., Awaitable[wire.Reply]]
 """`monitor.client.Client.command`: verb, target, arguments -> reply; BrokerUnreachable where none comes."""
@@ -84,6 +87,19 @@ class Commands:
         else:
             console.run_worker(self._edit(key, wanted), exclusive=True)
 
+    def frames(self) -> None:
+        """Show the next frames of the selected link, both ways."""
+        console = self._console
+        key = console.pane.key
+        ends = subjects(console.watched.view, console.clock(), key)
+        if self.refusal:
+            console.say(self.refusal)
+        elif len(ends) < 2:
+            console.say("select a link first, in the view of links")
+        else:
+            console.say(f"waiting for frames of {key}", "")
+            console.run_worker(self._frames(key, ends), exclusive=True)
+
     def _target(self) -> str:
         """The selected process; "" after a word about why there is none."""
         console = self._console
@@ -146,6 +162,17 @@ class Commands:
             console.push_screen(Edit(key, found, self._put, console.styles_of))
         else:
             console.say(f"{key} has nothing that can be set")
+
+    async def _frames(self, link: str, ends: list[str]) -> None:
+        replies = await asyncio.gather(*(self._reply("tap", end, link=link, n=FRAMES) for end in ends))
+        lines: list[str] = []
+        for end, other, reply in zip(ends, reversed(ends), replies, strict=True):
+            if reply is None:
+                return
+            seen = tapped(reply.data[end]["frames"])
+            lines += [*([""] if lines else []), f"{end} to {other}", *map("  {}".format, seen)]
+        self._console.shown.hush()
+        self._console.push_screen(Reading(link, lambda: lines, self._console.styles_of))
 
     async def _put(self, process: str, key: str, value: float) -> float | str:
         """Set one setting; its value then, or in words why not."""

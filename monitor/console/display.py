@@ -30,16 +30,25 @@ class Display:
 
     Args:
         watched: the run; read at each picture.
-        clock: seconds, monotonic, the same as that of the view.
+        clock: seconds, monotonic, the same as that of the view, which in a recording goes faster, or stands still.
+        wall: seconds, monotonic, of whoever looks.
         glyphs: what the screen can show.
         reads_only: no key commands the run.
 
     """
 
-    def __init__(self, watched: Watched, clock: Callable[[], float], glyphs: Glyphs, *, reads_only: bool) -> None:
+    def __init__(
+        self,
+        watched: Watched,
+        clock: Callable[[], float],
+        wall: Callable[[], float],
+        glyphs: Glyphs,
+        *,
+        reads_only: bool,
+    ) -> None:
         self.glyphs = glyphs
         self.current = 0  # index of the view that is shown
-        self._watched, self._clock, self._reads_only = watched, clock, reads_only
+        self._watched, self._clock, self._wall, self._reads_only = watched, clock, wall, reads_only
         self._looks = dict.fromkeys(NAMES, Look())
         self._frozen: tuple[View, float] | None = None
         self.typing = False  # the filter is on the screen already
@@ -79,7 +88,7 @@ class Display:
 
     def say(self, words: str, role: str) -> None:
         """Show a line of words for a while."""
-        self._said = (words, role, self._clock() + SAID_S)
+        self._said = (words, role, self._wall() + SAID_S)
 
     def hush(self) -> None:
         """Show the keys again."""
@@ -107,7 +116,7 @@ class Display:
 
     def foot(self, width: int) -> Spans:
         """The line below it: what was said last, for a while; else the filter and the keys."""
-        if self._said is not None and self._clock() < self._said[2]:
+        if self._said is not None and self._wall() < self._said[2]:
             words, role, _ = self._said
             return [(f" {cut(words, width - 2, self.glyphs)}", role)]
         reads_only = self._reads_only or "replay" in self._watched.status
@@ -120,5 +129,5 @@ class Display:
         if replay is not None and (watched.view.ended or replay.get("ended")):
             return "recording ended"
         if not watched.answers and not watched.view.ended:
-            return "no word from the broker"
+            return f"no word from the {'broker' if replay is None else 'player'}"
         return watched.view.standing(watched.status)

@@ -57,8 +57,10 @@ def tap(
     if as_json:
         out_json({"link": name, **told})
         return
+    from monitor.tapped import tapped
+
     for end, sent in told.items():
-        for line in lines_of(sent) if measure else _lines(sent):
+        for line in lines_of(sent) if measure else tapped(sent):
             out(f"{end} {'to' if end == pre else 'back to'} {post if end == pre else pre}: {line}")
     suggest(again(f"tap {pre} {post}" + ("" if measure else " --measure"), broker, run))
 
@@ -90,24 +92,6 @@ async def _frames(client: Client, process: str, link: str, n: int) -> list[dict[
     told = await command(client, "tap", process, timeout_s=ASK_S, link=link, n=n)
     frames: list[dict[str, Any]] = told[process]["frames"]
     return frames
-
-
-def _lines(frames: Sequence[Mapping[str, Any]]) -> list[str]:
-    return list(map(_line, frames)) or ["nothing within a second"]
-
-
-def _line(frame: Mapping[str, Any]) -> str:
-    from monitor.figures import count
-    from neurond.flight import EVALUATION  # NumPy
-
-    first, presentation = frame.get("first_id"), frame.get("presentation") or 1
-    if first is None:
-        stimulus = "-"
-    else:
-        stimulus = f"evaluation {first - EVALUATION:,}" if first >= EVALUATION else f"{first:,}"
-    counted = "  ".join(f"{count(frame.get(key)):>7} {key}" for key in ("stimuli", "values", "bytes"))
-    again = f", presentation {presentation}" if presentation > 1 else ""
-    return f"{frame.get('kind') or '-':<13} {counted}  from {stimulus}{again}"
 
 
 async def _measured(client: Client, link: str, ends: Sequence[str]) -> dict[str, Rates]:

@@ -47,7 +47,7 @@ class Watching:
             from monitor.console.app import Console  # the processes start meanwhile
 
             ask = None if self._client is None else self._client.command
-            self._console = Console(self, time.monotonic, ask, ascii_only=not speaks_utf8())
+            self._console = Console(self, time.monotonic, ask, ascii_only=not speaks_utf8(), over=True)
             self._shown = asyncio.create_task(self._console.take_terminal())
             self._shown.add_done_callback(self._left)
         return self.open

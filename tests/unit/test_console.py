@@ -15,7 +15,9 @@ from textual.widgets import Input
 from monitor.console.app import DARK, LIGHT, Console
 from monitor.console.commands import CHOOSE, READ_ONLY, RECORDED
 from monitor.console.dialogs import Edit, Question, Reading
-from monitor.console.keys import help_lines
+from monitor.console.display import SAID_S, Display
+from monitor.console.keys import KEYS, help_lines
+from monitor.console.page import Glyphs, text_of
 from monitor.console.views import VIEWS
 from monitor.view import View
 from tests.waiting import comes
@@ -44,6 +46,9 @@ class Run:
             raise BrokerUnreachable("no broker answers")
         if self.error:
             return wire.Reply("1", False, error=self.error)
+        if verb == "tap":
+            frame = {"kind": "spikes", "bytes": 90, "stimuli": 2, "values": 20, "first_id": 640, "presentation": 1}
+            return wire.Reply("1", True, {target: {"frames": [frame] if target == "source" else []}})
         if verb == "get":
             return wire.Reply("1", True, {target: dict(HELD)})
         return wire.Reply("1", True, {target: {args["key"]: args["value"]}} if verb == "set" else {})
@@ -213,13 +218,59 @@ async def test_help_is_whole_on_a_small_screen() -> None:
     async with shown(Run()) as (console, pilot):
         await pilot.press("question_mark")
         await comes(lambda: "more rows below" in screen(console), "that there is more")
-        box = [row.split("│")[1] for row in screen(console).splitlines() if row.count("│") == 2]
-        await pilot.press("pagedown", "pagedown", "pagedown")
-        await comes(lambda: "rows below" not in screen(console), "the end")
-        box += [row.split("│")[1] for row in screen(console).splitlines() if row.count("│") == 2]
+        box = []
+        for key in ("home", "pagedown", "pagedown", "pagedown"):
+            await pilot.press(key)
+            rows = [row.split("│")[1] for row in screen(console).splitlines() if row.count("│") == 2]
+            box += [row for row in rows if "escape closes" not in row]
+        assert "rows below" not in screen(console)
         words = " ".join(" ".join(dict.fromkeys(box)).split())
         for line in help_lines(""):
             assert " ".join(line.split()) in words
+
+
+def test_every_key_has_its_words() -> None:
+    """Each key is bound, and docs/console.md has it; over `run --watch`, those that leave say what they do there."""
+    table = (Path(__file__).parents[2] / "docs" / "console.md").read_text(encoding="utf-8").splitlines()
+    written = {
+        name.strip(" `") for line in table if line.startswith("| ") for name in line.split(" | ")[0][2:].split(",")
+    }
+    bound = Console(Run(), lambda: NOW)._bindings.key_to_bindings
+    for key in KEYS:
+        assert key.shown.startswith("1 to ") or {*key.shown.split(", ")} <= written
+        assert {*key.binds} <= {*bound}
+    attached, over = (dict(line.split(None, 1) for line in help_lines("", over=it)[:3]) for it in (False, True))
+    assert "the run goes on" in attached["ctrl+c"]
+    assert over["ctrl+c"].startswith("stop the run")
+    assert "live display" in over["q"]
+
+
+async def test_frames_of_a_link() -> None:
+    """The key f taps both ends of the selected link; of a process it says what it is for."""
+    run = Run()
+    async with shown(run, (100, 30)) as (console, pilot):
+        await pilot.press("f")
+        assert "select a link first" in screen(console)
+        await pilot.press("2", "f")
+        await comes(lambda: isinstance(console.screen, Reading), "the frames")
+        await comes(lambda: "h1 to source" in screen(console), "both ways")
+        assert "spikes" in screen(console)
+        assert "from 640" in screen(console)
+        assert "nothing within a second" in screen(console)
+        assert [asked[:3] for asked in run.asked] == [
+            ("tap", "source", "source -> h1"),
+            ("tap", "h1", "source -> h1"),
+        ]
+
+
+def test_a_word_stays_as_long_however_fast_the_recording() -> None:
+    """What is said goes by the clock of who reads: that of a recording goes faster, and stands still at its end."""
+    at = 0.0
+    display = Display(Run(), lambda: NOW, lambda: at, Glyphs(), reads_only=True)
+    display.say("the recording is over", "warn")
+    assert "the recording is over" in text_of(display.foot(80))
+    at = SAID_S + 0.1
+    assert "the recording is over" not in text_of(display.foot(80))
 
 
 async def test_pause_and_resume() -> None:
@@ -320,7 +371,7 @@ async def test_a_recording() -> None:
         assert "[replay 4x]" in screen(console)
         assert "k kill" not in screen(console)
         await pilot.press("down")
-        for key in ("p", "k", "R", "e"):
+        for key in ("p", "k", "R", "e", "f"):
             await pilot.press("escape", key)
             assert RECORDED in screen(console)
         assert run.asked == []

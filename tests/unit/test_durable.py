@@ -10,7 +10,7 @@ import pytest
 
 from neurond import data
 from neurond.changes import Shadow, fingerprint
-from neurond.flight import EVALUATION, IDS
+from neurond.flight import IDS
 from neurond.group import GroupMachine
 from neurond.machine import Action, Send, Start, State
 from neurond.source import SourceMachine
@@ -19,6 +19,7 @@ from topology import wire
 from topology.load import load
 from topology.plan import SOURCE, Plan
 from topology.resolve import resolve
+from topology.wire import EVALUATION
 
 
 @pytest.fixture(scope="module")

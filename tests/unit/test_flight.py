@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from neurond.flight import EVALUATION, Evaluation, Flight, Trend
+from neurond.flight import Evaluation, Flight, Trend
+from topology.wire import EVALUATION
 
 
 def flight(posts: int = 1) -> Flight:
