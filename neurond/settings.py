@@ -70,6 +70,7 @@ class Settings:
     def __init__(self, name: str) -> None:
         self.changed: dict[str, float] = {}
         """Those that are not as the plan has them any more, or were so once, as they are now."""
+        self._planned: dict[str, float] = {}  # of those, what the plan has
         self._name = name
         self._known: dict[str, Setting] = {}
 
@@ -80,13 +81,16 @@ class Settings:
     def answer(self, request: Request) -> list[Action]:
         """Carry out one of `VERBS`; the answer, and what has happened.
 
-        ``get``: all of them. ``set`` has the argument ``settings``, each key with its value, all of which are changed
-        or none; or ``key`` and ``value``, for one. ``adopt`` has ``settings``, what the
-        process before this one had been told: that is no news, and is not told as such.
+        ``get``: all of them; with the argument ``planned``, as the plan has them. ``set`` has the argument
+        ``settings``, each key with its value, all of which are changed or none; or ``key`` and ``value``, for one.
+        ``adopt`` has ``settings``, what the process before this one had been told: that is no news, and is not told
+        as such.
         """
         match request.verb:
             case "get":
-                return [Answer(wire.Reply(request.id, True, {key: s.read() for key, s in self._known.items()}))]
+                begun = self._planned if request.args.get("planned") else {}
+                values = {key: begun.get(key, s.read()) for key, s in self._known.items()}
+                return [Answer(wire.Reply(request.id, True, values))]
             case "adopt":
                 return self._adopt(request)
         return self._set(request)
@@ -115,6 +119,7 @@ class Settings:
         return [Answer(wire.Reply(request.id, not troubles, adopted, "; ".join(troubles.values())))]
 
     def _change(self, key: str, value: Any) -> float:
+        self._planned.setdefault(key, self._known[key].read())
         self._known[key].change(value)
         self.changed[key] = self._known[key].read()
         return self.changed[key]

@@ -63,6 +63,17 @@ def test_a_change_is_answered_and_told() -> None:
     assert machine.settings.changed == {"notify.h.threshold": 0.1}
 
 
+def test_what_the_plan_has_is_told_after_every_change() -> None:
+    """With `planned`, `get` tells what it began with, of a process that took over what was set before it, too."""
+    machine = group()
+    begun = ask(machine, "get")[0].data
+    ask(machine, "adopt", settings={"lr": 5.0})
+    change(machine, "lr", 50.0)
+    change(machine, "threshold", 0.5)
+    assert ask(machine, "get", planned=True)[0].data == begun
+    assert ask(machine, "get")[0].data == begun | {"lr": 50.0, "threshold": 0.5}
+
+
 def test_several_are_changed_in_one_go_or_none() -> None:
     """A map of settings is answered whole and told one by one; where one of them cannot be, nothing is changed."""
     machine = group()
