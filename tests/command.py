@@ -8,6 +8,8 @@ from pathlib import Path
 DEADLINE_S = 60.0  # of a command, to its end
 ROOT = Path(__file__).parents[1]
 NEUROND = [sys.executable, "-m", "neurond"]
+DEAF = ("sh", "-c", 'trap "" INT; exec "$@"', "sh")
+"""Starts a verb as a script starts what it puts behind itself: not to be interrupted."""
 
 
 def environment() -> dict[str, str]:

@@ -2,7 +2,8 @@
 
 The rule, for every verb that asks a broker:
 
-1. `--broker ADDRESS`, or `--run DIR` for the run that goes on in that folder;
+1. `--broker ADDRESS`, or `--run RUN` for a run by its folder, the name of that, or its broker's address; RUN alone is
+   enough for a verb that takes no other argument (neurond/cli/which.py);
 2. else NEUROND_BROKER;
 3. else the one run of this user that is alive on this machine (neurond/living.py). Where there are several, none is
    guessed: they are named, and the user chooses. A recording that is played is meant only where there is no run;
@@ -15,6 +16,7 @@ import asyncio
 import contextlib
 import os
 import shlex
+import signal
 import socket
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -71,20 +73,21 @@ def find(
 
     Args:
         broker: the address that was given, or None.
-        run: the run folder that was given, or None.
+        run: the run that was given, as `ps` has it, or None.
         keys: folder of the keys, as given.
         insecure: whether tcp is spoken without keys.
         waits: the verb waits for a broker that is not there yet.
 
     Raises:
-        WrongUse: several runs are alive, or both were given. RunError: nobody runs in that folder.
+        WrongUse: several runs are alive, or none of that name is, or both were given. RunError: nobody runs in that
+            folder.
         AddressError: what was given is no address. BrokerUnreachable: nothing is alive here.
 
     """
     if broker is not None and run is not None:
         raise WrongUse("--broker and --run both say which run is meant: leave one of them out")
     if run is not None:
-        return _of_folder(Path(run))
+        return _of_run(str(run), keys, insecure)
     given = broker or os.environ.get(BROKER_VARIABLE)
     if given:
         address.control(given)
@@ -102,7 +105,7 @@ def find(
         if len(asked) == 1:
             return asked[0].alive.broker
         what = "runs" if real(asked) else "replays"
-        raise several([one.called for one in asked], " with --run DIR or --broker ADDRESS", what)
+        raise several([one.called for one in asked], " with --run RUN or --broker ADDRESS", what)
     return found[0].broker if found else address.DEFAULT
 
 
@@ -114,6 +117,16 @@ def several(names: Sequence[str], how: str, what: str = "runs") -> WrongUse:
 def real(asked: Iterable[Asked]) -> list[Asked]:
     """Those that are runs, not recordings that are played."""
     return [one for one in asked if one.replay is None]
+
+
+def named(word: str, asked: Iterable[Asked]) -> Asked | None:
+    """The one that is meant by a word: its folder, the name of that, or the address of its broker."""
+    for one in asked:
+        if word in (one.alive.broker, one.called):
+            return one
+        if one.folder is not None and (word == one.folder.name or Path(word).absolute() == one.folder.absolute()):
+            return one
+    return None
 
 
 def everywhere(keys: str | None, insecure: bool) -> list[Asked]:
@@ -155,6 +168,11 @@ def keys_to_watch(broker: str, keys: str | None, insecure: bool) -> Keyring | No
     while place.is_dir() and not (place / PUBLIC).exists() and not insecure and time.monotonic() < deadline:
         time.sleep(KEYS_LOOK_S)
     return of_client(broker, keys, insecure)
+
+
+def hear_interrupts() -> None:
+    """Let SIGINT be heard, which ends verbs that watch: what a script puts in the background starts deaf to it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 async def command(
@@ -232,12 +250,22 @@ def _knock() -> bool:
     return False
 
 
-def _of_folder(folder: Path) -> str:
+def _of_run(word: str, keys: str | None, insecure: bool) -> str:
     from neurond.living import running
 
+    folder = Path(word)
     told = running(folder)
     if told is not None:
         return told.broker
+    if "://" in word:
+        address.control(word)  # raises what is wrong with it
+        return word
+    if not folder.exists() and (asked := everywhere(keys, insecure)):
+        if (found := named(word, asked)) is not None:
+            return found.alive.broker
+        from topology.errors import guess
+
+        raise WrongUse(f"no run {word!r} is alive; {guess(word, [one.called for one in asked])}")
     from neurond.runs import is_held, open_run
 
     open_run(folder)  # raises what is wrong with it

@@ -13,7 +13,7 @@ import typer
 
 from neurond.cli.attached import again, checked, command, with_client
 from neurond.cli.output import out, out_json, say, suggest
-from neurond.cli.which import AnyProcess, AsJson, Broker, Insecure, Keys, Process, Run
+from neurond.cli.which import AnyProcess, AsJson, Broker, Insecure, Keys, Meant, Process, Run, named
 from neurond.errors import BrokerUnreachable, NeurondError, WrongUse
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def set_(
     """Change a process while it runs; it is recorded in the run folder, in events.jsonl."""
     wanted = _values(process, values)
 
-    async def changed(client: Client) -> tuple[dict[str, float], dict[str, float]]:
+    async def changed(client: Client) -> tuple[dict[str, float], dict[str, float], Mapping[str, float]]:
         before: Mapping[str, float] = (await command(client, "get", process, timeout_s=ASK_S, typed="set"))[process]
         for key in wanted:
             checked(key, before, f"setting of {process}")
@@ -77,34 +77,53 @@ def set_(
             after = (await command(client, "set", process, timeout_s=ASK_S, settings=wanted))[process]
         except NeurondError as error:
             raise WrongUse(str(error)) from error
-        return {key: before[key] for key in wanted}, after
+        planned = (await command(client, "get", process, timeout_s=ASK_S, typed="set", planned=True))[process]
+        return {key: before[key] for key in wanted}, after, planned
 
-    before, after = with_client(changed, broker, run, keys, insecure)
+    before, after, planned = with_client(changed, broker, run, keys, insecure)
     _print({process: after}, as_json)
     for key, value in before.items():
-        if value and after[key] > FAR * value:
-            say(f"neurond: {process} {key} is over {FAR} times what it was; a training that diverges ends the run")
+        for than, words in ((value, "it was"), (planned[key], f"the topology has, {planned[key]:g}")):
+            if than and after[key] > FAR * than:
+                said = f"neurond: {process} {key} is over {FAR} times what {words}"
+                say(f"{said}; a training that diverges ends the run")
+                break
     if not as_json:
         say("; ".join(f"{process} {key} was {value:g}" for key, value in before.items()))
         back = " ".join(f"{key}={value:g}" for key, value in before.items())
         suggest(again(f"set {process} {back}", broker, run))
 
 
-def pause(broker: Broker = None, run: Run = None, keys: Keys = None, insecure: Insecure = False) -> None:
+def pause(
+    meant: Meant = None,
+    broker: Broker = None,
+    run: Run = None,
+    keys: Keys = None,
+    insecure: Insecure = False,
+) -> None:
     """Let the source present nothing new; what is under way comes home."""
+    run = named(meant, broker, run)
     _tell("pause", broker, run, keys, insecure)
     say("paused; the processes live on")
     suggest(again("resume", broker, run))
 
 
-def resume(broker: Broker = None, run: Run = None, keys: Keys = None, insecure: Insecure = False) -> None:
+def resume(
+    meant: Meant = None,
+    broker: Broker = None,
+    run: Run = None,
+    keys: Keys = None,
+    insecure: Insecure = False,
+) -> None:
     """Go on after a pause."""
+    run = named(meant, broker, run)
     _tell("resume", broker, run, keys, insecure)
     say("goes on")
     suggest(again("ps", broker, run))
 
 
 def save(
+    meant: Meant = None,
     broker: Broker = None,
     run: Run = None,
     keys: Keys = None,
@@ -112,6 +131,7 @@ def save(
     as_json: AsJson = False,
 ) -> None:
     """Write a checkpoint now, beside the training."""
+    run = named(meant, broker, run)
     generation = _tell("save", broker, run, keys, insecure, timeout_s=SAVE_S)["generation"]
     if as_json:
         out_json({"generation": generation})

@@ -35,7 +35,7 @@ AGAIN_HELP = "go on where a broker of this very network died or was stopped, if 
 SET_HELP = "override any value of the topology, such as source.epochs=5"
 BROKER_HELP = "address of the broker, such as tcp://10.0.0.2:5570 (NEUROND_BROKER)"
 WHICH_HELP = "the broker's address; the one run that is alive here if neither is given (NEUROND_BROKER)"
-RUNNING_HELP = "folder of a run that is alive on this machine"
+RUNNING_HELP = "a run that is alive on this machine, as ps has it: its folder, or the name of that"
 BIND_HELP = "endpoint of this process' inbox, such as tcp://0.0.0.0:5600 (NEUROND_BIND)"
 ADVERTISE_HELP = "host under which peers reach the inbox, where it is not the bound one (NEUROND_ADVERTISE)"
 NAMED_HELP = "a process that must be alive (NEUROND_NAME)"
@@ -194,7 +194,7 @@ def status(arguments: Sequence[str]) -> int:
     parser = _parser("status", status.__doc__ or "", "neurond status --broker tcp://127.0.0.1:5570")
     parser.add_argument("name", nargs="?", default=os.environ.get("NEUROND_NAME") or None, help=NAMED_HELP)
     parser.add_argument("--broker", metavar="ADDRESS", help=WHICH_HELP)
-    parser.add_argument("--run", metavar="DIR", help=RUNNING_HELP)
+    parser.add_argument("--run", metavar="RUN", help=RUNNING_HELP)
     parser.keys()
     parser.add_argument("--json", action="store_true", help="all that the broker tells, as one JSON object")
     options = parser.parse_args(arguments)
@@ -223,7 +223,8 @@ def _ask(options: argparse.Namespace, broker: str) -> int:
         alive = f"{len(processes) - len(dead)} of {len(processes)} processes"
         kept_out = f", {told['denied']} denied" if told["denied"] else ""
         kept_out += f", {told['impostors']} impostor{'s' * (told['impostors'] != 1)}" if told["impostors"] else ""
-        out(f"{told['run']} is {told['state']}, {alive}, checkpoint {told['generation']}{missing}{kept_out}")
+        played = "" if told.get("replay") is None else f", in a recording at {told['replay']['speed']:g}x"
+        out(f"{told['run']} is {told['state']}{played}, {alive}, checkpoint {told['generation']}{missing}{kept_out}")
     return exits.LOST if options.name in dead else exits.OK
 
 

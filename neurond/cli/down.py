@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import typer
 
 from neurond.cli import ours
-from neurond.cli.attached import Asked, everywhere, keys_for, real, several
+from neurond.cli.attached import Asked, everywhere, keys_for, named, real, several
 from neurond.cli.output import out_json, say, suggest
 from neurond.cli.which import AsJson, Insecure, Keys
 from neurond.errors import BrokerUnreachable, NeurondError, RunError, WrongUse
@@ -120,13 +120,10 @@ def meant(run: str | None, found: list[Asked]) -> Asked | None:
         if len(found) > 1:
             raise several([one.called for one in found], ": neurond down RUN")
         return found[0] if found else None
-    for one in found:
-        if one.replay is not None and run == one.called:
+    if (one := named(run, found)) is not None:
+        if one.replay is not None:
             raise WrongUse(f"{run} is a replay, not a run: kill -INT {one.replay.get('pid')} ends it")
-        if run in (one.alive.broker, one.called):
-            return one
-        if one.folder is not None and (run == one.folder.name or Path(run).absolute() == one.folder.absolute()):
-            return one
+        return one
     from neurond.living import Alive, running
 
     here = running(Path(run))

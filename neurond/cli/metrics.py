@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from neurond.cli import which
-from neurond.cli.attached import find, keys_to_watch
+from neurond.cli.attached import find, hear_interrupts, keys_to_watch
 from neurond.cli.output import say
 from neurond.errors import RunError, WrongUse
 
@@ -24,6 +24,7 @@ _PLACE = re.compile(r"(?:(?P<host>\[[0-9a-fA-F:.]+\]|[^:\s]+):)?(?P<port>[0-9]{1
 
 
 def metrics(
+    meant: which.Meant = None,
     broker: which.Broker = None,
     run: which.Run = None,
     keys: which.Keys = None,
@@ -36,6 +37,8 @@ def metrics(
 
     It waits for a broker that is not there, and goes on with the next run at the same address.
     """
+    hear_interrupts()
+    run = which.named(meant, broker, run)
     at = find(broker, run, keys, insecure, waits=True)
     ring = keys_to_watch(at, keys, insecure)
     with exporter(listen) as serving:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from neurond.cli import which
-from neurond.cli.attached import find, keys_to_watch
+from neurond.cli.attached import find, hear_interrupts, keys_to_watch
 from neurond.cli.output import out_json, words
 from neurond.errors import Interrupted
 
@@ -24,6 +24,7 @@ ROW_S = 0.5  # between rows of --json, as between those of metrics.jsonl
 
 
 def monitor(
+    meant: which.Meant = None,
     broker: which.Broker = None,
     run: which.Run = None,
     keys: which.Keys = None,
@@ -36,6 +37,8 @@ def monitor(
 
     It waits for a broker that is not there. Ctrl-C leaves; the run goes on.
     """
+    hear_interrupts()
+    run = which.named(meant, broker, run)
     at = find(broker, run, keys, insecure, waits=True)
     ring = keys_to_watch(at, keys, insecure)
     from monitor.progress import progress

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from neurond.cli.attached import BROKER_VARIABLE, Asked, everywhere, find, keys_for
 from neurond.cli.output import out, out_json, say, suggest
-from neurond.cli.which import AsJson, Broker, Insecure, Keys, Run
+from neurond.cli.which import AsJson, Broker, Insecure, Keys, Meant, Run, named
 from neurond.errors import BrokerUnreachable
 
 if TYPE_CHECKING:
@@ -26,18 +26,23 @@ Row = dict[str, Any]
 
 
 def ps(
+    meant: Meant = None,
     broker: Broker = None,
     run: Run = None,
     keys: Keys = None,
     insecure: Insecure = False,
     as_json: AsJson = False,
 ) -> None:
-    """List your runs that are alive on this machine; with --broker or --run, the processes of one."""
+    """List your runs that are alive on this machine; with RUN, or --broker, the processes of one."""
+    run = named(meant, broker, run)
     if broker or run or os.environ.get(BROKER_VARIABLE):
         at = find(broker, run, keys, insecure)
         told, view = asyncio.run(_look(at, keys_for(at, keys, insecure)))
-        rows = [_process(name, one, view) for name, one in told["processes"].items()]
+        replay = told.get("replay") is not None
+        rows = [_process(name, one, view, replay) for name, one in told["processes"].items()]
         _show(rows, ("process", "state", "pid", "incarnation", "stimuli", "staleness", "queue", "rss_mib"), as_json)
+        if replay and not as_json:
+            say(f"a recording, played at {told['replay']['speed']:g}x: these processes lived when it was made")
         return
     asked = everywhere(keys, insecure)
     rows = [row_of(one, view) for one, view in zip(asked, asyncio.run(_views(asked, keys, insecure)), strict=True)]
@@ -108,21 +113,21 @@ def _accuracy(view: View) -> float | None:
     return view.gauge("train_accuracy") if tested is None else tested
 
 
-def _process(name: str, told: Mapping[str, Any], view: View) -> Row:
-    """A process as a row."""
+def _process(name: str, told: Mapping[str, Any], view: View, replay: bool) -> Row:
+    """A process as a row; those of a recording have no number and no place any more."""
     known = next(process for process in view.processes if process.name == name)
     line = known.line()
     return {
         "process": name,
         "role": told.get("role"),
         "state": line.state if told["alive"] else ("lost" if told["incarnation"] else "waiting"),
-        "pid": told["pid"] or None,
+        "pid": None if replay else told["pid"] or None,
         "incarnation": told["incarnation"] or None,
         "stimuli": known.work(),
         "staleness": None if line.staleness is None else round(line.staleness, 3),
         "queue": None if line.queue is None else round(line.queue),
         "rss_mib": None if line.rss_mib is None else round(line.rss_mib, 1),
-        "endpoint": told["endpoint"] or None,
+        "endpoint": None if replay else told["endpoint"] or None,
     }
 
 

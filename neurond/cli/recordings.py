@@ -6,7 +6,6 @@ import asyncio
 import os
 import secrets
 import shlex
-import signal
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from neurond.cli import which
-from neurond.cli.attached import find, keys_to_watch
+from neurond.cli.attached import find, hear_interrupts, keys_to_watch
 from neurond.cli.output import out, say, suggest
 from neurond.errors import RunError, WrongUse
 from topology import address
@@ -46,7 +45,7 @@ def record(
     """
     if most is not None and most <= 0:
         raise WrongUse(f"--most {most:g}: a size above zero is expected")
-    _interruptible()
+    hear_interrupts()
     at = find(broker, run, keys, insecure, waits=True)
     ring = keys_to_watch(at, keys, insecure)
     from monitor.recording import Recorder
@@ -63,11 +62,6 @@ def record(
     say(f"{into.messages:,} messages, {into.size / MB:.2f} MB")
     out(str(file))
     suggest(f"neurond replay {shlex.quote(str(file))}")
-
-
-def _interruptible() -> None:
-    """Let SIGINT be heard, which ends these verbs: what a script puts in the background starts deaf to it."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 async def _record(broker: str, keys: Keyring | None, into: Recorder) -> bool:
@@ -97,7 +91,7 @@ def replay(
         address.control(at)  # raises what `main` explains if it is no address
         if address.folder(at) is None and not insecure:
             raise WrongUse("a replay on tcp has no keys, so anybody there could watch: say --insecure, or use ipc")
-    _interruptible()
+    hear_interrupts()
     from monitor.recording import Recording
 
     with Recording(file) as recording, _place(at) as where:

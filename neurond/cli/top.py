@@ -36,6 +36,7 @@ IN_BROWSER = "TEXTUAL_DRIVER"  # set for the processes that the web server start
 
 
 def top(
+    meant: which.Meant = None,
     broker: which.Broker = None,
     run: which.Run = None,
     keys: which.Keys = None,
@@ -62,6 +63,7 @@ def top(
     ascii_only = ascii_only or not speaks_utf8()
     if not web and not (once or as_json):
         require_console()
+    run = which.named(meant, broker, run)
     at = find(broker, run, keys, insecure, waits=not (once or as_json))
     if once or as_json:
         shown = asyncio.run(_once(at, keys_to_watch(at, keys, insecure), as_json, ascii_only))

@@ -45,7 +45,8 @@ def test_pause_resume_save(going: Background) -> None:
 
 def test_the_processes_of_a_run(going: Background) -> None:
     """With a run or a broker named, `ps` lists its processes, and a process that is none gets a guess."""
-    for where in (["--run", "run"], ["--broker", going.told["broker"]]):
+    address = going.told["broker"]
+    for where in (["--run", "run"], ["--broker", address], ["run"], [str(going.folder / "run")], [address]):
         rows = json.loads(going.verb("ps", *where, "--json").stdout)
         assert [row["process"] for row in rows] == ["source", "h1", "h2", "out"]
         assert [row["state"] for row in rows] == ["running"] * 4
@@ -54,6 +55,10 @@ def test_the_processes_of_a_run(going: Background) -> None:
     assert table[0].split()[:3] == ["PROCESS", "STATE", "PID"]
     said = going.verb("kill", "sorce", code=2).stderr
     assert said == "neurond: no process 'sorce'; did you mean 'source'?\n"
+    said = going.verb("ps", "rum", code=2).stderr
+    assert said == "neurond: no run 'rum' is alive; did you mean 'run'?\n"
+    said = going.verb("ps", "run", "--run", "run", code=2).stderr
+    assert said == "neurond: 'run' and --run both say which run is meant: leave one of them out\n"
 
 
 def test_how_much_passes_on_a_link(going: Background) -> None:
@@ -91,7 +96,7 @@ def test_frames_of_a_link(going: Background) -> None:
 
 def test_settings_are_changed_and_recorded(going: Background) -> None:
     """`set` changes a live process, `get` shows it, the run folder records it, and a successor is told."""
-    before = json.loads(going.verb("get", "h1", "lr", "--json").stdout)["h1"]["lr"]
+    before = json.loads(going.verb("get", "out", "lr", "--json").stdout)["out"]["lr"]
     assert going.verb("get").stdout.splitlines()[0].split()[0] == "source"
     assert json.loads(going.verb("set", "h1", "lr=0.07", "threshold=0.02", "--json").stdout) == {
         "h1": {"lr": 0.07, "threshold": 0.02}
@@ -116,6 +121,11 @@ def test_a_setting_that_grows_out_of_all_proportion_is_warned_of(going: Backgrou
     assert "neurond: " not in going.verb("set", "out", "threshold=0.001").stderr
     warned = going.verb("set", "out", "threshold=0.2").stderr.splitlines()[0]
     assert warned.startswith("neurond: out threshold is over 100 times what it was")
+    began = float(json.loads(going.verb("get", "out", "lr", "--json").stdout)["out"]["lr"])
+    assert "neurond: " not in going.verb("set", "out", f"lr={began * 50}").stderr
+    warned = going.verb("set", "out", f"lr={began * 150}").stderr.splitlines()[0]
+    assert warned.startswith(f"neurond: out lr is over 100 times what the topology has, {began:g}; ")
+    going.verb("set", "out", f"lr={began}")
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.byhand import DIGITS, by_hand
-from tests.command import DEADLINE_S, NEUROND, environment, neurond
+from tests.command import DEADLINE_S, DEAF, NEUROND, environment, neurond
 from tests.endless import ENDLESS
 from tests.ports import free_ports
 from tests.waiting import until
@@ -107,6 +107,14 @@ def test_leaving_it(tmp_path: Path) -> None:
         assert watching.returncode == 130
         assert said.endswith("neurond: left; the run goes on\n")
         assert "Traceback" not in said
+        # What a script puts in the background starts deaf to SIGINT.
+        deaf = [*DEAF, *NEUROND, "monitor", "--broker", network.address]
+        with subprocess.Popen(deaf, cwd=tmp_path, env=environment(), text=True, stderr=subprocess.PIPE) as watching:
+            assert watching.stderr is not None
+            watching.stderr.readline()
+            watching.send_signal(signal.SIGINT)
+            said = watching.communicate(timeout=DEADLINE_S)[1]
+        assert (watching.returncode, said.splitlines()[-1]) == (130, "neurond: left; the run goes on")
         told = network.status()
         assert told["state"] == "running"
         assert all(one["alive"] for one in told["processes"].values())

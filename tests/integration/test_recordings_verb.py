@@ -16,16 +16,12 @@ import pytest
 
 from monitor.recording import Recording
 from tests.byhand import by_hand
-from tests.command import DEADLINE_S, NEUROND, environment, neurond
+from tests.command import DEADLINE_S, DEAF, NEUROND, environment, neurond
 from tests.ports import free_ports
 from tests.terminal import terminal
 from tests.waiting import until
 
 SAME = ("stimuli", "updates", "notifications", "bytes", "spikes", "test_accuracy", "loss", "links", "staleness_mean")
-
-
-DEAF = ("sh", "-c", 'trap "" INT; exec "$@"', "sh")
-"""Starts a verb as a script starts what it puts behind itself: not to be interrupted."""
 
 
 @contextmanager
@@ -120,6 +116,7 @@ def test_status_and_what_cannot_be(recorded: Path) -> None:
         assert where == at
         told = neurond(recorded, "status", "--insecure", "--broker", at)
         assert (told.returncode, told.stdout.startswith("digits is ")) == (0, True)
+        assert "digits is running, in a recording at 1x, " in told.stdout
         for verb in (("get", "h1"), ("set", "h1", "lr=1"), ("pause",)):
             told = neurond(recorded, *verb, "--insecure", "--broker", at)
             said = f"neurond: cannot {verb[0]}: this is a recording, which is only played\n"
@@ -129,6 +126,11 @@ def test_status_and_what_cannot_be(recorded: Path) -> None:
         playing.send_signal(signal.SIGINT)
         said = playing.communicate(timeout=DEADLINE_S)[1]
         assert (playing.returncode, said.splitlines()[-1]) == (0, "neurond: left")
+    with replay(recorded) as (playing, at):
+        told = neurond(recorded, "ps", "--broker", at, "--json")
+        assert {(one["pid"], one["endpoint"]) for one in json.loads(told.stdout)} == {(None, None)}
+        playing.send_signal(signal.SIGINT)
+        playing.communicate(timeout=DEADLINE_S)
 
 
 def test_a_recording_that_ends_before_the_run(recorded: Path, tmp_path: Path) -> None:
