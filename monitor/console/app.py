@@ -128,8 +128,8 @@ class Console(App[str]):
 
     def repaint(self) -> None:
         """Draw everything anew, from what is known now."""
-        if not self.styles_of or not self._main.is_mounted:
-            return
+        if not self.styles_of or len(self._main.query("#head, #pane, #foot")) < 3:
+            return  # not there yet, or being taken away already
         pane, width = self.pane, self.pane.size.width
         pane.draw(self.shown.page(width, max(1, pane.size.height - 1)), self.styles_of)
         self._main.query_one("#head", Lines).show(self.shown.head(width), self.styles_of)
