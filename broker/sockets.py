@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -69,25 +68,13 @@ def bound(broker_address: str, keys: Keyring | None = None) -> Iterator[Sockets]
                     gate.unwatch(feed)
                 feed.close(0)
             try:
-                made.append(_bind(context, sockets.FEED, endpoints[-1], gate))
+                made.append(sockets.bind_address(context, sockets.FEED, endpoints[-1], gate))
             except address.AddressInUse:  # libzmq's thread has not come to it yet
                 return None
             return made[-1]
 
         stack.callback(close)
         for kind, endpoint in zip((sockets.CONTROL, sockets.REPORTS, sockets.FEED), endpoints, strict=True):
-            made.append(_bind(context, kind, endpoint, gate))
+            made.append(sockets.bind_address(context, kind, endpoint, gate))
         control, telemetry_in, telemetry_out = made
         yield Sockets(broker_address, control, telemetry_in, telemetry_out, gate, stack.close, renew)
-
-
-def _bind(context: zmq.Context[Socket], kind: sockets.Kind, endpoint: str, gate: Gate | None) -> Socket:
-    try:
-        return sockets.bind(context, kind, endpoint, gate)
-    except zmq.ZMQError as error:
-        if error.errno == zmq.EADDRINUSE:
-            raise address.AddressInUse(f"address in use: {endpoint}") from error
-        if error.errno in (errno.ENODEV, errno.EADDRNOTAVAIL):
-            what = "this machine has no such address; tcp://127.0.0.1:PORT is for itself, tcp://0.0.0.0:PORT for all"
-            raise address.AddressError(f"cannot bind {endpoint}: {what}") from error
-        raise address.AddressError(f"cannot bind {endpoint}: {zmq.strerror(error.errno or 0)}") from error

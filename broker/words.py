@@ -23,7 +23,7 @@ DRAIN_S = 10.0
 SAVE_S = 10.0  # for the processes to save
 MANIFEST_S = 10.0  # for the disk to take the manifest
 EXIT_S = 3.0
-ASK_S = 5.0  # pause, resume, eval
+ASK_S = 5.0  # for whatever else is asked of processes
 REJOIN_S = 5.0  # for a process that was lost to come back, where a stop or the last checkpoint waits for it
 STOP_S = DRAIN_S + REJOIN_S + SAVE_S + MANIFEST_S + EXIT_S
 """Within this a run that is told to stop has ended, whatever its processes and its disk do."""

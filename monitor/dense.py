@@ -32,6 +32,7 @@ COUNTED_LOSSES = (
     "fenced",
     "late",
     "drops",
+    "injected",
     "control_drops",
     "journal_failed",
     "wire_errors",
@@ -105,9 +106,12 @@ def _indented(words: str, style: str = "") -> Padding:
     return Padding(Text(words, style=style), (0, 0, 0, 1))
 
 
+CALLED = {"represented": "presented again", "injected": "dropped on purpose"}
+
+
 def in_words(counter: str) -> str:
     """What a counter of losses is called."""
-    return "presented again" if counter == "represented" else counter.replace("_", " ")
+    return CALLED.get(counter, counter.replace("_", " "))
 
 
 def _words(counter: str, n: int) -> str:

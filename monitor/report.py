@@ -11,9 +11,9 @@ from monitor.charts import COLOURS, Mark, Series, bars, lines
 from monitor.dense import COMPARED, losses, outcome
 from monitor.diagram import diagram
 from monitor.figures import compact, count, duration, number, percent, ratio, times
-from monitor.happened import words
+from monitor.happened import words as said
 from monitor.told import Row, Told, last_part
-from monitor.traffic import both_ways
+from monitor.traffic import LOST, both_ways
 
 EVENTS_SHOWN = 300  # in a list: the first and the last of them
 MARKED = frozenset({"lost", "failed", "diverged", "set", "paused", "resumed"})
@@ -136,7 +136,7 @@ def _traffic(told: Told) -> str:
             pairs = (("values", "dense"), ("bytes", "dense_bytes"))
             of_dense = [_share(t, sign + key, sign + dense) for key, dense in pairs]
             share = t[f"{sign}bytes"] / total if total and f"{sign}bytes" in t else None
-            lost = [t.get(sign + key) for key in ("gaps", "duplicates")]
+            lost = [t.get(sign + key) for key in LOST]
             counts = [t.get(sign + key) for key in ("bytes", "frames")]
             rows.append(
                 [
@@ -148,7 +148,7 @@ def _traffic(told: Told) -> str:
                     *(page.cell(count(n), "n bad") if n else count(n) for n in lost),
                 ]
             )
-    counted = ["bytes", "frames", "values", "values of dense", "bytes of dense", "missing", "twice"]
+    counted = ["bytes", "frames", "values", "values of dense", "bytes of dense", "missing", "twice", "fenced"]
     note = (
         "Evaluations included. Values are spikes on the way forward, notifications on the way back; "
         "a dense pass sends all of them, four bytes each."
@@ -199,7 +199,7 @@ def _events(told: Told) -> str:
 
 
 def _words(e: Row) -> str:
-    return words(str(e.get("kind", "")), e.get("data", {}))
+    return said(str(e.get("kind", "")), e.get("data", {}))
 
 
 def _listed(events: Sequence[Row]) -> str:

@@ -34,8 +34,10 @@ class Stage:
                 stack.callback(address.bind_lock(endpoint).release)
             context = zmq.asyncio.Context()
             stack.callback(context.term)
-            self._control = self._bind(stack, context, sockets.CONTROL, address.control(at))
-            self._feed = self._bind(stack, context, sockets.FEED, address.telemetry_out(at))
+            self._control = sockets.bind_address(context, sockets.CONTROL, address.control(at), None)
+            stack.callback(self._control.close)
+            self._feed = sockets.bind_address(context, sockets.FEED, address.telemetry_out(at), None)
+            stack.callback(self._feed.close)
             self._stack = stack.pop_all()
 
     def close(self) -> None:
@@ -89,16 +91,3 @@ class Stage:
                 for frames in replay.subscribed(data[1:]):
                     await self._feed.send_multipart(frames)
                 self.watched.set()
-
-    @staticmethod
-    def _bind(
-        stack: contextlib.ExitStack, context: zmq.asyncio.Context, kind: sockets.Kind, endpoint: str
-    ) -> zmq.asyncio.Socket:
-        try:
-            socket = sockets.bind(context, kind, endpoint, None)
-        except zmq.ZMQError as error:
-            if error.errno == zmq.EADDRINUSE:
-                raise address.AddressInUse(f"address in use: {endpoint}") from error
-            raise address.AddressError(f"cannot bind {endpoint}: {zmq.strerror(error.errno or 0)}") from error
-        stack.callback(socket.close)
-        return socket

@@ -36,6 +36,7 @@ COUNTED = (
     "gaps",
     "fenced",
     "drops",
+    "injected",
     "control_drops",
     "wire_errors",
     "impostors",

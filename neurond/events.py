@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from neurond.errors import RunError
-from neurond.runs import Metrics
+from neurond.runs import Rows
 from topology.plan import BROKER
 from topology.wire import Event
 
@@ -26,7 +26,7 @@ class Events:
     """
 
     def __init__(self, run_dir: Path, most: int = MOST) -> None:
-        self._file = Metrics(run_dir, "events.jsonl")
+        self._file = Rows(run_dir, "events.jsonl")
         self._left = most
         self._unwritten = 0
         self._t_s = 0.0

@@ -78,7 +78,7 @@ def create(name: str, run_dir: str | os.PathLike[str] | None = None, now: dateti
                 return path
     except OSError as error:
         raise RunError(f"cannot make a run folder: {_why(error)}") from error
-    raise RunError(f"cannot make a run folder: {parent} has too many of this second")
+    raise RunError(f"cannot make a run folder: {parent()} has too many of this second")
 
 
 @contextmanager
@@ -126,7 +126,7 @@ def write_plan(path: Path, plan: Plan) -> Path:
     return path / "plan.json"
 
 
-class Metrics:
+class Rows:
     """``metrics.jsonl``, or another file of its kind, open for appending: a JSON object a line, written at once."""
 
     def __init__(self, run_dir: Path, name: str = "metrics.jsonl") -> None:

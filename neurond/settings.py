@@ -82,7 +82,7 @@ class Settings:
         """Carry out one of `VERBS`; the answer, and what has happened.
 
         ``get``: all of them; with the argument ``planned``, as the plan has them. ``set`` has the argument
-        ``settings``, each key with its value, all of which are changed or none; or ``key`` and ``value``, for one.
+        ``settings``, each key with its value, all of which are changed or none.
         ``adopt`` has ``settings``, what the process before this one had been told: that is no news, and is not told
         as such.
         """
@@ -96,11 +96,11 @@ class Settings:
         return self._set(request)
 
     def _set(self, request: Request) -> list[Action]:
-        one = {request.args.get("key"): request.args.get("value")}
-        wanted = request.args.get("settings", one)
-        troubles = ["settings should be a map of keys to values"]
-        if isinstance(wanted, dict):
-            troubles = list(filter(None, (self._trouble(key, value) for key, value in wanted.items())))
+        wanted = request.args.get("settings")
+        if not isinstance(wanted, dict):
+            what = "settings should be a map of keys to values"
+            return [Answer(wire.Reply(request.id, False, error=what))]
+        troubles = list(filter(None, (self._trouble(key, value) for key, value in wanted.items())))
         if troubles:
             return [Answer(wire.Reply(request.id, False, error="; ".join(troubles)))]
         after, events = {}, []

@@ -127,7 +127,7 @@ class _Supervisor:
         self._loop = asyncio.get_running_loop()
         self._inbox: asyncio.Queue[Telemetry | Event | Exit | _Stop] = asyncio.Queue()
         self._view = View(run.plan.processes, run.plan.name, str(run.path))
-        self._metrics = runs.Metrics(run.path)
+        self._metrics = runs.Rows(run.path)
         self._events = Events(run.path)
         self._spawner = Spawner(run.path / runs.LOGS, launch.variables())
         self._keeper = Keeper(self._spawner, Restarts(restarts), self._view, self._broker_anew)

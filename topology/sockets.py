@@ -7,6 +7,7 @@ once a second. Whoever connects has two seconds to prove a key.
 
 from __future__ import annotations
 
+import errno
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import zmq
 
 from topology import zap
+from topology.address import AddressError, AddressInUse
 from topology.keys import PUBLIC, Keyring, KeysError
 from topology.names import Connection
 
@@ -105,6 +107,19 @@ def bind(context: zmq.Context[S], kind: Kind, endpoint: str, gate: Gate | None) 
     if gate is not None and _is_tcp(endpoint):
         gate.watch(socket)
     return socket
+
+
+def bind_address(context: zmq.Context[S], kind: Kind, endpoint: str, gate: Gate | None) -> S:
+    """As `bind`, of an endpoint that a user has named: AddressInUse, or AddressError where it cannot be bound."""
+    try:
+        return bind(context, kind, endpoint, gate)
+    except zmq.ZMQError as error:
+        if error.errno == zmq.EADDRINUSE:
+            raise AddressInUse(f"address in use: {endpoint}") from error
+        why = zmq.strerror(error.errno or 0)
+        if error.errno in (errno.ENODEV, errno.EADDRNOTAVAIL):
+            why = "this machine has no such address; tcp://127.0.0.1:PORT is for itself, tcp://0.0.0.0:PORT for all"
+        raise AddressError(f"cannot bind {endpoint}: {why}") from error
 
 
 def connect(

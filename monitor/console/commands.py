@@ -178,7 +178,7 @@ class Commands:
         """Set one setting; its value then, or in words why not."""
         assert self._ask is not None
         try:
-            reply = await self._ask("set", process, key=key, value=value)
+            reply = await self._ask("set", process, settings={key: value})
         except BrokerUnreachable as error:
             return str(error)
         if not reply.ok:

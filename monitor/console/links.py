@@ -9,7 +9,7 @@ from monitor.console.page import Glyphs, Look, Page
 from monitor.console.table import Cell, Row, page
 from monitor.figures import compact, percent
 from monitor.process import Process
-from monitor.traffic import ends
+from monitor.traffic import LOST, ends
 from monitor.view import View
 
 COLUMNS = (
@@ -92,7 +92,7 @@ def rows(view: View, now: float) -> list[Row]:
 
 def _way(name: str, sender: Process | None, receiver: Process | None, link: str, now: float) -> Way:
     counts = {} if receiver is None else receiver.link_counts().get(link, {})
-    lost = {key: counts.get(key) for key in ("gaps", "duplicates", "fenced")}
+    lost = {key: counts.get(key) for key in LOST}
     if sender is None:
         return Way(name, **lost)
     grown = sender.link_recent(link)

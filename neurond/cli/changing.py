@@ -13,7 +13,7 @@ import typer
 
 from neurond.cli.attached import again, checked, command, with_client
 from neurond.cli.output import out, out_json, say, suggest
-from neurond.cli.which import AnyProcess, AsJson, Broker, Insecure, Keys, Meant, Process, Run, named
+from neurond.cli.which import AnyProcess, AsJson, Broker, Insecure, Keys, Meant, Process, Run, either
 from neurond.errors import BrokerUnreachable, NeurondError, WrongUse
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def pause(
     insecure: Insecure = False,
 ) -> None:
     """Let the source present nothing new; what is under way comes home."""
-    run = named(meant, broker, run)
+    run = either(meant, broker, run)
     _tell("pause", broker, run, keys, insecure)
     say("paused; the processes live on")
     suggest(again("resume", broker, run))
@@ -116,7 +116,7 @@ def resume(
     insecure: Insecure = False,
 ) -> None:
     """Go on after a pause."""
-    run = named(meant, broker, run)
+    run = either(meant, broker, run)
     _tell("resume", broker, run, keys, insecure)
     say("goes on")
     suggest(again("ps", broker, run))
@@ -131,7 +131,7 @@ def save(
     as_json: AsJson = False,
 ) -> None:
     """Write a checkpoint now, beside the training."""
-    run = named(meant, broker, run)
+    run = either(meant, broker, run)
     generation = _tell("save", broker, run, keys, insecure, timeout_s=SAVE_S)["generation"]
     if as_json:
         out_json({"generation": generation})
@@ -218,6 +218,8 @@ def _values(process: str, words: list[str]) -> dict[str, float]:
         if not equals or not key:
             meant = f"; write {words[0]}={words[1]}" if len(words) == 2 and "=" not in "".join(words) else ""
             raise WrongUse(f"{word!r} should be KEY=VALUE{meant}")
+        if key in wanted:
+            raise WrongUse(f"{process} {key} is given twice: {' '.join(words)}")
         wanted[key] = _number(text, f"{process} {key}")
     return wanted
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from neurond.cli.attached import again, checked, everywhere, several, shown
+from neurond.cli.attached import again, checked, everywhere, named, several, shown
 from neurond.cli.output import out, out_json, suggest
 from neurond.cli.which import AnyProcess
 from neurond.errors import Interrupted, RunError, WrongUse
@@ -24,7 +24,12 @@ def logs(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on printing until the run has ended.")] = False,
     lines: Annotated[int, typer.Option("--lines", "-n", min=0, metavar="N", help="The last N of each.")] = LINES,
     run: Annotated[
-        Path | None, typer.Option("--run", metavar="DIR", help="Its folder; the one run that is alive if not given.")
+        str | None,
+        typer.Option(
+            "--run",
+            metavar="RUN",
+            help="Its folder; of one that is alive also the name of that, or its broker's address.",
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
@@ -95,18 +100,20 @@ def _follow(folder: Path, tails: list[_Tail], wide: int, as_json: bool) -> None:
         raise Interrupted("left; the run goes on") from None
 
 
-def _folder(run: Path | None) -> Path:
+def _folder(run: str | None) -> Path:
     """The run folder that is meant; RunError or WrongUse if there is none, or if there are several."""
     from neurond import runs
 
     if run is not None:
-        runs.open_run(run)  # raises what is wrong with it
-        return run
-    found = [folder for one in everywhere(None, False) if (folder := one.folder) is not None and folder.is_dir()]
+        one = None if Path(run).is_dir() else named(run, everywhere(None, False))
+        folder = Path(run) if one is None or one.folder is None else one.folder
+        runs.open_run(folder)  # raises what is wrong with it
+        return folder
+    found = [one.folder for one in everywhere(None, False) if one.folder is not None and one.folder.is_dir()]
     if len(found) == 1:
         return found[0]
     if found:
-        raise several([*map(shown, found)], " with --run DIR")
+        raise several([*map(shown, found)], " with --run RUN")
     past = sorted(path.parent for path in runs.parent().glob("*/plan.json"))
     hint = f"the newest that is over: --run {past[-1]}" if past else f"there is none in {runs.parent()} either"
     raise WrongUse(f"no run of yours is alive on this machine; {hint}")

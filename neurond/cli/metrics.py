@@ -38,7 +38,7 @@ def metrics(
     It waits for a broker that is not there, and goes on with the next run at the same address.
     """
     hear_interrupts()
-    run = which.named(meant, broker, run)
+    run = which.either(meant, broker, run)
     at = find(broker, run, keys, insecure, waits=True)
     ring = keys_to_watch(at, keys, insecure)
     with exporter(listen) as serving:

@@ -38,7 +38,7 @@ def monitor(
     It waits for a broker that is not there. Ctrl-C leaves; the run goes on.
     """
     hear_interrupts()
-    run = which.named(meant, broker, run)
+    run = which.either(meant, broker, run)
     at = find(broker, run, keys, insecure, waits=True)
     ring = keys_to_watch(at, keys, insecure)
     from monitor.progress import progress

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from neurond.cli.attached import BROKER_VARIABLE, Asked, everywhere, find, keys_for
 from neurond.cli.output import out, out_json, say, suggest
-from neurond.cli.which import AsJson, Broker, Insecure, Keys, Meant, Run, named
+from neurond.cli.which import AsJson, Broker, Insecure, Keys, Meant, Run, either
 from neurond.errors import BrokerUnreachable
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def ps(
     as_json: AsJson = False,
 ) -> None:
     """List your runs that are alive on this machine; with RUN, or --broker, the processes of one."""
-    run = named(meant, broker, run)
+    run = either(meant, broker, run)
     if broker or run or os.environ.get(BROKER_VARIABLE):
         at = find(broker, run, keys, insecure)
         told, view = asyncio.run(_look(at, keys_for(at, keys, insecure)))

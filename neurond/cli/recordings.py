@@ -69,7 +69,12 @@ async def _record(broker: str, keys: Keyring | None, into: Recorder) -> bool:
     from monitor.record import record as recorded
 
     async with Client(broker, keys) as client:
-        return await recorded(client, into, time.monotonic, say)
+        try:
+            return await recorded(client, into, time.monotonic, say)
+        finally:
+            if client.drops or client.wire_errors:
+                lost = f"{client.drops:,} messages came faster than they could be written"
+                say(f"neurond: {lost}, and {client.wire_errors:,} could not be read: they are not in it")
 
 
 def replay(

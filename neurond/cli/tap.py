@@ -22,9 +22,7 @@ ARROW = " -> "
 FRAMES, MOST = 10, 100
 ASK_S = 6.0  # for a process to answer; the broker says sooner that it does not
 MEASURE_S = 2.0
-SENT = ("sent", "bytes", "values", "dense", "dense_bytes")
-RATED = {"sent": "frames", "bytes": "bytes", "values": "values"}
-LOST = ("gaps", "duplicates", "fenced")
+RATED = ("sent", "bytes", "values")  # counters that are told as a rate
 
 Rates = dict[str, float | None]
 """What one end of a link sends, a second, and what was amiss with what came to it; None where it was not counted."""
@@ -109,11 +107,13 @@ def rates(link: str, before: Mapping[str, Any], after: Mapping[str, Any], took_s
 
     A process that was started anew in between has no rate: its counters began again.
     """
+    from monitor.traffic import CARRIED, LOST
+
     same = before["incarnation"] == after["incarnation"]
     old, new = before["links"].get(link, {}), after["links"].get(link, {})
-    grown = {key: new[key] - old[key] if same and key in old and key in new else None for key in (*SENT, *LOST)}
+    grown = {key: new[key] - old[key] if same and key in old and key in new else None for key in (*CARRIED, *LOST)}
     return {
-        **{f"{key}_per_s": None if (n := grown[key]) is None else round(n / took_s, 1) for key in SENT},
+        **{f"{key}_per_s": None if (n := grown[key]) is None else round(n / took_s, 1) for key in CARRIED},
         **{key: grown[key] for key in LOST},
     }
 
@@ -121,8 +121,9 @@ def rates(link: str, before: Mapping[str, Any], after: Mapping[str, Any], took_s
 def lines_of(told: Rates) -> list[str]:
     """The rates of one end of a link in words; what cannot be laid beside a dense pass is left out."""
     from monitor.figures import compact, percent
+    from monitor.traffic import CARRIED, LOST
 
-    said = [f"{compact(told[f'{key}_per_s'])} {word}/s" for key, word in RATED.items()]
+    said = [f"{compact(told[f'{key}_per_s'])} {CARRIED[key]}/s" for key in RATED]
     # A rule that sends every value saves no bytes, however few of the values are spikes: both are told.
     for key, dense in (("values", "dense"), ("bytes", "dense_bytes")):
         sent, full = told[f"{key}_per_s"], told[f"{dense}_per_s"]

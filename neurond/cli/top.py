@@ -63,7 +63,7 @@ def top(
     ascii_only = ascii_only or not speaks_utf8()
     if not web and not (once or as_json):
         require_console()
-    run = which.named(meant, broker, run)
+    run = which.either(meant, broker, run)
     at = find(broker, run, keys, insecure, waits=not (once or as_json))
     if once or as_json:
         shown = asyncio.run(_once(at, keys_to_watch(at, keys, insecure), as_json, ascii_only))

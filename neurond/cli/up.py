@@ -45,7 +45,7 @@ def up(
     metrics: Metrics = None,
     record: Record = None,
 ) -> None:
-    """Start a run in the background; returns once it trains, or says why it does not."""
+    """Start a run; with --detach in the background, and return once it trains, or say why it does not."""
     set_ = with_seed(set_, seed)
     if not detach:
         run(

@@ -20,7 +20,7 @@ Process = Annotated[str, typer.Argument(metavar="PROCESS", help="As the topology
 AnyProcess = Annotated[str, typer.Argument(metavar="[PROCESS]", help="As the topology names it; all if not given.")]
 
 
-def named(word: str | None, broker: str | None, run: str | None) -> str | None:
+def either(word: str | None, broker: str | None, run: str | None) -> str | None:
     """The run that is meant, by the argument RUN or by --run; WrongUse where it is said twice."""
     if word is not None and (broker is not None or run is not None):
         other = "--run" if broker is None else "--broker"

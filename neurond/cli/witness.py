@@ -96,7 +96,7 @@ class Witness:
         from monitor.view import View
 
         self._view: View = View(self._run.plan.processes, self._run.plan.name, str(self._run.path))
-        metrics, self._events = runs.Metrics(self._run.path), Events(self._run.path)
+        metrics, self._events = runs.Rows(self._run.path), Events(self._run.path)
         try:
             with PlainProgress(say, time.monotonic) as progress:
                 asyncio.run(self._watch(progress, metrics))
@@ -106,7 +106,7 @@ class Witness:
             metrics.close()
             self._events.close()
 
-    async def _watch(self, progress: PlainProgress, metrics: runs.Metrics) -> None:
+    async def _watch(self, progress: PlainProgress, metrics: runs.Rows) -> None:
         from monitor.client import Client
 
         async with AsyncExitStack() as stack:
@@ -124,7 +124,7 @@ class Witness:
             for task in done:
                 await task
 
-    async def _hear(self, client: Client, progress: PlainProgress, metrics: runs.Metrics) -> None:
+    async def _hear(self, client: Client, progress: PlainProgress, metrics: runs.Rows) -> None:
         due = 0.0
         async for item in client.stream():
             now = time.monotonic()

@@ -38,7 +38,7 @@ async def refused(verb: str, **args: Any) -> str:
 
 async def change(name: str, key: str, value: float) -> None:
     """Set one setting of a process."""
-    assert await asked("set", target=name, key=key, value=value) == {name: {key: value}}
+    assert await asked("set", target=name, settings={key: value}) == {name: {key: value}}
 
 
 async def test_a_setting_is_told_put_down_and_outlives_process_and_broker(tmp_path: Path) -> None:
@@ -106,10 +106,10 @@ async def test_kill_and_restart_are_carried_out_after_the_answer(tmp_path: Path)
 async def test_what_cannot_be_asked_is_refused_in_one_line(tmp_path: Path) -> None:
     """Unknown keys, links and processes are guessed at; a tap of a link shows its next frames."""
     async with training(tmp_path) as run:
-        assert await refused("set", target="hidden", key="lrr", value=1) == (
+        assert await refused("set", target="hidden", settings={"lrr": 1}) == (
             "hidden: no setting 'lrr'; did you mean 'lr'?"
         )
-        assert await refused("set", key="lr", value=1) == "set needs a process; there are source, hidden, out"
+        assert await refused("set", settings={"lr": 1}) == "set needs a process; there are source, hidden, out"
         assert await refused("kill", target="broker") == "no process 'broker'; there are source, hidden, out"
         assert (await refused("tap", target="out", link="hiden -> out")).startswith(
             "out: no link 'hiden -> out'; did"
@@ -126,9 +126,9 @@ async def test_the_verb_broker_puts_it_down_too(tmp_path: Path) -> None:
         network.start_broker()
         network.start_processes()
         async with Client(network.address) as client:
-            reply = await client.command("set", "h1", key="notify.h1.clip", value=0.25)
+            reply = await client.command("set", "h1", settings={"notify.h1.clip": 0.25})
             assert reply.error.startswith("h1: no setting 'notify.h1.clip'; known: lr, threshold, delay.h2, ")
-            reply = await client.command("set", "h2", key="notify.h1.clip", value=0.25)
+            reply = await client.command("set", "h2", settings={"notify.h1.clip": 0.25})
             assert reply.data == {"h2": {"notify.h1.clip": 0.25}}
             (row,) = await comes(lambda: rows(tmp_path / "run"), "it is put down")
             assert (row["process"], row["key"], row["value"]) == ("h2", "notify.h1.clip", 0.25)

@@ -469,9 +469,9 @@ def test_settings_are_asked_of_everybody_or_of_one(running: Network) -> None:
     assert reply is not None
     assert list(reply.data) == ["source", "h1", "out"]
     assert running.told("get") == ["source", "h1", "out"]
-    assert running.ask("set", "h1", id="s", key="lr", value=0.1) is not None
+    assert running.ask("set", "h1", id="s", settings={"lr": 0.1}) is not None
     (told,) = [a for a in running.done if isinstance(a, Tell) and a.command.verb == "set"]
-    assert (told.name, told.command.args) == ("h1", {"key": "lr", "value": 0.1})
+    assert (told.name, told.command.args) == ("h1", {"settings": {"lr": 0.1}})
 
 
 def test_unanswered_command(running: Network) -> None:

@@ -51,7 +51,7 @@ class Run:
             return wire.Reply("1", True, {target: {"frames": [frame] if target == "source" else []}})
         if verb == "get":
             return wire.Reply("1", True, {target: dict(HELD)})
-        return wire.Reply("1", True, {target: {args["key"]: args["value"]}} if verb == "set" else {})
+        return wire.Reply("1", True, {target: args["settings"]} if verb == "set" else {})
 
 
 @asynccontextmanager
@@ -317,7 +317,7 @@ async def test_edit() -> None:
         assert "h1 notify.source.threshold" in screen(console)
         await pilot.press("down", *"0.04", "enter")
         await comes(lambda: "h1 threshold = 0.04, was 0.02" in screen(console), "the new value")
-        assert run.asked == [("get", "h1"), ("set", "h1", "threshold", 0.04)]
+        assert run.asked == [("get", "h1"), ("set", "h1", {"threshold": 0.04})]
         await pilot.press(*"much", "enter")
         assert "'much' is no number" in screen(console)
         run.error = "h1: threshold must not be negative"

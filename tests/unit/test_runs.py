@@ -91,7 +91,7 @@ def test_a_full_disk(tmp_path: Path) -> None:
 def test_a_full_disk_for_metrics(tmp_path: Path) -> None:
     """A row that cannot be written is one clear line."""
     (tmp_path / "metrics.jsonl").symlink_to("/dev/full")
-    metrics = runs.Metrics(tmp_path)
+    metrics = runs.Rows(tmp_path)
     with pytest.raises(RunError, match=r"cannot write .*metrics.jsonl: No space left on device"):
         metrics.append({"stimuli": 1})
     metrics.close()
@@ -101,7 +101,7 @@ def test_metrics_come_back(run: runs.Run) -> None:
     """Rows come back in order, also those of a second process, and without a line that a crash cut off."""
     assert run.metrics == []
     for start in (0, 2):
-        metrics = runs.Metrics(run.path)
+        metrics = runs.Rows(run.path)
         for i in (start, start + 1):
             metrics.append({"t_s": 0.5 * i, "stimuli": i})
         metrics.close()

@@ -27,7 +27,7 @@ def ask(machine: Machine, verb: str, **args: Any) -> tuple[Reply, list[Event]]:
 
 def change(machine: Machine, key: str, value: Any) -> Reply:
     """The answer to `set`."""
-    return ask(machine, "set", key=key, value=value)[0]
+    return ask(machine, "set", settings={key: value})[0]
 
 
 def group(update: UpdatePlan | None = None, rule: str = "stochastic") -> GroupMachine:
@@ -56,7 +56,7 @@ def test_what_has_no_threshold_offers_none() -> None:
 def test_a_change_is_answered_and_told() -> None:
     """The answer has the new value, the event the one before too, and `get` tells the new one from then on."""
     machine = group()
-    reply, told = ask(machine, "set", key="notify.h.threshold", value=0.1)
+    reply, told = ask(machine, "set", settings={"notify.h.threshold": 0.1})
     assert reply == Reply("q", True, {"notify.h.threshold": 0.1})
     assert told == [Event("out", "set", {"key": "notify.h.threshold", "value": 0.1, "before": 0.3})]
     assert ask(machine, "get")[0].data["notify.h.threshold"] == 0.1
@@ -109,7 +109,7 @@ def test_what_cannot_be_set_is_refused_in_one_line(key: Any, value: Any, error: 
     """A key that is not known is guessed at, a value that cannot be says what can; nothing is changed or told."""
     machine = group()
     before = ask(machine, "get")[0].data
-    reply, told = ask(machine, "set", key=key, value=value)
+    reply, told = ask(machine, "set", settings={key: value})
     assert not reply.ok
     assert reply.error.startswith(error)
     assert told == []
@@ -128,7 +128,7 @@ def test_whole_numbers_and_bounds_that_are_out() -> None:
     )
 
     def answer(key: str, value: float) -> Reply:
-        action = settings.answer(Request("q", "set", {"key": key, "value": value}))[0]
+        action = settings.answer(Request("q", "set", {"settings": {key: value}}))[0]
         assert isinstance(action, Answer)
         return action.reply
 
