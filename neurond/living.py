@@ -62,10 +62,12 @@ def announced(folder: Path, broker: str) -> Iterator[None]:
 def running(folder: Path) -> Running | None:
     """Who runs in a folder; None if nobody does."""
     try:
+        if not (folder / RUNNING).is_file():  # or a pipe would be waited for
+            return None
         told = Running(**json.loads((folder / RUNNING).read_text(encoding="utf-8")))
         address.control(told.broker)
         os.kill(int(told.pid), 0)
-    except (OSError, ValueError, TypeError, AttributeError):
+    except (OSError, ValueError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
     return told if runs.is_held(folder) else None
 

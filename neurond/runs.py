@@ -289,7 +289,7 @@ def open_run(path: str | os.PathLike[str]) -> Run:
         raise RunError(f"{shown} {what}; runs are folders under {parent()}/")
     try:
         plan = sound_plan(_read(file).decode())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise RunError(f"{file} is damaged or of another version: {error}") from error
     return Run(folder, plan)
 

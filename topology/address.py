@@ -29,6 +29,7 @@ FOLDER_PREFIX = "neurond-"
 
 IPC_PATH_MAX = 107 if sys.platform == "linux" else 103  # sun_path less its closing zero: libzmq refuses more
 _PLANES = ("control", "telemetry-in", "telemetry-out")
+_made: dict[Path, int] = {}  # folders that this process has made -> what they are locked by
 _HOST = re.compile(r"[^\W_][\w.-]*|\*")  # containers have names with an underscore
 
 
@@ -97,8 +98,18 @@ def folder(address: str) -> Path | None:
 
 
 def make_folder() -> Path:
-    """A new private (0700) and short folder for the sockets of one run."""
-    return Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX, dir=_parent()))
+    """A new private (0700) and short folder for the sockets of one run.
+
+    It is this process' until `remove_folder`, or until it dies: then the next one to make a folder removes it.
+    """
+    for left in _ours():
+        if not in_use(left):
+            _sweep(left)
+    path = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX, dir=_parent()))
+    _made[path] = os.open(path, os.O_RDONLY)
+    with suppress(OSError):  # a file system that cannot lock: then it may be taken for one that was left
+        fcntl.flock(_made[path], fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return path
 
 
 def folders() -> list[Path]:
@@ -106,17 +117,33 @@ def folders() -> list[Path]:
 
     They are looked for where one would be made now, so XDG_RUNTIME_DIR and TMPDIR should be as they were then.
     """
-    found: list[Path] = []
-    with suppress(OSError, AddressError):  # no folder at all can be written to, so there are none
-        for parent in dict.fromkeys((_parent(), tempfile.gettempdir())):
-            found += sorted(Path(parent).glob(FOLDER_PREFIX + "*"))
-    return [path for path in found if _is_ours(path) and in_use(path)]
+    return [path for path in _ours() if in_use(path)]
 
 
 def in_use(path: Path) -> bool:
     """Whether a living process holds a socket in a folder."""
     # Inboxes first: where they are held, the lock of a broker that is just being started anew is not touched.
     return any(_is_held(lock) for lock in sorted(path.glob("*.lock"), key=lambda lock: lock.stem in _PLANES))
+
+
+def _ours() -> list[Path]:
+    """All socket folders of this user, in use or left."""
+    found: list[Path] = []
+    with suppress(OSError, AddressError):  # no folder at all can be written to, so there are none
+        for parent in dict.fromkeys((_parent(), tempfile.gettempdir())):
+            found += sorted(Path(parent).glob(FOLDER_PREFIX + "*"))
+    return [path for path in found if _is_ours(path)]
+
+
+def _sweep(path: Path) -> None:
+    """Remove a folder that was left, with its sockets and locks, unless whoever made it lives; and nothing else."""
+    if _is_held(path):
+        return
+    with suppress(OSError):  # another process was faster
+        for file in path.iterdir():
+            if file.suffix == ".lock" or file.is_socket():
+                file.unlink(missing_ok=True)
+        path.rmdir()
 
 
 def _parent() -> str:
@@ -156,6 +183,9 @@ def remove_folder(path: Path) -> None:
             path.rmdir()
         except OSError:  # not empty yet, or another process was faster
             return
+        finally:
+            if path in _made and not path.exists():
+                os.close(_made.pop(path))
 
 
 def _endpoint(address: str, plane: int) -> str:

@@ -76,8 +76,9 @@ def read_manifest(run_dir: Path) -> Manifest:
         found = json.loads(content)
         version, generation = found["version"], found["generation"]
         files = {name: Saved(str(f["file"]), str(f["sha256"])) for name, f in found["files"].items()}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"{path} is damaged: {error}") from error
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        why = f"it has no {error}" if isinstance(error, KeyError) else error
+        raise CheckpointError(f"{path} is damaged: {why}") from error
     if version != VERSION:
         raise CheckpointError(f"{path} is of version {version!r}, not {VERSION}")
     if not isinstance(generation, int) or generation < 1:

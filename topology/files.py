@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from pathlib import Path
 
@@ -19,8 +20,11 @@ def write_whole(path: Path, content: bytes) -> None:
 
     It is written beside its place as ``<name>.part`` and renamed. Its folder must be there.
 
-    Raises OSError, and then `path` is what it was and nothing is left beside it.
+    Raises OSError, also where `path` is a device or a pipe, which would be replaced; then `path` is what it was and
+    nothing is left beside it.
     """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
     partial = path.with_name(path.name + ".part")
     try:
         with partial.open("wb") as file:

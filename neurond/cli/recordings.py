@@ -43,8 +43,8 @@ def record(
 
     It waits for a broker that is not there. Ctrl-C ends the recording; the run goes on.
     """
-    if most is not None and most <= 0:
-        raise WrongUse(f"--most {most:g}: a size above zero is expected")
+    if most is not None and not 0 < most < float("inf"):
+        raise WrongUse(f"--most {most:g}: a finite size above zero is expected")
     hear_interrupts()
     at = find(broker, run, keys, insecure, waits=True)
     ring = keys_to_watch(at, keys, insecure)

@@ -110,12 +110,14 @@ def _tell(folder: Path, pid: int, as_json: bool) -> None:
 def _folder(file: str | None, settings: list[str], resume: Path | None, run_dir: Path | None) -> Path:
     """The run folder, new unless a run is resumed. Raises what `run` would of a topology that is none."""
     from neurond.api import topology_of
-    from neurond.runs import create, open_run
+    from neurond.runs import create, held, open_run
 
     if resume is not None:
         if run_dir is not None:
             raise WrongUse(f"a resumed run goes on in its own folder, {resume}; leave out --run")
-        return open_run(resume).path
+        path = open_run(resume).path
+        with held(path):  # or the rows of whoever runs there would be taken for those of ours
+            return path
     topology = topology_of(file, settings, resume)
     assert topology is not None  # for a file was named
     return create(topology.name, run_dir)

@@ -86,6 +86,16 @@ def test_up_does_beside_the_run_what_run_does(tmp_path: Path, scratch: Path) -> 
     assert told.torn == ""
 
 
+def test_a_run_that_goes_on_is_not_resumed(background: Background) -> None:
+    """What the living run learns is not taken for what a second one does, and its log is left alone."""
+    log = background.folder / "run" / "logs" / "supervisor.log"
+    before = log.read_bytes()
+    assert "run is in use by another run" in background.verb("up", "-d", "--resume", "run", code=1).stderr
+    assert log.read_bytes() == before
+    background.verb("down")
+    assert background.nothing_is_left()
+
+
 def test_up_says_why_it_does_not_train(tmp_path: Path) -> None:
     """A run that does not begin leaves its own line and exit code, and no folder."""
     before = neurond(tmp_path, "up", "digits", "-d", "--run", "run", "--set", "groups.h1.size=many")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.command import ROOT
 from tests.locked import locked
 from topology import address
 
@@ -137,6 +138,36 @@ def test_folder_that_cannot_be(scratch: Path) -> None:
     with pytest.raises(address.AddressError, match=r"cannot use .*/file/sub for sockets"):
         address.bind_lock(f"ipc://{scratch}/file/sub/control")
     (scratch / "file").unlink()
+
+
+def test_a_folder_that_was_left_is_swept(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a maker who was killed has left goes when the next one makes a folder; what lives, or is not ours, stays.
+
+    A socket may be left in it, and the lock of a process that was killed too.
+    """
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(scratch))
+    code = (
+        "import os, socket\nfrom topology import address\nfolder = address.make_folder()\n"
+        "endpoint = address.in_folder(folder, 'control')\nlock = address.bind_lock(endpoint)\n"
+        "socket.socket(socket.AF_UNIX).bind(endpoint.removeprefix('ipc://'))\n"
+        "print(folder, flush=True)\nos.kill(os.getpid(), 9)\n"
+    )
+    kept = address.make_folder()
+    (kept / "mine.lock").touch()
+    foreign = scratch / "neurond-notes"
+    foreign.mkdir()
+    (foreign / "notes.txt").touch()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)
+    left = Path(done.stdout.strip())
+    assert sorted(path.name for path in left.iterdir()) == ["control", "control.lock"]
+    new = address.make_folder()
+    assert not left.exists()
+    assert [path.name for path in (*kept.iterdir(), *foreign.iterdir())] == ["mine.lock", "notes.txt"]
+    (kept / "mine.lock").unlink()
+    for folder in (kept, new):
+        address.remove_folder(folder)
+    (foreign / "notes.txt").unlink()
+    foreign.rmdir()
 
 
 def test_make_folder_is_short(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

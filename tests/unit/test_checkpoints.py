@@ -63,10 +63,10 @@ def test_no_checkpoint(tmp_path: Path) -> None:
     [
         ("{", r"manifest.json is damaged: Expecting"),
         ("[]", r"manifest.json is damaged: "),
-        ("{}", r"manifest.json is damaged: 'version'"),
+        ("{}", r"manifest.json is damaged: it has no 'version'"),
         ('{"version": 1, "generation": 0, "files": {}}', r"is damaged: generation 0 is no number from 1"),
         ('{"version": 1, "generation": "3", "files": {}}', r"is damaged: generation '3' is no number from 1"),
-        ('{"version": 1, "generation": 1, "files": {"h1": {"file": "x"}}}', r"is damaged: 'sha256'"),
+        ('{"version": 1, "generation": 1, "files": {"h1": {"file": "x"}}}', r"is damaged: it has no 'sha256'"),
         ('{"version": 1, "generation": 1, "files": {"h1": 3}}', r"manifest.json is damaged: "),
         ('{"version": 2, "generation": 1, "files": {}}', r"manifest.json is of version 2, not 1"),
     ],

@@ -66,12 +66,22 @@ def test_a_run_is_announced_as_long_as_it_runs(tmp_path: Path) -> None:
         "{}",
         json.dumps({"pid": os.getpid(), "broker": AT, "more": 1}),
         '{"pid": 1, "broker": "nowhere"}',
+        json.dumps({"pid": 10**30, "broker": AT}),
+        '{"pid": 1e999, "broker": "tcp://127.0.0.1:1"}',
+        200_000 * "[",
     ],
 )
 def test_what_is_no_word_of_a_run(tmp_path: Path, left: str) -> None:
     """A file that says nothing sensible is no run, even in a folder that is held."""
     with runs.held(tmp_path):
         (tmp_path / living.RUNNING).write_text(left)
+        assert living.running(tmp_path) is None
+
+
+def test_a_pipe_is_no_word_of_a_run(tmp_path: Path) -> None:
+    """It is not waited for."""
+    with runs.held(tmp_path):
+        os.mkfifo(tmp_path / living.RUNNING)
         assert living.running(tmp_path) is None
 
 

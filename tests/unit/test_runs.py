@@ -202,6 +202,7 @@ def test_a_run_to_go_on_from(run: runs.Run) -> None:
     [
         (None, "is not a run folder: it has no plan.json; runs are folders under runs/"),
         ("{", "plan.json is damaged or of another version"),
+        (200_000 * "[", "plan.json is damaged or of another version"),
         ('{"version": 9}', "plan.json is damaged or of another version"),
     ],
 )
