@@ -23,7 +23,7 @@ Where things are:
                     what it sends (pure)
     links.py        both ends of a link; ends.py all ends of a process (pure)
     neurons.py, losses.py, rules.py, optimizers.py, updates.py, weights.py, forward.py
-                    the numerics
+                    the numerics; notifier.py a link's rule as it may be changed, steering.py where its threshold goes
     checkpoint.py   one process' part of a checkpoint
     journal.py      what a process that was killed goes on from; changes.py its records, scribe.py when it is written
     data/           data sets and readers

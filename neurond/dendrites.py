@@ -18,13 +18,15 @@ from neurond.memory import Floats, Memory, Slots
 from neurond.optimizers import Synapses, learning_rate, schedule
 from neurond.ring import numbers
 from neurond.updates import Rows
-from neurond.weights import initial_bias, link_weights
-from topology.plan import GroupPlan
+from neurond.weights import feedback_weights, initial_bias, link_weights
+from topology.plan import SOURCE, GroupPlan
 
 _COUNTS = ("stimuli", "version", "updates", "staleness_sum", "staleness_count", "staleness_max")
 BUCKETS = (0, *(1 << k for k in range(11)))
 """Least staleness of each bucket of the histogram: 0, 1, 2, 4, ... 1024. The last one holds all from there on."""
 _EDGES = np.array(BUCKETS)
+RECENT = 1000
+"""Gradients over which the staleness is averaged by which the weights are foreseen."""
 
 
 class Dendrites:
@@ -55,20 +57,57 @@ class Dendrites:
         matrices = [link_weights(plan, link) for link in plan.links_in]
         matrices[0] = np.hstack([matrices[0], initial_bias(plan)])
         self._links = [Synapses(w, plan.optimizer, plan.update) for w in matrices]
-        self.size = sum(synapses.w.size for synapses in self._links)
+        self._weights = [synapses.w for synapses in self._links]
+        self._feedback = [
+            feedback_weights(plan, link) if link.feedback == "random" and link.pre != SOURCE else None
+            for link in plan.links_in
+        ]
+        self.size = sum(w.size for w in self._weights)
+        self._released = 0  # stimuli that had fired when steps last went through the update rule
+        self._delay = 0.0  # mean staleness of late
+        self._foreseen: tuple[tuple[int, float, float], list[Floats]] | None = None  # of when, and the weights
+        # Of each slot, z as it was when its stimulus fired; only where stale gradients are corrected.
+        self._then: Floats | None = (
+            np.zeros((plan.memory, plan.size), np.float32) if plan.delay_compensation else None
+        )
 
-    def sum(self, inputs: Sequence[Floats], z: Floats) -> None:
-        """Z = sum_p w_p x_p + b into z, float32 (stimuli, size), from the inputs as `Memory` keeps them."""
-        np.matmul(inputs[0], self._links[0].w.T, out=z)
-        for x, synapses in zip(inputs[1:], self._links[1:], strict=False):  # a readout's last input are its targets
-            z += x @ synapses.w.T
+    def sum(self, inputs: Sequence[Floats], z: Floats, slots: Slots | None = None) -> None:
+        """Z = sum_p w_p x_p + b into z, float32 (stimuli, size), from the inputs as `Memory` keeps them.
+
+        `slots` are those of stimuli that teach: they may fire with the weights that are foreseen for the time when
+        their gradients come, and z may be kept to correct these.
+        """
+        weights = self._weights if slots is None or not self._plan.look_ahead else self._ahead()
+        np.matmul(inputs[0], weights[0].T, out=z)
+        for x, w in zip(inputs[1:], weights[1:], strict=False):  # a readout's last input are its targets
+            z += x @ w.T
+        if slots is not None and self._then is not None:
+            self._then[slots] = z
+
+    def _ahead(self) -> list[Floats]:
+        """The weights when a stimulus that fires now will have its gradient: `look_ahead` mean stalenesses from now.
+
+        See `Synapses.ahead`. A step of the optimizer is taken for an update of the group. Costs a pass over the
+        weights and the optimizer's sums for each volley at most, and room for a copy of them.
+        """
+        lr = self.learning_rate()
+        when = (self.version, lr, self._delay)
+        if self._foreseen is None or self._foreseen[0] != when:
+            steps = self._plan.look_ahead * self._delay
+            self._foreseen = when, [synapses.ahead(steps, lr) for synapses in self._links]
+        return self._foreseen[1]
 
     def back(self, link: int, d: Floats, active: Rows) -> Floats:
-        """w^T d for one link, float32 (n, n_pre); `active` are the columns of d (n, size) that hold something."""
-        w = self._links[link].w
+        """w^T d for one link, float32 (n, n_pre); `active` are the columns of d (n, size) that hold something.
+
+        Where the link's feedback is random it is B^T d, and no weight is read.
+        """
+        w, fixed = self._weights[link], self._feedback[link]
+        if fixed is not None:
+            w = fixed
         if active is not None:  # few neurons are notified: multiply only their rows
             w, d = w[active], d[:, active]
-        g: Floats = d @ (w[:, :-1] if link == 0 else w)
+        g: Floats = d @ (w[:, :-1] if link == 0 and fixed is None else w)
         return g
 
     def learn(self, memory: Memory, slots: Slots, last: Floats | None, closed: int) -> None:
@@ -80,6 +119,18 @@ class Dendrites:
         Each gradient may be scaled by 1 / (1 + staleness_decay * staleness), staleness being the group's own
         updates since the stimulus fired (Zhang et al. 2016, Staleness-aware async-SGD, arXiv:1511.05950,
         equation 6, with a slope).
+
+        Each may be corrected for what the weights have become since its stimulus fired (Zheng et al. 2017,
+        Asynchronous SGD with delay compensation, arXiv:1609.08326), with `delay_compensation` for the paper's lambda:
+
+            g + lambda g g^T (w_now - w_then)
+
+        where the outer product stands for the Hessian. The paper keeps its diagonal alone, g * g * (w_now - w_then),
+        and copies of the weights. Here each g is that of one stimulus, d x^T, so all of the outer product within a
+        neuron is to be had without old weights: it puts d + lambda d * d * (z_now - z_then) in the place of d, which
+        is the paper's where a neuron has one input that is not zero. Costs the forward product once more for stimuli
+        with a gradient, and room for z of each remembered stimulus. A rule that sends T for less (`stochastic`) makes
+        d * d too large by T / |g| on average: that is for lambda to make up for.
 
         Where steps are summed up in any case (rule `threshold`) and each is that of its own gradient alone (`sgd`),
         gradients are gathered until there are a quarter of `lr_unit`, that is of a mini-batch, each with its own
@@ -101,6 +152,8 @@ class Dendrites:
                 scale = (1.0 / (1.0 + plan.staleness_decay * staleness[:, None])).astype(np.float32)
         rows, inputs = numbers(told), memory.inputs[: len(self._links)]  # a readout's last input are its targets
         x, lr = [values[rows] for values in inputs], self.learning_rate()  # copies: the slots are given back
+        if self._then is not None and len(d):
+            d = self._compensated(d, x, self._then[rows])
         if not self._gathers:
             self._step(d if scale is None else d * scale, x, lr, closed)
             return
@@ -115,12 +168,20 @@ class Dendrites:
         self.staleness_sum += total
         self.staleness_count += n
         self.staleness_max = max(self.staleness_max, most)
+        self._delay += min(1.0, n / RECENT) * (total / n - self._delay)
         if most * n == total:  # the usual case: all of a volley fired together
             self.histogram[min(most.bit_length(), len(BUCKETS) - 1)] += n
             return
         found = np.bincount(np.searchsorted(_EDGES, staleness, side="right") - 1)
         for bucket in found.nonzero()[0].tolist():
             self.histogram[bucket] += int(found[bucket])
+
+    def _compensated(self, d: Floats, x: Sequence[Floats], then: Floats) -> Floats:
+        """D (n, size), corrected for the weights having moved since z was `then`; see `learn`."""
+        now = np.empty_like(then)
+        self.sum(x, now)
+        compensated: Floats = d + np.float32(self._plan.delay_compensation) * d * d * (now - then)
+        return compensated
 
     def settle(self) -> None:
         """Let what was gathered enter the weights, as it must before they are shown or kept."""
@@ -131,6 +192,8 @@ class Dendrites:
 
     def _step(self, d: Floats, x: Sequence[Floats], lr: float = 1.0, closed: int = 0) -> None:
         before, share = self.updates, self.share(self._plan.update.cool)
+        if self.has_threshold:
+            closed, self._released = self.stimuli - self._released, self.stimuli
         for values, synapses in zip(x, self._links, strict=True):
             self.updates += synapses.learn(d, values, lr=lr, stimuli=closed, share=share)
             self.finite &= synapses.finite
@@ -150,6 +213,20 @@ class Dendrites:
         self._plan = replace(self._plan, optimizer=replace(self._plan.optimizer, lr=lr))
 
     @property
+    def against_staleness(self) -> list[str]:
+        """What the plan does against staleness, by the names of its values."""
+        return [key for key in ("staleness_decay", "look_ahead", "delay_compensation") if getattr(self._plan, key)]
+
+    def get(self, key: str) -> float:
+        """One of `against_staleness`."""
+        return float(getattr(self._plan, key))
+
+    def set(self, key: str, value: float) -> None:
+        """Change it."""
+        self._plan = replace(self._plan, **{key: value})  # type: ignore[arg-type]
+        self._foreseen = None
+
+    @property
     def has_threshold(self) -> bool:
         """Whether the update rule is one with a threshold."""
         return self._plan.update.rule == "threshold"
@@ -161,12 +238,42 @@ class Dendrites:
 
     @property
     def threshold(self) -> float:
-        """The threshold of updates, in units of the weight, before it cools."""
-        return self._plan.update.threshold
+        """The threshold of updates, in units of the weight, before it cools; the geometric mean of several."""
+        found = self.thresholds()
+        return float(np.exp(np.mean(np.log([*found.values()])))) if found else self._plan.update.threshold
 
     def set_threshold(self, threshold: float) -> None:
-        """Change it, where there is one; what connections hold back stays."""
-        self._plan = replace(self._plan, update=replace(self._plan.update, threshold=threshold))
+        """Change it, where there is one; what connections hold back stays. One that is steered goes on from it."""
+        self._adjust(threshold=threshold)
+
+    def thresholds(self) -> dict[str, float]:
+        """The steered thresholds of updates now, by pre process, before they cool; geometric means over neurons."""
+        if not self.is_steered:
+            return {}
+        found = zip(self._plan.links_in, (synapses.held for synapses in self._links), strict=True)
+        return {link.pre: float(np.exp(np.log(h.thresholds).mean())) for link, h in found if h is not None}
+
+    @property
+    def is_steered(self) -> bool:
+        """Whether the thresholds of updates are steered."""
+        return self.has_threshold and self._plan.update.adapt != "off"
+
+    @property
+    def target(self) -> float:
+        """The share of the weights that is to change in `lr_unit` stimuli, if the threshold is steered."""
+        return self._plan.update.target
+
+    def set_target(self, target: float) -> None:
+        """Change it; the threshold is steered on from where it is."""
+        self._adjust(target=target)
+
+    @property
+    def clipped(self) -> int:
+        """Sums of connections that the residual clip has cut."""
+        return sum(synapses.held.clipped for synapses in self._links if synapses.held is not None)
+
+    def _adjust(self, **changes: float) -> None:
+        self._plan = replace(self._plan, update=replace(self._plan.update, **changes))  # type: ignore[arg-type]
         for synapses in self._links:
             synapses.adjust(self._plan.update)
 
@@ -220,7 +327,11 @@ class Dendrites:
         """The weights themselves as ``w.<pre process>``, the biases in the last column of the first; the counts."""
         self.settle()
         state: State = {"count": self._tally()}
-        return state | {name: synapses.w for name, synapses in self._named()}
+        for name, synapses in self._named():
+            state[name] = synapses.w
+            if synapses.held is not None:
+                state |= {f"{name}/{key}": value for key, value in synapses.held.durable().items()}
+        return state
 
     def recover(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Take up what `durable` gave; ValueError, and nothing is changed, when it belongs to another network.
@@ -236,6 +347,8 @@ class Dendrites:
                 raise ValueError(f"{name!r} is {state[name].shape}, not {synapses.w.shape}")
         for name, synapses in self._named():
             synapses.begin(state[name])
+            if synapses.held is not None and f"{name}/thresholds" in state:
+                synapses.held.recover({"thresholds": state[f"{name}/thresholds"]})
         self._count_on(counts)
 
     def _tally(self) -> NDArray[np.int64]:
@@ -246,6 +359,7 @@ class Dendrites:
         """Take up what was counted before, as `_tallied` gives it."""
         for name in _COUNTS:
             setattr(self, name, counts.pop(name))
+        self._released = self.stimuli
         self.histogram = list(counts.values())
 
     def _named(self) -> Iterator[tuple[str, Synapses]]:

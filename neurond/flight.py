@@ -48,6 +48,17 @@ class Flight:
         # (when, a tie breaker, presentation, how long it waited, ids)
         self._due: list[tuple[float, int, int, float, list[int]]] = []
         self._volleys = 0
+        self._pending = 0  # confirmed, and waiting for their gradient to be taken in everywhere
+        self.share = 1.0
+        """Share of the last thousand or so that were confirmed that had a gradient; at first taken to be all."""
+
+    @property
+    def gradients(self) -> float:
+        """Gradients that are under way or to be expected.
+
+        One for each stimulus that waits for its closes, and `share` for each whose loss is not known yet.
+        """
+        return self._pending + self.share * (len(self._stimuli) - self._pending)
 
     def __len__(self) -> int:
         """Places of the window that are taken."""
@@ -63,6 +74,8 @@ class Flight:
     def confirm(self, ids: list[int], pending: list[bool]) -> list[bool]:
         """The readout has seen these; returns which of them count now (the others were confirmed before)."""
         counts = []
+        if ids and ids[0] < EVALUATION:
+            self.share += min(1.0, len(ids) / Trend.SPAN) * (sum(pending) / len(ids) - self.share)
         for stimulus, waits in zip(ids, pending, strict=True):
             entry = self._stimuli.get(stimulus)
             if entry is None:
@@ -71,9 +84,10 @@ class Flight:
             counts.append(not entry.confirmed)
             entry.confirmed = True
             if not waits or entry.closed == self._all:
-                del self._stimuli[stimulus]
-            else:
+                self._forget(stimulus, entry)
+            elif not entry.waits_for_closes:
                 entry.waits_for_closes = True
+                self._pending += 1
         return counts
 
     def close(self, ids: list[int], post: int) -> None:
@@ -84,7 +98,7 @@ class Flight:
             if entry is not None:
                 entry.closed |= bit
                 if entry.waits_for_closes and entry.closed == self._all:
-                    del self._stimuli[stimulus]
+                    self._forget(stimulus, entry)
 
     def overdue(self, now: float) -> tuple[dict[int, dict[int, int]], int]:
         """What has waited too long.
@@ -104,7 +118,7 @@ class Flight:
                 if entry is None or entry.presentation != presentation:
                     continue
                 if entry.confirmed:
-                    del self._stimuli[stimulus]
+                    self._forget(stimulus, entry)
                     unclosed += 1
                 else:
                     entry.presentation += 1
@@ -126,6 +140,10 @@ class Flight:
     def unconfirmed(self) -> Iterator[int]:
         """Data rows of the training stimuli that have not been confirmed."""
         return (s.row for k, s in self._stimuli.items() if not s.confirmed and k < EVALUATION)
+
+    def _forget(self, stimulus: int, entry: Stimulus) -> None:
+        del self._stimuli[stimulus]
+        self._pending -= entry.waits_for_closes
 
     def _watch(self, ids: list[int], presentation: int, now: float, wait: float) -> None:
         self._volleys += 1

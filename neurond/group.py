@@ -36,10 +36,10 @@ from neurond.machine import (
 )
 from neurond.memory import Flags, Floats, Ids, Memory, Slots
 from neurond.neurons import make_neuron
+from neurond.notifier import Notifier
 from neurond.raster import Raster
 from neurond.readout import Readout
 from neurond.ready import Ready
-from neurond.rules import Notifier
 from neurond.settings import VERBS, Settings, of_group
 from neurond.updates import few
 from topology import wire
@@ -267,7 +267,7 @@ class GroupMachine:
         if not ready.teach:
             self._settle()  # all that was taught before it is asked
         a = memory.activation[slots]  # in place where they lie side by side
-        self.dendrites.sum([x[slots] for x in memory.inputs], a)
+        self.dendrites.sum([x[slots] for x in memory.inputs], a, slots if ready.teach else None)
         a = self._neuron.fire(a)
         flat = a.ravel()
         if not isfinite(flat @ flat):  # one pass in BLAS
@@ -366,7 +366,7 @@ class GroupMachine:
             g = self.dendrites.back(k, d, active)
             if link.gated:
                 g *= memory.inputs[k][slots, : link.n_pre] != 0.0
-            g = rule(g, self.dendrites.share(link.notify.cool))
+            g = rule(g, self.dendrites.share(link.notify.cool), self._count["stimuli"])
             fired = g != 0.0
             notified = int(np.count_nonzero(fired))
             if not notified:
@@ -464,6 +464,10 @@ class GroupMachine:
             "duplicates": sum(received.duplicates for _, received, _ in named),
             "fenced": self._ends.fenced,
         }
+        rules = [(name.removeprefix("rule."), rule) for name, rule in self._named_rules()]
+        clipped = own.clipped + sum(rule.clipped for _, rule in rules)
+        if clipped:
+            counters["residual_clipped"] = clipped
         gauges = {
             "staleness_max": float(own.staleness_max),
             "remembered": float(len(self.memory)),
@@ -473,6 +477,8 @@ class GroupMachine:
         gradient_norm = own.gradient_norm()
         if gradient_norm is not None:
             gauges["gradient_norm"] = gradient_norm
+        gauges |= {f"threshold.{pre}": threshold for pre, threshold in own.thresholds().items()}
+        gauges |= {f"notify.{pre}.threshold": rule.threshold for pre, rule in rules if rule.steered}
         links = {name: link_counters(received, sent) for name, received, sent in named}
         raster = self._raster.of_late(now)
         return wire.Telemetry(self.name, self.role, self.incarnation, self._seq, counters, gauges, links, raster)
@@ -495,12 +501,16 @@ class GroupMachine:
         if self._readout is not None:
             self._readout.restore(state)
         for name, rule in self._named_rules():
-            start = f"{name}/"
-            rule.restore({key[len(start) :]: value for key, value in state.items() if key.startswith(start)})
+            rule.restore(_of(name, state))
 
     def durable(self) -> State:
-        """Weights and counts. What the rules of the links hold back is not in it: it may have been sent since."""
+        """Weights, counts and steered thresholds.
+
+        What the rules of the links hold back is not in it: it may have been sent since.
+        """
         state = self.dendrites.durable() | {"counters": counters_array(self._count)}
+        for name, rule in self._named_rules():
+            state |= {f"{name}/{key}": value for key, value in rule.durable().items()}
         state["forgotten"] = np.array([self.memory.expired, self.memory.late], np.int64)
         return state if self._readout is None else state | self._readout.state()
 
@@ -513,8 +523,16 @@ class GroupMachine:
         self.memory.expired, self.memory.late = expired, late
         if self._readout is not None:
             self._readout.restore(state)
+        for name, rule in self._named_rules():
+            rule.recover(_of(name, state))
 
     def _named_rules(self) -> list[tuple[str, Notifier]]:
         links = zip(self.plan.links_in, self._rules, strict=True)
         named = [(f"rule.{link.pre}", rule) for link, rule in links if rule is not None]
         return named if self._readout is None else [*named, ("rule.loss", self._readout.rule)]
+
+
+def _of(name: str, state: Mapping[str, NDArray[Any]]) -> State:
+    """What a state holds of one rule."""
+    start = f"{name}/"
+    return {key[len(start) :]: value for key, value in state.items() if key.startswith(start)}

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurond.updates import Floats, Rows, few, is_sane, make_release, put, take, with_threshold
+from neurond.updates import Floats, Rows, Threshold, few, is_sane, make_release, put, take
 from topology.plan import OptimizerPlan, UpdatePlan
 
 Flags = NDArray[np.bool_]
@@ -34,15 +34,19 @@ def schedule(plan: OptimizerPlan, stimuli: int) -> float:
     """What share of the learning rate the schedule leaves after this many stimuli of the group, from 1 down to 0.
 
     `constant`, or to zero over `plan.horizon` stimuli: `linear`, or `cosine` (Loshchilov and Hutter 2017,
-    SGDR, arXiv:1608.03983, equation 5, one cycle). Zero after the horizon; a horizon of 0 is constant.
+    SGDR, arXiv:1608.03983, equation 5, one cycle). Zero after the horizon; a horizon of 0 is constant. `step`:
+    `plan.factor` once for each share of the horizon in `plan.steps` that is over (He et al. 2016, arXiv:1512.03385,
+    section 4.2, divide by 10 at a half and at three quarters).
     """
-    if plan.schedule not in ("constant", "linear", "cosine"):
-        raise ValueError(f"unknown schedule {plan.schedule!r}: one of constant, linear, cosine")
+    if plan.schedule not in ("constant", "linear", "cosine", "step"):
+        raise ValueError(f"unknown schedule {plan.schedule!r}: one of constant, linear, cosine, step")
     if plan.schedule == "constant" or plan.horizon <= 0:
         return 1.0
     progress = min(max(stimuli, 0) / plan.horizon, 1.0)
     if plan.schedule == "linear":
         return 1.0 - progress
+    if plan.schedule == "step":
+        return float(plan.factor ** sum(progress >= step for step in plan.steps))
     return 0.5 * (1.0 + math.cos(math.pi * progress))
 
 
@@ -83,7 +87,7 @@ class Synapses:
         self.finite = True
         self._unit = optimizer.lr_unit
         self._optimizer = _Optimizer(optimizer, w.shape)
-        self._release = make_release(update, w.shape)
+        self._release = make_release(update, w.shape, self._unit)
         self._every = update.every if update.rule == "every" else 0
         self._pending: Floats = np.zeros(w.shape if self._every else (0, 0), np.float32)
         self._reached: Flags = np.zeros(len(w), np.bool_)  # rows of `_pending` that are not all zero
@@ -96,11 +100,14 @@ class Synapses:
         as they are. The gradient of the matrix is g = sum_k d_k x_k^T / lr_unit. `lr` is the learning rate of the
         step (see `learning_rate`), and `share` of the threshold is what it is now.
 
-        Under `always` and `threshold` a call with k > 0 is one step of the optimizer, and one with k = 0 is
-        nothing. Under `every` n the gradients are summed. The first call by which n stimuli or more have
-        closed since the last step takes one step of the sum, also where that is zero; `stimuli` is how many
-        closed by this call. So with lr_unit = 1 a step is that of a mini-batch with a summed loss, and with
-        lr_unit = n that of one with a mean loss. A weight counts once a call, if a step reached it.
+        `stimuli` is a count of those since the last call, whether they brought a gradient or not: under `threshold`
+        of those that fired (only a steered threshold and a flush go by it), under `every` of those that closed.
+
+        Under `always` and `threshold` a call with k > 0 is one step of the optimizer, and one with k = 0 is nothing.
+        Under `every` n the gradients are summed. The first call by which n stimuli or more have closed since the last
+        step takes one step of the sum, also where that is zero. So with lr_unit = 1 a step is that of a mini-batch
+        with a summed loss, and with lr_unit = n that of one with a mean loss. A weight counts once a call, if a step
+        reached it.
         """
         # What overflows shows in `finite`; a warning for each operation would say no more.
         with np.errstate(over="ignore", invalid="ignore"):
@@ -109,11 +116,35 @@ class Synapses:
             if not len(d):
                 return 0
             rows = few(np.logical_or.reduce(d, axis=0)) if self._optimizer.sparse else None
-            return self._move(rows, self._gradient(rows, d, x), lr, share)
+            return self._move(rows, self._gradient(rows, d, x), lr, share, stimuli)
 
     def adjust(self, update: UpdatePlan) -> None:
-        """Change the threshold of the update rule to that of `update`, which is the rule as before in all else."""
-        self._release = with_threshold(self._release, update, self.w.shape)
+        """Take the threshold and the target of `update`, which is the update rule as before in all else."""
+        if isinstance(self._release, Threshold):
+            self._release.adjust(update)
+        else:
+            self._release = make_release(update, self.w.shape, self._unit)
+
+    @property
+    def held(self) -> Threshold | None:
+        """What connections hold back, if the update rule has a threshold, and where T is."""
+        return self._release if isinstance(self._release, Threshold) else None
+
+    def ahead(self, steps: float, lr: float) -> Floats:
+        """The weights as they are foreseen so many steps of the optimizer from now, float32 (n_post, n_pre).
+
+        w plus `steps` times the step that the velocity alone would make now: w - s lr v for `momentum` (Chen et al.
+        2018, SpecTrain, arXiv:1809.02839, weight prediction; Kosson et al. 2021, arXiv:2003.11666, linear weight
+        prediction in its velocity form), and the like with the moments of `adam` (Guan et al. 2019, XPipe,
+        arXiv:1911.04610). Other optimizers have no velocity: their weights are foreseen as they are. One pass over
+        the matrix and its sums, and a matrix of room.
+        """
+        step = self._optimizer.drift(lr)
+        if step is None:
+            return self.w
+        step *= np.float32(steps)
+        step += self.w
+        return step
 
     def state(self, name: str = "w") -> dict[str, NDArray[Any]]:
         """All that a checkpoint must hold, copied: the weights as `name`, the rest as `name/...`."""
@@ -172,9 +203,10 @@ class Synapses:
         # With one stimulus BLAS is several times slower than the plain outer product.
         return columns * x if len(x) == 1 else columns @ x
 
-    def _move(self, rows: Rows, gradient: Floats, lr: float, share: float = 1.0) -> int:
+    def _move(self, rows: Rows, gradient: Floats, lr: float, share: float = 1.0, stimuli: int = 0) -> int:
         """One step of the optimizer, through the update rule; the gradient's array is used up."""
-        changed, sane = self._release.release(self.w, rows, self._optimizer.step(rows, gradient, lr), share)
+        step = self._optimizer.step(rows, gradient, lr)
+        changed, sane = self._release.release(self.w, rows, step, share, stimuli)
         self.finite = self.finite and sane
         return changed
 
@@ -198,6 +230,14 @@ class _Optimizer:
         for array, values in zip(self._sums.values(), sums, strict=True):
             put(array, rows, values)
         return step
+
+    def drift(self, lr: float) -> Floats | None:
+        """The step that the velocity alone would make now, a fresh array; None for what has no velocity."""
+        if self._plan.kind == "momentum":
+            return np.multiply(self._sums["velocity"], np.float32(-lr))
+        if self._plan.kind == "adam" and self._steps:
+            return _adam_step(self._plan, self._steps, lr, self._sums["moment"], np.sqrt(self._sums["squares"]))
+        return None
 
     def state(self) -> dict[str, NDArray[Any]]:
         return {**self._sums, "steps": np.array([self._steps])}
@@ -261,17 +301,21 @@ def _adam(plan: OptimizerPlan, t: int, lr: float, g: Floats, sums: list[Floats])
     -lr (1 - beta1) / (1 - beta1^t) / q * M / (sqrt(V) + epsilon / q): two products a weight less.
     """
     moment, squares = sums
-    q = math.sqrt((1.0 - plan.beta2) / (1.0 - plan.beta2**t))
     moment *= np.float32(plan.beta1)
     moment += g
     squares *= np.float32(plan.beta2)
     np.multiply(g, g, out=g)
     squares += g
-    np.sqrt(squares, out=g)
-    g += np.float32(plan.epsilon / q)
-    np.divide(moment, g, out=g)
-    g *= np.float32(-lr * (1.0 - plan.beta1) / (1.0 - plan.beta1**t) / q)
-    return g
+    return _adam_step(plan, t, lr, moment, np.sqrt(squares, out=g))
+
+
+def _adam_step(plan: OptimizerPlan, t: int, lr: float, moment: Floats, root: Floats) -> Floats:
+    """The step of `_adam`, in place of `root`, which is sqrt(V)."""
+    q = math.sqrt((1.0 - plan.beta2) / (1.0 - plan.beta2**t))
+    root += np.float32(plan.epsilon / q)
+    np.divide(moment, root, out=root)
+    root *= np.float32(-lr * (1.0 - plan.beta1) / (1.0 - plan.beta1**t) / q)
+    return root
 
 
 _Formula = Callable[[OptimizerPlan, int, float, Floats, list[Floats]], Floats]

@@ -13,7 +13,7 @@ from neurond.links import Inbound, Outbound
 from neurond.losses import make_loss
 from neurond.machine import State
 from neurond.memory import Flags, Floats, Ids
-from neurond.rules import Notifier
+from neurond.notifier import Notifier
 from neurond.seen import Seen
 from topology.plan import SOURCE, LossPlan
 

@@ -14,7 +14,10 @@ stochastic   g where |g| >= T, else sign(g) T with probability |g| / T (as TernG
 
 The papers compress the gradients of weights between machines that wait for each other. Here the same rules
 act on the gradients of activations, between groups that do not. So what `residual` and `quantum` keep from
-one stimulus meets the activations of another; `stochastic` keeps nothing and is right on average.
+one stimulus meets the activations of another; `stochastic` keeps nothing and is right on average. Two repairs bound
+that harm: `residual_clip` limits each sum to so many thresholds, so that none bursts out when T falls, and what it
+removes is counted; `flush` sends each neuron's sum once in so many stimuli, whatever its size, so that nothing older
+waits. Neurons take turns, so no stimulus carries all of it.
 
 Clip and noise come before any rule, in this order, so that noise is not cut: each entry is limited to
 [-clip, clip], then Gaussian noise is added to every entry, zeros included (Neelakantan et al. 2015; the order
@@ -32,7 +35,6 @@ privacy, arXiv:1607.00133.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -41,6 +43,7 @@ from numpy.typing import NDArray
 from topology.plan import NotifyPlan
 
 Floats = NDArray[np.float32]
+Share = float | Floats
 
 KINDS = ("exact", "drop", "top_k", "residual", "quantum", "stochastic")
 
@@ -48,12 +51,17 @@ KINDS = ("exact", "drop", "top_k", "residual", "quantum", "stochastic")
 class Rule(Protocol):
     """Gradients to notifications, for the neurons of one pre process."""
 
-    def __call__(self, g: Floats, share: float = 1.0) -> Floats:
+    @property
+    def clipped(self) -> int:
+        """Sums that `residual_clip` has cut."""
+        ...
+
+    def __call__(self, g: Floats, share: Share = 1.0) -> Floats:
         """What is sent of g.
 
         g is float32 (n, width), a row a stimulus, in units of dLoss/dActivation; it is left as it is. `share` of
-        the threshold, above 0, is what it is now. Returned is float32 (n, width), which may be g itself; zeros are
-        not sent. Rows are taken in order where the rule has a memory.
+        the threshold, above 0, is what it is now, of each neuron if it is float32 (width,). Returned is float32
+        (n, width), which may be g itself; zeros are not sent. Rows are taken in order where the rule has a memory.
         """
         ...
 
@@ -82,37 +90,6 @@ def make_rule(plan: NotifyPlan, width: int, rng: np.random.Generator) -> Rule:
     return rule
 
 
-class Notifier:
-    """The rule of a link, which may be changed while it is applied; as `make_rule` else.
-
-    `plan` is what it is now.
-    """
-
-    def __init__(self, plan: NotifyPlan, width: int, rng: np.random.Generator) -> None:
-        self.plan = plan
-        self._width, self._rng = width, rng
-        self._rule = make_rule(plan, width, rng)
-
-    def __call__(self, g: Floats, share: float = 1.0) -> Floats:
-        """What is sent of g; see `Rule`."""
-        return self._rule(g, share)
-
-    def adjust(self, **changes: float) -> None:
-        """Change values of the plan; what the rule keeps for later stays. ValueError as in `make_rule`."""
-        plan = replace(self.plan, **changes)  # type: ignore[arg-type]
-        rule = make_rule(plan, self._width, self._rng)
-        rule.restore(self._rule.state())
-        self.plan, self._rule = plan, rule
-
-    def state(self) -> dict[str, NDArray[Any]]:
-        """What the rule keeps for later; see `Rule`."""
-        return self._rule.state()
-
-    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Take up what `state` gave; see `Rule`."""
-        self._rule.restore(state)
-
-
 def _bare_rule(plan: NotifyPlan, width: int, rng: np.random.Generator) -> Rule:
     if plan.rule not in KINDS:
         raise ValueError(f"unknown notification rule {plan.rule!r}: one of {', '.join(KINDS)}")
@@ -126,9 +103,9 @@ def _bare_rule(plan: NotifyPlan, width: int, rng: np.random.Generator) -> Rule:
         case "drop":
             return _Drop(plan.threshold)
         case "residual":
-            return _Residual(plan.threshold, width)
+            return _Residual(plan, width)
         case "quantum":
-            return _Quantum(plan.threshold, width)
+            return _Quantum(plan, width)
         case "stochastic":
             return _Stochastic(plan.threshold, rng)
     return _Exact()
@@ -137,7 +114,11 @@ def _bare_rule(plan: NotifyPlan, width: int, rng: np.random.Generator) -> Rule:
 class _Exact:
     """Everything is sent; also the base of the rules that keep nothing."""
 
-    def __call__(self, g: Floats, share: float = 1.0) -> Floats:  # noqa: ARG002 - there is no threshold
+    @property
+    def clipped(self) -> int:
+        return 0
+
+    def __call__(self, g: Floats, share: Share = 1.0) -> Floats:  # noqa: ARG002 - there is no threshold
         return g
 
     def state(self) -> dict[str, NDArray[Any]]:
@@ -152,7 +133,7 @@ class _Drop(_Exact):
     def __init__(self, threshold: float) -> None:
         self._threshold = np.float32(threshold)
 
-    def __call__(self, g: Floats, share: float = 1.0) -> Floats:
+    def __call__(self, g: Floats, share: Share = 1.0) -> Floats:
         sent: Floats = g * (np.abs(g) > self._threshold * np.float32(share))
         return sent
 
@@ -161,7 +142,7 @@ class _TopK(_Exact):
     def __init__(self, k: int) -> None:
         self._k = k
 
-    def __call__(self, g: Floats, share: float = 1.0) -> Floats:  # noqa: ARG002 - there is no threshold
+    def __call__(self, g: Floats, share: Share = 1.0) -> Floats:  # noqa: ARG002 - there is no threshold
         largest = np.argpartition(np.abs(g), -self._k, axis=1)[:, -self._k :]
         sent = np.zeros_like(g)
         np.put_along_axis(sent, largest, np.take_along_axis(g, largest, axis=1), axis=1)
@@ -182,7 +163,7 @@ class _Stochastic(_Exact):
         self._threshold = np.float32(threshold)
         self._rng = rng
 
-    def __call__(self, g: Floats, share: float = 1.0) -> Floats:
+    def __call__(self, g: Floats, share: Share = 1.0) -> Floats:
         threshold = self._threshold * np.float32(share)
         large = ~(np.abs(g) < threshold)  # NaN too: it is sent on
         level = np.empty((len(g) + 1, g.shape[1]), np.float32)
@@ -198,46 +179,85 @@ class _Stochastic(_Exact):
 
 
 class _Remembering:
-    """The memory of `residual` and `quantum`: a float32 a neuron, what was not sent so far."""
+    """The memory of `residual` and `quantum`: a float32 a neuron, what was not sent so far.
 
-    def __init__(self, threshold: float, width: int) -> None:
-        self._threshold = np.float32(threshold)
+    What came in is at all times what was sent, what is kept, and what was removed by the clip.
+    """
+
+    def __init__(self, plan: NotifyPlan, width: int) -> None:
+        self._threshold = np.float32(plan.threshold)
         self._residual = np.zeros(width, np.float32)
+        self._clip = np.float32(plan.residual_clip)
+        self._flush = plan.flush
+        self._removed = np.zeros(width)
+        self._counts = np.zeros(2, np.int64)  # sums that were clipped; stimuli since the first neuron's turn
 
-    def state(self) -> dict[str, NDArray[Any]]:
-        return {"residual": self._residual.copy()}
+    @property
+    def clipped(self) -> int:
+        return int(self._counts[0])
 
-    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
-        if set(state) != {"residual"} or state["residual"].shape != self._residual.shape:
-            raise ValueError(f"expected one array 'residual' of {self._residual.size} neurons")
-        self._residual[:] = state["residual"]
-
-
-class _Residual(_Remembering):
-    def __call__(self, g: Floats, share: float = 1.0) -> Floats:
+    def __call__(self, g: Floats, share: Share = 1.0) -> Floats:
         kept, threshold = self._residual, self._threshold * np.float32(share)
         sent = np.zeros(g.shape, np.float32)
-        for row, out in zip(g, sent, strict=True):
-            kept += row
-            # "not at most T" and not "more than T", so that a NaN leaves and does not stay for ever
-            fired = np.logical_not(np.abs(kept) <= threshold)
-            np.copyto(out, kept, where=fired)
-            np.copyto(kept, 0.0, where=fired)
-        return sent
-
-
-class _Quantum(_Remembering):
-    def __call__(self, g: Floats, share: float = 1.0) -> Floats:
-        kept, threshold = self._residual, self._threshold * np.float32(share)
-        sent = np.empty(g.shape, np.float32)
         with np.errstate(invalid="ignore", over="ignore"):  # infinite gradients: the group says it diverged
             for row, out in zip(g, sent, strict=True):
                 kept += row
-                np.divide(kept, threshold, out=out)
-                np.trunc(out, out=out)
-                out *= threshold
-                kept -= out
+                if self._clip:
+                    self._cut(kept, self._clip * threshold)
+                self._fire(kept, threshold, out)
+                if self._flush:
+                    turn = self._turn()
+                    out[turn] += kept[turn]
+                    kept[turn] = 0.0
         return sent
+
+    def _fire(self, kept: Floats, threshold: np.float32, out: Floats) -> None:
+        """Move from `kept` to `out`, which is all zeros, what goes out."""
+        raise NotImplementedError
+
+    def _cut(self, kept: Floats, most: np.float32) -> None:
+        over = np.abs(kept) > most
+        if np.count_nonzero(over):
+            before = kept.astype(np.float64)
+            np.copyto(kept, np.copysign(most, kept), where=over)
+            self._removed += before - kept
+            self._counts[0] += np.count_nonzero(over)
+
+    def _turn(self) -> slice:
+        """The neurons whose turn it is; in `flush` stimuli it is each one's, once."""
+        width, at = self._residual.size, int(self._counts[1])
+        self._counts[1] = (at + 1) % self._flush
+        return slice(at * width // self._flush, (at + 1) * width // self._flush)
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        state: dict[str, NDArray[Any]] = {"residual": self._residual.copy()}
+        if self._clip or self._flush:
+            state |= {"removed": self._removed.copy(), "counts": self._counts.copy()}
+        return state
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        if set(state) - {"removed", "counts"} != {"residual"} or state["residual"].shape != self._residual.shape:
+            raise ValueError(f"expected one array 'residual' of {self._residual.size} neurons")
+        self._residual[:] = state["residual"]
+        self._removed[:] = state.get("removed", 0.0)
+        self._counts[:] = state.get("counts", 0)
+        self._counts[1] %= self._flush or 1
+
+
+class _Residual(_Remembering):
+    def _fire(self, kept: Floats, threshold: np.float32, out: Floats) -> None:
+        # "not at most T" and not "more than T", so that a NaN leaves and does not stay for ever
+        fired = np.logical_not(np.abs(kept) <= threshold)
+        np.copyto(out, kept, where=fired)
+        np.copyto(kept, 0.0, where=fired)
+
+
+class _Quantum(_Remembering):
+    def _fire(self, kept: Floats, threshold: np.float32, out: Floats) -> None:
+        np.divide(kept, threshold, out=out)
+        np.trunc(out, out=out)
+        out *= threshold
+        kept -= out
 
 
 class _Shaped:
@@ -251,7 +271,11 @@ class _Shaped:
         self.state = rule.state
         self.restore = rule.restore
 
-    def __call__(self, g: Floats, share: float = 1.0) -> Floats:
+    @property
+    def clipped(self) -> int:
+        return self._rule.clipped
+
+    def __call__(self, g: Floats, share: Share = 1.0) -> Floats:
         if self._clip:
             g = np.minimum(np.maximum(g, -self._clip), self._clip)
         if self._noise:

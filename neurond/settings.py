@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from topology import wire
 
 if TYPE_CHECKING:
     from neurond.dendrites import Dendrites
-    from neurond.rules import Notifier
+    from neurond.notifier import Notifier
 
 VERBS = ("get", "set", "adopt")
 """What is asked of them; `adopt` by the broker alone."""
@@ -142,14 +143,19 @@ class Settings:
 def of_group(dendrites: Dendrites, rules: Mapping[str, Notifier]) -> dict[str, Setting]:
     """The settings of a group's learning.
 
-    ``lr`` is the optimizer's, before its schedule; ``threshold`` that of updates, where the rule has one;
-    ``notify.<pre>.threshold`` and ``notify.<pre>.clip`` belong to the rule that the group applies before it notifies
-    <pre>, of those in `rules`.
+    ``lr`` is the optimizer's, before its schedule; ``threshold`` that of updates, where the rule has one, as it is
+    now, and ``target`` what it is steered by; ``notify.<pre>.threshold``, ``.target`` and ``.clip`` belong to the
+    rule that the group applies before it notifies <pre>, of those in `rules`; ``staleness_decay``, ``look_ahead`` and
+    ``delay_compensation`` are the group's, where it has them.
     """
     found = {"lr": Setting(lambda: dendrites.lr, dendrites.set_lr)}
     if dendrites.has_threshold:
-        above = dendrites.in_quanta
+        above = dendrites.in_quanta or dendrites.is_steered
         found["threshold"] = Setting(lambda: dendrites.threshold, dendrites.set_threshold, above=above)
+    if dendrites.is_steered:
+        found["target"] = Setting(lambda: dendrites.target, dendrites.set_target, above=True, most=1.0)
+    for key in dendrites.against_staleness:
+        found[key] = Setting(partial(dendrites.get, key), partial(dendrites.set, key))
     for pre, rule in rules.items():
         found |= _of_rule(f"notify.{pre}", rule)
     return found
@@ -159,11 +165,16 @@ def _of_rule(start: str, rule: Notifier) -> dict[str, Setting]:
     def set_threshold(value: float) -> None:
         rule.adjust(threshold=value)
 
+    def set_target(value: float) -> None:
+        rule.adjust(target=value)
+
     def set_clip(value: float) -> None:
         rule.adjust(clip=value)
 
     found = {f"{start}.clip": Setting(lambda: rule.plan.clip, set_clip)}
     if rule.plan.rule not in ("exact", "top_k"):
-        above = rule.plan.rule == "quantum"
-        found[f"{start}.threshold"] = Setting(lambda: rule.plan.threshold, set_threshold, above=above)
+        above = rule.plan.rule == "quantum" or rule.steered
+        found[f"{start}.threshold"] = Setting(lambda: rule.threshold, set_threshold, above=above)
+    if rule.steered:
+        found[f"{start}.target"] = Setting(lambda: rule.plan.target, set_target, above=True, most=1.0)
     return found

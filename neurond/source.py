@@ -250,7 +250,7 @@ class SourceMachine:
             return False
         left = evaluation.left if evaluating else self._total - self._next + len(self._again)
         n = min(self._volley, left)
-        if len(self._flight) + n > self._window():
+        if not self._has_room(n):
             return False
         self._evaluation_turn = not evaluating
         if evaluating:
@@ -324,8 +324,20 @@ class SourceMachine:
                     self._count["represented"] += len(part)
                     self._send(np.array(part, np.int64), rows, presentation, teach)
 
+    def _has_room(self, n: int) -> bool:
+        """Whether the window has room for so many more stimuli.
+
+        What makes news old is the gradients that are under way, not the stimuli: most of these need none once the
+        network has learned a little. So where `window_by` says so the window counts the gradients that are to be
+        expected, and stimuli only up to `places`, for the groups' memory has an end.
+        """
+        if self.plan.window_by == "stimuli":
+            return len(self._flight) + n <= self._window()
+        most = max(self.plan.places, self._volley)
+        return len(self._flight) + n <= most and self._flight.gradients + n * self._flight.share <= self._window()
+
     def _window(self) -> int:
-        """Stimuli that may be under way: the window opens gradually, for errors are large when all is new.
+        """What may be under way: the window opens gradually, for errors are large when all is new.
 
         So they are when a group has come back with weights that the others have left behind.
         """

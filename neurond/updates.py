@@ -3,6 +3,9 @@
 `always` adds every step. `threshold` sums the steps of each connection, and moves the weight once the sum is
 large enough: what residual notifications do for neurons (`rules.py`), done for connections. The rule `every`
 needs none of this: it sums gradients, not steps (`Synapses`).
+
+What is said there of steered thresholds, of `residual_clip` and of `flush` holds here for connections. A target is
+the share of the weights that is to change in `lr_unit` stimuli, and connections take their turns row by row.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from neurond.steering import Steering
 from topology.plan import UpdatePlan
 
 Floats = NDArray[np.float32]
@@ -51,10 +55,10 @@ def is_sane(values: Floats) -> bool:
 class Release(Protocol):
     """Steps to updates."""
 
-    def release(self, w: Floats, rows: Rows, step: Floats, share: float = 1.0) -> tuple[int, bool]:
+    def release(self, w: Floats, rows: Rows, step: Floats, share: float = 1.0, stimuli: int = 0) -> tuple[int, bool]:
         """Take in the step of these rows of w, float32 (rows, n_pre), whose array is used up.
 
-        `share` of the threshold, above 0, is what it is now.
+        `share` of the threshold, above 0, is what it is now. `stimuli` is how many have fired since the last call.
 
         Returns how many weights changed, and whether all that was touched is sane (see `ENORMOUS`).
         """
@@ -69,8 +73,8 @@ class Release(Protocol):
         ...
 
 
-def make_release(plan: UpdatePlan, shape: tuple[int, ...]) -> Release:
-    """The update rule for weights of that shape; ValueError if it is unknown.
+def make_release(plan: UpdatePlan, shape: tuple[int, ...], unit: int = 1) -> Release:
+    """The update rule for weights of that shape; ValueError if it is unknown. `unit` is the optimizer's `lr_unit`.
 
     With T = 0 `threshold` is `always`, by either release.
     """
@@ -80,21 +84,20 @@ def make_release(plan: UpdatePlan, shape: tuple[int, ...]) -> Release:
         return _Always()
     if plan.release not in ("value", "quantum"):
         raise ValueError(f"unknown release {plan.release!r}: one of value, quantum")
-    return _Threshold(plan, shape)
-
-
-def with_threshold(release: Release, plan: UpdatePlan, shape: tuple[int, ...]) -> Release:
-    """The same update rule with the threshold of `plan` from now on; what connections hold back stays."""
-    if not isinstance(release, _Threshold):
-        return make_release(plan, shape)
-    release.threshold = np.float32(plan.threshold)
-    return release
+    return Threshold(plan, shape, unit)
 
 
 class _Always:
     """w += step."""
 
-    def release(self, w: Floats, rows: Rows, step: Floats, share: float = 1.0) -> tuple[int, bool]:  # noqa: ARG002
+    def release(
+        self,
+        w: Floats,
+        rows: Rows,
+        step: Floats,
+        share: float = 1.0,  # noqa: ARG002 - there is no threshold
+        stimuli: int = 0,  # noqa: ARG002
+    ) -> tuple[int, bool]:
         part = take(w, rows)
         part += step
         put(w, rows, part)
@@ -107,42 +110,147 @@ class _Always:
         pass
 
 
-class _Threshold:
+class Threshold:
     """held += step; where |held| > T, the weight moves by held, or by the whole multiples of T in it.
 
-    w + held is at all times the initial weight plus the sum of the steps.
+    w + held, and what the clip has removed, is at all times the initial weight plus the sum of the steps.
     """
 
-    def __init__(self, plan: UpdatePlan, shape: tuple[int, ...]) -> None:
-        self.threshold = np.float32(plan.threshold)
+    def __init__(self, plan: UpdatePlan, shape: tuple[int, ...], unit: int = 1) -> None:
+        self._first = np.float32(plan.threshold)
         self._quantum = plan.release == "quantum"
         self._held = np.zeros(shape, np.float32)
+        self._steering = _steering(plan, shape, unit)
+        self._by_row = plan.adapt == "neuron"
+        self._clip = np.float32(plan.residual_clip)
+        self._flush = plan.flush
+        self._removed = 0.0
+        self._counts = np.zeros(2, np.int64)  # sums that were clipped; stimuli since the first row's turn
 
-    def release(self, w: Floats, rows: Rows, step: Floats, share: float = 1.0) -> tuple[int, bool]:
-        threshold = self.threshold * np.float32(share)
+    @property
+    def clipped(self) -> int:
+        """Sums that the residual clip has cut."""
+        return int(self._counts[0])
+
+    @property
+    def thresholds(self) -> NDArray[np.float64]:
+        """T now, before it cools; one, or one a row."""
+        first = float(self._first)
+        return np.array([first]) if self._steering is None else self._steering.thresholds(first)
+
+    def adjust(self, plan: UpdatePlan) -> None:
+        """Take the threshold and the target of `plan`; what connections hold back stays."""
+        first = np.float32(plan.threshold)
+        if self._steering is not None:
+            self._steering.aim(plan.target)
+            if first != self._first:
+                self._steering.begin()
+        self._first = first
+
+    def release(self, w: Floats, rows: Rows, step: Floats, share: float = 1.0, stimuli: int = 0) -> tuple[int, bool]:
+        """See `Release`."""
+        threshold: Any = self._first * np.float32(share)
+        least = threshold
+        if self._steering is not None:
+            threshold = self._steered(threshold, rows)
+            least = np.min(threshold, initial=np.inf)
         held = take(self._held, rows)
         held += step
+        if self._clip:
+            self._cut(held, self._clip * threshold)
         size = np.abs(held, out=step)
         largest = size.max(initial=0.0)
         changed, sane = 0, bool(largest < np.inf)  # false for NaN too
-        if largest > threshold:
+        row: NDArray[np.intp] = _NONE
+        if largest > least:
             # Few of many fire, so they are handled by number and not by a mask.
             fired = (size > threshold).ravel().nonzero()[0]
             moved = held.take(fired)
-            if self._quantum:
-                moved = np.trunc(moved / threshold) * threshold
-            held.reshape(-1)[fired] -= moved
             row, column = np.divmod(fired, w.shape[1])
+            if self._quantum:
+                grain = threshold[row, 0] if self._by_row else threshold
+                moved = np.trunc(moved / grain) * grain
+            held.reshape(-1)[fired] -= moved
             if rows is not None:
                 row = rows[row]
             weights = w[row, column] + moved
             w[row, column] = weights
             changed, sane = fired.size, sane and is_sane(weights)
         put(self._held, rows, held)
+        if self._steering is not None:
+            self._steering.see(np.bincount(row, minlength=len(w)) if self._by_row else changed, stimuli)
+        if self._flush and stimuli:
+            flushed, sound = self._let_go(w, stimuli)
+            changed, sane = changed + flushed, sane and sound
         return changed, sane
 
     def state(self) -> dict[str, NDArray[Any]]:
-        return {"held": self._held}
+        """What is kept for later; the arrays themselves."""
+        state: dict[str, NDArray[Any]] = {"held": self._held}
+        if self._clip or self._flush:
+            state |= {"removed": np.array([self._removed]), "counts": self._counts}
+        return state | self.durable()
+
+    def durable(self) -> dict[str, NDArray[Any]]:
+        """Where T is; nothing where it is not steered."""
+        return {} if self._steering is None else {"thresholds": self.thresholds}
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Take up what `state` gave."""
         self._held[:] = state["held"]
+        if self._clip or self._flush:
+            self._removed = float(state["removed"][0])
+            self._counts[:] = state["counts"]
+            self._counts[1] %= self._flush or 1
+        self.recover(state)
+
+    def recover(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Take up what `durable` gave, if it gave anything."""
+        if self._steering is not None and "thresholds" in state:
+            self._steering.restore(state["thresholds"], float(self._first))
+
+    def _steered(self, threshold: Any, rows: Rows) -> Any:
+        """The threshold, or a column of those of the rows."""
+        assert self._steering is not None
+        factor = self._steering.factor
+        if isinstance(factor, float):
+            return threshold * np.float32(factor)
+        return threshold * take(factor, rows)[:, None]
+
+    def _cut(self, held: Floats, most: Any) -> None:
+        over = np.abs(held) > most
+        cut = np.count_nonzero(over)
+        if cut:
+            self._counts[0] += cut
+            before = held[over]
+            np.copyto(held, np.copysign(most, held), where=over)
+            self._removed += float(np.sum(before, dtype=np.float64) - np.sum(held[over], dtype=np.float64))
+
+    def _let_go(self, w: Floats, stimuli: int) -> tuple[int, bool]:
+        """The rows whose turn it is move by all that is held; in `flush` stimuli it is each one's, once."""
+        at, n = int(self._counts[1]), len(w)
+        self._counts[1] = (at + stimuli) % self._flush
+        first, last = at * n // self._flush, (at + min(stimuli, self._flush)) * n // self._flush
+        changed, sane = 0, True
+        for turn in (slice(first, min(last, n)), slice(0, max(last - n, 0))):
+            held = self._held[turn]
+            w[turn] += held
+            changed += int(np.count_nonzero(held))
+            held[:] = 0.0
+            sane = sane and is_sane(w[turn])
+        return changed, sane
+
+
+_NONE: NDArray[np.intp] = np.zeros(0, np.intp)
+
+
+def _steering(plan: UpdatePlan, shape: tuple[int, ...], unit: int) -> Steering | None:
+    n_post, n_pre = shape
+    match plan.adapt:
+        case "off":
+            return None
+        case "link":
+            return Steering(plan.target, n_post * n_pre / unit)
+        case "neuron":
+            return Steering(plan.target, n_pre / unit, n_post)
+    raise ValueError(f"unknown adapt {plan.adapt!r}: one of off, link, neuron")

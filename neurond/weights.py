@@ -22,6 +22,7 @@ def initial_weights(
     neuron: str,
     init: str = "auto",
     slope: float = 0.0,
+    purpose: str = "",
 ) -> Floats:
     """The whole matrix between two groups, float32 (post_size, pre_size), before any sharding.
 
@@ -33,14 +34,14 @@ def initial_weights(
             (He et al. 2015, arXiv:1502.01852, equations 10 and 15)
     glorot  uniform in +-sqrt(6 / (fan_in + post_size)) (Glorot and Bengio 2010, equation 16)
 
-    The numbers depend on the seed and the two names and on nothing else: not on Python's hash, not on the
-    other links, not on the order of construction. Raises ValueError for an unknown init.
+    The numbers depend on the seed, the two names, the `purpose` (empty for weights) and on nothing else: not on
+    Python's hash, not on the other links, not on the order of construction. Raises ValueError for an unknown init.
     """
     if init not in KINDS:
         raise ValueError(f"unknown init {init!r}: one of {', '.join(KINDS)}")
     pre, post = pre_group.encode(), post_group.encode()
     # The lengths keep ("ab", "c") and ("a", "bc") apart.
-    rng = np.random.default_rng(np.random.SeedSequence([seed, len(pre), *pre, len(post), *post]))
+    rng = np.random.default_rng(np.random.SeedSequence([seed, len(pre), *pre, len(post), *post, *purpose.encode()]))
     shape = (post_size, pre_size)
     if init == "he" or (init == "auto" and neuron in ("relu", "leaky_relu")):
         gain = 2.0 / (1.0 + slope**2) if neuron == "leaky_relu" else 2.0
@@ -53,7 +54,7 @@ def initial_weights(
     return uniform
 
 
-def link_weights(group: GroupPlan, link: LinkPlan) -> Floats:
+def link_weights(group: GroupPlan, link: LinkPlan, purpose: str = "") -> Floats:
     """The initial weights of one link into one group process, float32 (group.size, link.n_pre).
 
     A process that is a shard, or is fed by one, takes its rows and columns of the whole matrix, so a sharded
@@ -69,10 +70,21 @@ def link_weights(group: GroupPlan, link: LinkPlan) -> Floats:
         group.neuron,
         group.init,
         group.slope,
+        purpose,
     )
     rows = slice(group.start, group.start + group.size)
     columns = slice(link.pre_start, link.pre_start + link.n_pre)
     return np.ascontiguousarray(whole[rows, columns])
+
+
+def feedback_weights(group: GroupPlan, link: LinkPlan) -> Floats:
+    """The fixed random matrix that carries errors back on a link with `feedback: random`, (group.size, link.n_pre).
+
+    Of the same distribution as the initial weights, and independent of them (Lillicrap et al. 2016, Random synaptic
+    feedback weights support error backpropagation for deep learning, Nature Communications 7:13276). It follows from
+    the seed and the names, so no checkpoint holds it.
+    """
+    return link_weights(group, link, "feedback")
 
 
 def initial_bias(group: GroupPlan) -> Floats:

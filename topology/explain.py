@@ -18,6 +18,7 @@ _EXPECTED = {
     "float_type": "a number",
     "finite_number": "a finite number",
     "string_type": "text",
+    "list_type": "a list",
     "dict_type": "a mapping",
     "model_type": "a mapping",
 }

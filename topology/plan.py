@@ -33,6 +33,10 @@ class NotifyPlan:
     clip: float = 0.0  # largest |g| before the rule; 0 is no clip
     noise: float = 0.0  # standard deviation of Gaussian noise added before the rule; 0 is none
     cool: float = 1.0  # T falls with the schedule of the post group's learning rate, to this share; 1 is constant
+    adapt: str = "off"  # off | link | neuron: whether T is steered, one T a link or one a neuron
+    target: float = 0.01  # `adapt`: share of a dense pass' gradients that is to be sent
+    residual_clip: float = 0.0  # residual, quantum: largest |sum| kept and sent, in units of T; 0 is no clip
+    flush: int = 0  # residual, quantum: each neuron's sum is sent once in so many stimuli that come back; 0 is never
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +51,11 @@ class OptimizerPlan:
     beta2: float = 0.999
     decay: float = 0.9  # rmsprop
     epsilon: float = 1e-8
-    schedule: str = "constant"  # constant | linear | cosine: lr over the group's own count of stimuli
+    schedule: str = "constant"  # constant | linear | cosine | step: lr over the group's own count of stimuli
     horizon: int = 0  # stimuli over which the schedule runs; 0 is unknown, then lr is constant
     warmup: int = 0  # stimuli over which lr rises from nothing at the start
+    steps: tuple[float, ...] = ()  # step: shares of the horizon after each of which lr is multiplied by `factor`
+    factor: float = 0.1  # step
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +67,10 @@ class UpdatePlan:
     threshold: float = 0.01  # `threshold`: T per connection, in units of the weight
     release: str = "value"  # `threshold`: value (all of it) | quantum (whole multiples of T)
     cool: float = 1.0  # `threshold`: T falls with the schedule of the learning rate, to this share; 1 is constant
+    adapt: str = "off"  # `threshold`: off | link | neuron: whether T is steered, one T a link or one a post neuron
+    target: float = 0.0002  # `adapt`: share of the weights that is to change in each `lr_unit` stimuli
+    residual_clip: float = 0.0  # `threshold`: largest |sum| of a connection, in units of T; 0 is no clip
+    flush: int = 0  # `threshold`: each connection's sum is let go once in so many stimuli; 0 is never
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +88,7 @@ class LinkPlan:
     values: str = "float32"  # float32 | float16 | uint8: forward values; notifications likewise
     notify: NotifyPlan = NotifyPlan()
     gated: bool = False  # pre neurons are relu: one that did not spike has no slope, and needs no notification
+    feedback: str = "weights"  # weights | random: what carries errors back, w^T or a fixed random matrix
 
     @property
     def name(self) -> str:
@@ -119,6 +130,8 @@ class GroupPlan:
     loss: LossPlan | None = None  # set for the readout
     journal_s: float = 0.0  # between two writes to the journal; 0: none is kept
     hold: int = 1  # closes that nobody awaits leave once for so many stimuli
+    look_ahead: float = 0.0  # momentum, adam: fire with the weights of so many mean stalenesses ahead
+    delay_compensation: float = 0.0  # lambda of the correction of stale gradients
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +180,8 @@ class SourcePlan:
     confirms: int  # link number of targets and confirmations
     reading: DataPlan = DataPlan()  # of no use to the source: for whoever reads the plan of a trained network
     journal_s: float = 0.0  # between two writes to the journal; 0: none is kept
+    window_by: str = "stimuli"  # stimuli | gradients: what the window counts
+    places: int = 0  # `gradients`: stimuli in flight at most, however few gradients are expected
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +231,7 @@ def group_from_dict(d: Mapping[str, Any]) -> GroupPlan:
     return GroupPlan(
         **{
             **d,
-            "optimizer": OptimizerPlan(**d["optimizer"]),
+            "optimizer": OptimizerPlan(**{**d["optimizer"], "steps": tuple(d["optimizer"].get("steps", ()))}),
             "update": UpdatePlan(**d["update"]),
             "links_in": tuple(_link(x) for x in d["links_in"]),
             "links_out": tuple(_link(x) for x in d["links_out"]),

@@ -104,6 +104,8 @@ def _values(value: Schema) -> str:
         return f"`{given['const']}`"
     if "enum" in given:
         return ", ".join(f"`{word}`" for word in given["enum"])
+    if given.get("type") == "array":
+        return f"list of {_values(given['items'])}"
     kind = {"integer": "whole number", "number": "number", "string": "text", "object": "mapping"}[given["type"]]
     if kind == "text" and "(ms|s|m|h)" in given.get("pattern", ""):
         return "duration, `off`" if "off" in given["pattern"] else "duration"

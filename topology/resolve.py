@@ -49,6 +49,9 @@ HELD = 4
 """All groups of a chain hold closes back for this part of the memory at most: a stimulus is closed well before the
 memory has come round to it."""
 
+PLACES = 4
+"""This part of the smallest memory may be in flight where the window counts gradients: others go by meanwhile."""
+
 
 def resolve(
     topology: Topology,
@@ -102,6 +105,8 @@ def resolve(
         confirms=loss.confirms,
         reading=shape.reading,
         journal_s=topology.journal_s,
+        window_by=topology.source.window_by,
+        places=max(topology.source.window, min(_memory(topology, g) for g in topology.groups.values()) // PLACES),
     )
     groups = tuple(_groups(topology, processes, links, loss, shape.train))
     return Plan(PLAN_VERSION, topology.name, topology.seed, source, groups)
@@ -130,7 +135,7 @@ def _groups(
     depth = graph.depth()
     for name in graph.order():
         group = topology.groups[name]
-        memory = group.memory or _memory(topology.source.window)
+        memory = _memory(topology, group)
         for process, start, size in processes[name].parts:
             yield GroupPlan(
                 name=process,
@@ -153,6 +158,8 @@ def _groups(
                 loss=loss if name == topology.loss.reads else None,
                 journal_s=topology.journal_s,
                 hold=max(1, memory // (HELD * depth)),
+                look_ahead=group.look_ahead,
+                delay_compensation=group.delay_compensation,
             )
 
 
@@ -213,6 +220,7 @@ def _links(topology: Topology, processes: dict[str, _Process], coding: str) -> I
                     values=link.values,
                     notify=_notify(link.notify),
                     gated=pre != SOURCE and topology.groups[pre].neuron == "relu",
+                    feedback=link.feedback,
                 )
                 index += 1
 
@@ -226,6 +234,10 @@ def _notify(notify: Notify) -> NotifyPlan:
         clip=notify.clip,
         noise=notify.noise,
         cool=notify.cool,
+        adapt=notify.adapt,
+        target=notify.target,
+        residual_clip=notify.residual_clip,
+        flush=notify.flush,
     )
 
 
@@ -244,17 +256,29 @@ def _optimizer(topology: Topology, group: Group, train: int) -> OptimizerPlan:
         schedule=optimizer.schedule,
         horizon=round(source.epochs * train),
         warmup=optimizer.warmup,
+        steps=tuple(optimizer.steps or ()),
+        factor=optimizer.factor,
     )
 
 
 def _update(group: Group) -> UpdatePlan:
     update = group.update
-    return UpdatePlan(update.rule, update.every, update.threshold, update.release, update.cool)
+    return UpdatePlan(
+        rule=update.rule,
+        every=update.every,
+        threshold=update.threshold,
+        release=update.release,
+        cool=update.cool,
+        adapt=update.adapt,
+        target=update.target,
+        residual_clip=update.residual_clip,
+        flush=update.flush,
+    )
 
 
-def _memory(window: int) -> int:
+def _memory(topology: Topology, group: Group) -> int:
     """Stimuli a group remembers unless told: the next power of two from 16 windows on, at least 256.
 
     Most stimuli give their place in the window back at once, so many go by while one waits for its gradient.
     """
-    return max(256, 1 << (16 * window - 1).bit_length())
+    return group.memory or max(256, 1 << (16 * topology.source.window - 1).bit_length())

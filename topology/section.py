@@ -127,6 +127,7 @@ Stimuli = Annotated[int, Field(ge=0, le=1_000_000_000)]
 Amount = Annotated[float, Field(ge=0, le=1e9)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Cooling = Annotated[float, Field(gt=0, le=1)]
+Wanted = Annotated[float, Field(gt=0, le=1)]
 
 
 class Section(BaseModel):

@@ -28,7 +28,7 @@ def _check_types(part: Any, where: str = "plan") -> None:
             for i, inner in enumerate(value):
                 if is_dataclass(inner):
                     _check_types(inner, f"{at}[{i}]")
-                elif not isinstance(inner, str):
+                elif not isinstance(inner, str | float):
                     raise TypeError(f"{at}[{i}] cannot be {inner!r}")
         elif is_dataclass(value):
             _check_types(value, at)

@@ -8,11 +8,20 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, PrivateAttr, StringConstraints, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PrivateAttr,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+)
 
 from topology.errors import Marks, Problem, quote
 from topology.plan import NotifyPlan, OptimizerPlan, UpdatePlan
 from topology.section import (
+    NEEDS,
     Amount,
     Cooling,
     Count,
@@ -25,11 +34,13 @@ from topology.section import (
     Section,
     Share,
     Stimuli,
+    Wanted,
     fail,
     seconds,
 )
 
 _notify, _optimizer, _update = NotifyPlan(), OptimizerPlan(), UpdatePlan()
+_STEERED, _KEEPING = ("drop", "residual", "quantum", "stochastic"), ("residual", "quantum")
 
 
 def _version(value: Any) -> Any:
@@ -42,6 +53,22 @@ def _join(value: Any) -> Any:
     if isinstance(value, str) and value in ("latest", "sum"):
         fail(f"join {quote(value)} comes in a later version", "use 'match'")
     return value
+
+
+def _steers(adapt: str, info: ValidationInfo) -> str:
+    if adapt != "off" and info.data.get("threshold") == 0:
+        fail(f"adapt {quote(adapt)} steers the threshold from where it is, so that must be above 0")
+    return adapt
+
+
+def _clips(clip: float) -> float:
+    if 0 < clip <= 1:
+        fail(f"a clip at {clip:g} thresholds would let nothing pass", "use a number above 1, such as 2")
+    return clip
+
+
+Adapt = Annotated[Literal["off", "link", "neuron"], AfterValidator(_steers)]
+ResidualClip = Annotated[float, Field(ge=0, le=1e9), AfterValidator(_clips)]
 
 
 class Notify(Section):
@@ -60,11 +87,26 @@ class Notify(Section):
     cool: Cooling = _notify.cool
     """The threshold falls with the schedule of the post group's learning rate, down to this share of it: large where
     errors are large and soon forgotten, small at the end. 1 is a constant threshold."""
+    adapt: Adapt = "off"
+    """Whether the threshold is steered, from `threshold` on, so that `target` of the gradients is sent: one for the
+    link, or one for each neuron. It stays within a thousandth and a thousand times of `threshold`."""
+    target: Wanted = _notify.target
+    """adapt only: notifications wanted, as a share of those of a dense backward pass; 0.01 saves 100 times."""
+    residual_clip: ResidualClip = _notify.residual_clip
+    """residual and quantum only: largest size of a neuron's sum, in thresholds, above 1; the rest is lost, and
+    counted. 0 is no clip."""
+    flush: Stimuli = _notify.flush
+    """residual and quantum only: once in so many stimuli that come back each neuron's sum is sent, whatever its size,
+    so that nothing older waits. 0 is never."""
 
     only: ClassVar = {
-        "cool": ("rule", ("drop", "residual", "quantum", "stochastic")),
-        "threshold": ("rule", ("drop", "residual", "quantum", "stochastic")),
+        "cool": ("rule", _STEERED),
+        "threshold": ("rule", _STEERED),
         "k": ("rule", ("top_k",)),
+        "adapt": ("rule", _STEERED),
+        "target": ("adapt", ("link", "neuron")),
+        "residual_clip": ("rule", _KEEPING),
+        "flush": ("rule", _KEEPING),
     }
     needs: ClassVar = {("rule", "top_k"): "k"}
 
@@ -101,10 +143,14 @@ class Optimizer(Section):
     """rmsprop only: decay of the mean square."""
     epsilon: Annotated[float, Field(gt=0, le=1)] = _optimizer.epsilon
     """adagrad, rmsprop and adam: keeps the step finite."""
-    schedule: Literal["constant", "linear", "cosine"] = "constant"
-    """The learning rate over the run: the same, or down to 0 at the end."""
+    schedule: Literal["constant", "linear", "cosine", "step"] = "constant"
+    """The learning rate over the run: the same, down to 0 at the end, or lower by `factor` at each of `steps`."""
     warmup: Stimuli = 0
     """Stimuli over which the learning rate rises from 0 at the start, when errors are large and news is old."""
+    steps: Annotated[list[Share], Field(min_length=1, max_length=100)] | None = None
+    """schedule step only, where it must be given: shares of the run, such as [0.5, 0.75]."""
+    factor: Annotated[float, Field(gt=0, le=1)] = _optimizer.factor
+    """schedule step only: what the learning rate is multiplied by at each of them."""
 
     only: ClassVar = {
         "momentum": ("kind", ("momentum",)),
@@ -112,7 +158,17 @@ class Optimizer(Section):
         "beta2": ("kind", ("adam",)),
         "decay": ("kind", ("rmsprop",)),
         "epsilon": ("kind", ("adagrad", "rmsprop", "adam")),
+        "steps": ("schedule", ("step",)),
+        "factor": ("schedule", ("step",)),
     }
+    needs: ClassVar = {("schedule", "step"): "steps"}
+
+    @field_validator("steps", mode="after")
+    @classmethod
+    def _ascending(cls, value: list[float] | None) -> list[float] | None:
+        if value is not None and sorted(set(value)) != value:
+            fail("steps must ascend")
+        return value
 
 
 class Update(Section):
@@ -130,8 +186,24 @@ class Update(Section):
     cool: Cooling = _update.cool
     """threshold only: it falls with the schedule of the learning rate, down to this share of it, so that the small
     steps of the end still become updates. 1 is a constant threshold."""
+    adapt: Adapt = "off"
+    """threshold only: whether the threshold is steered, from `threshold` on, so that `target` of the weights change:
+    one for the weights of a link, or one for those of each post neuron. It stays within a thousandth and a thousand
+    times of `threshold`."""
+    target: Wanted = _update.target
+    """adapt only: share of the weights that is to change in a volley of stimuli; 0.0002 saves 5,000 times."""
+    residual_clip: ResidualClip = _update.residual_clip
+    """threshold only: largest size of a connection's sum, in thresholds, above 1; the rest is lost, and counted. 0 is
+    no clip."""
+    flush: Stimuli = _update.flush
+    """threshold only: once in so many stimuli each connection's sum becomes an update, whatever its size, so that
+    nothing older waits. 0 is never."""
 
     only: ClassVar = {
+        "adapt": ("rule", ("threshold",)),
+        "target": ("adapt", ("link", "neuron")),
+        "residual_clip": ("rule", ("threshold",)),
+        "flush": ("rule", ("threshold",)),
         "cool": ("rule", ("threshold",)),
         "every": ("rule", ("every",)),
         "threshold": ("rule", ("threshold",)),
@@ -164,10 +236,24 @@ class GroupDefaults(Section):
     """Initial weights; auto is he for relu and leaky_relu, else glorot."""
     staleness_decay: Amount = 0.0
     """A gradient counts 1 / (1 + staleness_decay * staleness); 0 leaves it as it is."""
+    look_ahead: Annotated[float, Field(ge=0, le=100)] = 0.0
+    """Optimizers momentum and adam only: neurons fire with the weights foreseen for the time when the gradient comes,
+    so many times the mean staleness ahead; 1 is that time, 0 the weights as they are."""
+    delay_compensation: Amount = 0.0
+    """What a stale gradient is corrected by, for the weights have moved since (the lambda of DC-ASGD); 0 is not."""
     memory: Annotated[int, Field(ge=2, le=1 << 24)] | None = None
     """Stimuli remembered at most, a power of two; not given, at least 16 windows."""
 
     only: ClassVar = {"slope": ("neuron", ("leaky_relu",))}
+
+    @field_validator("look_ahead", mode="after")
+    @classmethod
+    def _has_velocity(cls, value: float, info: ValidationInfo) -> float:
+        optimizer = info.data.get("optimizer")
+        if value and optimizer is not None and optimizer.kind not in ("momentum", "adam"):
+            hint = "use optimizer.kind momentum or adam"
+            fail(f"optimizer {quote(optimizer.kind)} has no velocity to look ahead by", hint, kind=NEEDS)
+        return value
 
     @field_validator("memory", mode="after")
     @classmethod
@@ -202,6 +288,9 @@ class Link(Section):
     """Numbers on the wire, both ways."""
     notify: Notify = Notify()
     """The rule of the way back; merged over `defaults.link.notify` key by key."""
+    feedback: Literal["weights", "random"] = "weights"
+    """What carries errors back to the pre group: the link's own weights, or a random matrix that never changes
+    (feedback alignment), so that no weight is ever read backward."""
 
 
 class Source(Section):
@@ -212,7 +301,11 @@ class Source(Section):
     epochs: Annotated[float, Field(gt=0, le=1e6)] = 1.0
     """Times that the training stimuli are presented; parts of an epoch count."""
     window: Annotated[int, Field(ge=1, le=65536)] = 128
-    """Stimuli in flight at most."""
+    """Stimuli in flight at most, or gradients, as `window_by` says."""
+    window_by: Literal["stimuli", "gradients"] = "stimuli"
+    """gradients counts a stimulus that waits for its gradient as one, and one whose loss is not known yet as the
+    share
+    of those before it that had a gradient; in flight are a quarter of the groups' memory at most."""
     volley: Annotated[int, Field(ge=1, le=4096)] = 16
     """Stimuli in a frame; also the mini-batch that a learning rate refers to."""
     opening: Stimuli = 4000

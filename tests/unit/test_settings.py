@@ -9,7 +9,8 @@ import pytest
 
 from neurond.group import GroupMachine
 from neurond.machine import Answer, Machine, Request, Tell
-from neurond.rules import Notifier, make_rule
+from neurond.notifier import Notifier
+from neurond.rules import make_rule
 from neurond.settings import Setting, Settings
 from tests.fault.networks import build
 from tests.plans import group_plan

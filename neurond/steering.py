@@ -1,0 +1,85 @@
+"""Thresholds that are steered towards a wanted share of what a dense pass would send, or change.
+
+Integral control in the logarithm of T, by counts alone: with c fired in s stimuli, each of which has n gradients that
+the threshold stands before,
+
+    log T += (c / (target n) - s) / span
+
+so T rests where c = target n s on average, and nothing but stimuli drives it (after Andrew et al. 2021,
+Differentially private learning with adaptive clipping, arXiv:1905.03871, section 2, whose geometric updates follow a
+quantile so). That the share falls as T rises is all that is asked of a rule. The gain is small beside the steepness
+of any of them: a `span` is SPAN stimuli, and more where fewer than EXPECTED are to fire in these. One look moves T by
+a factor of two at most, and never beyond RANGE times what it began with, or below that part of it.
+
+To send a wanted share and not what passes a given threshold is Dryden et al. 2016, Communication quantization for
+data-parallel training of deep neural networks, MLHPC; there the threshold is found anew in each step.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+
+SPAN = 2048
+EXPECTED = 32
+RANGE = 1000.0
+_FASTEST = math.log(2.0)
+
+
+class Steering:
+    """What becomes of some thresholds, as factors of those that they began with.
+
+    Args:
+        target: wanted share, above 0.
+        cells: gradients, or weights, a stimulus that each threshold stands before; need not be whole.
+        thresholds: how many there are.
+
+    `factor` is what the first threshold is to be multiplied by now: a float where there is one (`thresholds` None),
+    else float32 (thresholds,).
+
+    """
+
+    def __init__(self, target: float, cells: float, thresholds: int | None = None) -> None:
+        self._cells = cells
+        self._one = thresholds is None
+        self._log = np.zeros(thresholds or 1)
+        self.factor: float | Floats = 1.0
+        self.aim(target)
+        self._settle()
+
+    def aim(self, target: float) -> None:
+        """From now on this share is wanted."""
+        self._wanted = target * self._cells  # a stimulus
+        self._span = max(SPAN, EXPECTED / self._wanted)
+
+    def begin(self) -> None:
+        """Let the first thresholds hold again."""
+        self._log[:] = 0.0
+        self._settle()
+
+    def see(self, fired: int | NDArray[np.intp], stimuli: int) -> None:
+        """So many have fired, of each threshold its own, in so many stimuli, be it that they had no gradient."""
+        step = (np.asarray(fired) / self._wanted - stimuli) / self._span
+        self._log += np.minimum(np.maximum(step, -_FASTEST), _FASTEST)
+        self._settle()
+
+    def thresholds(self, first: float) -> NDArray[np.float64]:
+        """The thresholds now, if they began with this; (thresholds,)."""
+        now: NDArray[np.float64] = first * np.exp(self._log)
+        return now
+
+    def restore(self, thresholds: NDArray[np.float64], first: float) -> None:
+        """Take up what `thresholds` gave, within range of `first`; ValueError for another number of them."""
+        if thresholds.shape != self._log.shape:
+            raise ValueError(f"expected {self._log.size} steered thresholds")
+        self._log[:] = np.log(np.maximum(thresholds, np.finfo(float).tiny) / first)
+        self._settle()
+
+    def _settle(self) -> None:
+        bound = math.log(RANGE)
+        np.clip(self._log, -bound, bound, out=self._log)
+        self.factor = float(np.exp(self._log[0])) if self._one else np.exp(self._log).astype(np.float32)
