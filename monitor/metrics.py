@@ -65,6 +65,7 @@ COUNTERS = {
     "denied": Kind("denied", "Connections that the gate has turned away."),
     "impostors": Kind("impostors", "Frames and messages whose key may not send them, dropped."),
     "nonfinite": Kind("nonfinite", "Times that a number was not finite."),
+    "residual_clipped": Kind("residual_clipped", "Sums of neurons and connections that a residual clip has cut."),
     "journal_bytes": Kind("journal_bytes", "Bytes written to the journal of the process."),
     "journal_skipped": Kind("journal_skipped", "Intervals that the journal left out, for the disk was slower."),
     "journal_failed": Kind("journal_failed", "Times that the journal could not be written."),

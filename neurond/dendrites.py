@@ -26,7 +26,7 @@ BUCKETS = (0, *(1 << k for k in range(11)))
 """Least staleness of each bucket of the histogram: 0, 1, 2, 4, ... 1024. The last one holds all from there on."""
 _EDGES = np.array(BUCKETS)
 RECENT = 1000
-"""Gradients over which the staleness is averaged by which the weights are foreseen."""
+"""Gradients of late over which the staleness is averaged that the weights are foreseen by."""
 
 
 class Dendrites:
@@ -63,8 +63,7 @@ class Dendrites:
             for link in plan.links_in
         ]
         self.size = sum(w.size for w in self._weights)
-        self._released = 0  # stimuli that had fired when steps last went through the update rule
-        self._delay = 0.0  # mean staleness of late
+        self._noted, self._delay = 0, 0.0  # mean staleness of late, and over how many gradients
         self._foreseen: tuple[tuple[int, float, float], list[Floats]] | None = None  # of when, and the weights
         # Of each slot, z as it was when its stimulus fired; only where stale gradients are corrected.
         self._then: Floats | None = (
@@ -168,7 +167,8 @@ class Dendrites:
         self.staleness_sum += total
         self.staleness_count += n
         self.staleness_max = max(self.staleness_max, most)
-        self._delay += min(1.0, n / RECENT) * (total / n - self._delay)
+        self._noted = min(self._noted + n, RECENT)
+        self._delay += min(1.0, n / self._noted) * (total / n - self._delay)
         if most * n == total:  # the usual case: all of a volley fired together
             self.histogram[min(most.bit_length(), len(BUCKETS) - 1)] += n
             return
@@ -192,8 +192,6 @@ class Dendrites:
 
     def _step(self, d: Floats, x: Sequence[Floats], lr: float = 1.0, closed: int = 0) -> None:
         before, share = self.updates, self.share(self._plan.update.cool)
-        if self.has_threshold:
-            closed, self._released = self.stimuli - self._released, self.stimuli
         for values, synapses in zip(x, self._links, strict=True):
             self.updates += synapses.learn(d, values, lr=lr, stimuli=closed, share=share)
             self.finite &= synapses.finite
@@ -359,7 +357,6 @@ class Dendrites:
         """Take up what was counted before, as `_tallied` gives it."""
         for name in _COUNTS:
             setattr(self, name, counts.pop(name))
-        self._released = self.stimuli
         self.histogram = list(counts.values())
 
     def _named(self) -> Iterator[tuple[str, Synapses]]:

@@ -366,7 +366,7 @@ class GroupMachine:
             g = self.dendrites.back(k, d, active)
             if link.gated:
                 g *= memory.inputs[k][slots, : link.n_pre] != 0.0
-            g = rule(g, self.dendrites.share(link.notify.cool), self._count["stimuli"])
+            g = rule(g, self.dendrites.share(link.notify.cool))
             fired = g != 0.0
             notified = int(np.count_nonzero(fired))
             if not notified:

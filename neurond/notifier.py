@@ -18,7 +18,7 @@ class Notifier:
     """The rule of a link, as `make_rule` makes it; ValueError as there.
 
     `plan` is what it is now. Where it says `adapt`, T is steered (`steering.py`) so that on average `plan.target` of
-    the gradients that a dense backward pass would send are sent.
+    the gradients that it is given are sent.
     """
 
     def __init__(self, plan: NotifyPlan, width: int, rng: np.random.Generator) -> None:
@@ -26,20 +26,14 @@ class Notifier:
         self._width, self._rng = width, rng
         self._rule = make_rule(plan, width, rng)
         self._steering = _steering(plan, width)
-        self._stimuli = 0  # that T has been steered by
 
-    def __call__(self, g: Floats, share: float = 1.0, stimuli: int | None = None) -> Floats:
-        """What is sent of g; see `Rule`.
-
-        `stimuli` is how many have fired so far, of which g has those that came back; not given, g has them all.
-        """
+    def __call__(self, g: Floats, share: float = 1.0) -> Floats:
+        """What is sent of g; see `Rule`."""
         if self._steering is None:
             return self._rule(g, share)
         sent = self._rule(g, share * self._steering.factor)
         fired = int(np.count_nonzero(sent)) if self.plan.adapt == "link" else np.count_nonzero(sent, axis=0)
-        now = self._stimuli + len(g) if stimuli is None else stimuli
-        self._steering.see(fired, now - self._stimuli)
-        self._stimuli = now
+        self._steering.see(fired, len(g))
         return sent
 
     @property
@@ -79,23 +73,19 @@ class Notifier:
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Take up what `state` gave; see `Rule`. One whose T was not steered leaves T as it is."""
-        self._rule.restore({key: value for key, value in state.items() if key not in ("thresholds", "stimuli")})
+        self._rule.restore({key: value for key, value in state.items() if key != "thresholds"})
         self.recover(state)
 
     def durable(self) -> dict[str, NDArray[Any]]:
         """Where T is, without what the rule keeps; nothing where it is not steered."""
         if self._steering is None:
             return {}
-        return {
-            "thresholds": self._steering.thresholds(self.plan.threshold),
-            "stimuli": np.array([self._stimuli], np.int64),
-        }
+        return {"thresholds": self._steering.thresholds(self.plan.threshold)}
 
     def recover(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Take up what `durable` gave, if it gave anything; ValueError for another number of neurons."""
         if self._steering is not None and "thresholds" in state:
             self._steering.restore(state["thresholds"], self.plan.threshold)
-            self._stimuli = int(state["stimuli"][0])
 
 
 def _steering(plan: NotifyPlan, width: int) -> Steering | None:

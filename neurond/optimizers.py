@@ -100,14 +100,11 @@ class Synapses:
         as they are. The gradient of the matrix is g = sum_k d_k x_k^T / lr_unit. `lr` is the learning rate of the
         step (see `learning_rate`), and `share` of the threshold is what it is now.
 
-        `stimuli` is a count of those since the last call, whether they brought a gradient or not: under `threshold`
-        of those that fired (only a steered threshold and a flush go by it), under `every` of those that closed.
-
         Under `always` and `threshold` a call with k > 0 is one step of the optimizer, and one with k = 0 is nothing.
         Under `every` n the gradients are summed. The first call by which n stimuli or more have closed since the last
-        step takes one step of the sum, also where that is zero. So with lr_unit = 1 a step is that of a mini-batch
-        with a summed loss, and with lr_unit = n that of one with a mean loss. A weight counts once a call, if a step
-        reached it.
+        step takes one step of the sum, also where that is zero; `stimuli` is how many closed by this call. So with
+        lr_unit = 1 a step is that of a mini-batch with a summed loss, and with lr_unit = n that of one with a mean
+        loss. A weight counts once a call, if a step reached it.
         """
         # What overflows shows in `finite`; a warning for each operation would say no more.
         with np.errstate(over="ignore", invalid="ignore"):
@@ -116,7 +113,7 @@ class Synapses:
             if not len(d):
                 return 0
             rows = few(np.logical_or.reduce(d, axis=0)) if self._optimizer.sparse else None
-            return self._move(rows, self._gradient(rows, d, x), lr, share, stimuli)
+            return self._move(rows, self._gradient(rows, d, x), lr, share, len(d))
 
     def adjust(self, update: UpdatePlan) -> None:
         """Take the threshold and the target of `update`, which is the update rule as before in all else."""

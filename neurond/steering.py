@@ -1,4 +1,4 @@
-"""Thresholds that are steered towards a wanted share of what a dense pass would send, or change.
+"""Thresholds that are steered so that a wanted share of what stands before them fires.
 
 Integral control in the logarithm of T, by counts alone: with c fired in s stimuli, each of which has n gradients that
 the threshold stands before,
@@ -10,6 +10,9 @@ Differentially private learning with adaptive clipping, arXiv:1905.03871, sectio
 quantile so). That the share falls as T rises is all that is asked of a rule. The gain is small beside the steepness
 of any of them: a `span` is SPAN stimuli, and more where fewer than EXPECTED are to fire in these. One look moves T by
 a factor of two at most, and never beyond RANGE times what it began with, or below that part of it.
+
+The stimuli are those whose gradients come here. To count all, so that a wanted share of a dense pass is sent, was
+tried: T is then too high while errors are large, and falls to nothing once there are few, which costs accuracy.
 
 To send a wanted share and not what passes a given threshold is Dryden et al. 2016, Communication quantization for
 data-parallel training of deep neural networks, MLHPC; there the threshold is found anew in each step.
@@ -62,7 +65,7 @@ class Steering:
         self._settle()
 
     def see(self, fired: int | NDArray[np.intp], stimuli: int) -> None:
-        """So many have fired, of each threshold its own, in so many stimuli, be it that they had no gradient."""
+        """So many have fired in so many stimuli; an array where each threshold has its own."""
         step = (np.asarray(fired) / self._wanted - stimuli) / self._span
         self._log += np.minimum(np.maximum(step, -_FASTEST), _FASTEST)
         self._settle()

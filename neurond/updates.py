@@ -4,8 +4,9 @@
 large enough: what residual notifications do for neurons (`rules.py`), done for connections. The rule `every`
 needs none of this: it sums gradients, not steps (`Synapses`).
 
-What is said there of steered thresholds, of `residual_clip` and of `flush` holds here for connections. A target is
-the share of the weights that is to change in `lr_unit` stimuli, and connections take their turns row by row.
+What is said there of `residual_clip` and of `flush` holds here for connections, which take their turns row by row. A
+steered threshold (`steering.py`) has the share of the weights for a target that is to change in `lr_unit` stimuli with
+a gradient.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ class Release(Protocol):
     def release(self, w: Floats, rows: Rows, step: Floats, share: float = 1.0, stimuli: int = 0) -> tuple[int, bool]:
         """Take in the step of these rows of w, float32 (rows, n_pre), whose array is used up.
 
-        `share` of the threshold, above 0, is what it is now. `stimuli` is how many have fired since the last call.
+        `share` of the threshold, above 0, is what it is now. `stimuli` is how many gradients it is made of.
 
         Returns how many weights changed, and whether all that was touched is sane (see `ENORMOUS`).
         """

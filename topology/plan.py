@@ -34,9 +34,9 @@ class NotifyPlan:
     noise: float = 0.0  # standard deviation of Gaussian noise added before the rule; 0 is none
     cool: float = 1.0  # T falls with the schedule of the post group's learning rate, to this share; 1 is constant
     adapt: str = "off"  # off | link | neuron: whether T is steered, one T a link or one a neuron
-    target: float = 0.01  # `adapt`: share of a dense pass' gradients that is to be sent
+    target: float = 0.1  # `adapt`: share of the gradients that come to the rule that is to be sent
     residual_clip: float = 0.0  # residual, quantum: largest |sum| kept and sent, in units of T; 0 is no clip
-    flush: int = 0  # residual, quantum: each neuron's sum is sent once in so many stimuli that come back; 0 is never
+    flush: int = 0  # residual, quantum: each neuron's sum is sent once in so many stimuli with a gradient; 0 is never
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +68,9 @@ class UpdatePlan:
     release: str = "value"  # `threshold`: value (all of it) | quantum (whole multiples of T)
     cool: float = 1.0  # `threshold`: T falls with the schedule of the learning rate, to this share; 1 is constant
     adapt: str = "off"  # `threshold`: off | link | neuron: whether T is steered, one T a link or one a post neuron
-    target: float = 0.0002  # `adapt`: share of the weights that is to change in each `lr_unit` stimuli
+    target: float = 0.001  # `adapt`: share of the weights that is to change in `lr_unit` stimuli with a gradient
     residual_clip: float = 0.0  # `threshold`: largest |sum| of a connection, in units of T; 0 is no clip
-    flush: int = 0  # `threshold`: each connection's sum is let go once in so many stimuli; 0 is never
+    flush: int = 0  # `threshold`: each connection's sum is let go once in so many stimuli with a gradient; 0 is never
 
 
 @dataclass(frozen=True, slots=True)

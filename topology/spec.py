@@ -89,15 +89,15 @@ class Notify(Section):
     errors are large and soon forgotten, small at the end. 1 is a constant threshold."""
     adapt: Adapt = "off"
     """Whether the threshold is steered, from `threshold` on, so that `target` of the gradients is sent: one for the
-    link, or one for each neuron. It stays within a thousandth and a thousand times of `threshold`."""
+    link, or one for each neuron. It stays between a thousandth of `threshold` and a thousand times as much."""
     target: Wanted = _notify.target
-    """adapt only: notifications wanted, as a share of those of a dense backward pass; 0.01 saves 100 times."""
+    """adapt only: notifications wanted, as a share of the gradients of stimuli that have any."""
     residual_clip: ResidualClip = _notify.residual_clip
     """residual and quantum only: largest size of a neuron's sum, in thresholds, above 1; the rest is lost, and
     counted. 0 is no clip."""
     flush: Stimuli = _notify.flush
-    """residual and quantum only: once in so many stimuli that come back each neuron's sum is sent, whatever its size,
-    so that nothing older waits. 0 is never."""
+    """residual and quantum only: once in so many stimuli with a gradient each neuron's sum is sent, whatever its
+    size, so that nothing older waits. 0 is never."""
 
     only: ClassVar = {
         "cool": ("rule", _STEERED),
@@ -188,16 +188,16 @@ class Update(Section):
     steps of the end still become updates. 1 is a constant threshold."""
     adapt: Adapt = "off"
     """threshold only: whether the threshold is steered, from `threshold` on, so that `target` of the weights change:
-    one for the weights of a link, or one for those of each post neuron. It stays within a thousandth and a thousand
-    times of `threshold`."""
+    one threshold for the weights of a link, or one for those of each post neuron. It stays between a thousandth of
+    `threshold` and a thousand times as much."""
     target: Wanted = _update.target
-    """adapt only: share of the weights that is to change in a volley of stimuli; 0.0002 saves 5,000 times."""
+    """adapt only: share of the weights that is to change in a volley of stimuli that all have a gradient."""
     residual_clip: ResidualClip = _update.residual_clip
     """threshold only: largest size of a connection's sum, in thresholds, above 1; the rest is lost, and counted. 0 is
     no clip."""
     flush: Stimuli = _update.flush
-    """threshold only: once in so many stimuli each connection's sum becomes an update, whatever its size, so that
-    nothing older waits. 0 is never."""
+    """threshold only: once in so many stimuli with a gradient each connection's sum becomes an update, whatever its
+    size, so that nothing older waits. 0 is never."""
 
     only: ClassVar = {
         "adapt": ("rule", ("threshold",)),

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
+from neurond.notifier import Notifier
 from neurond.rules import KINDS, Rule, make_rule
 from topology.plan import NotifyPlan
 
@@ -105,3 +106,53 @@ def test_drop_keeps_what_exceeds(g: Floats, threshold: float) -> None:
     """`drop` sends exactly the entries beyond T."""
     expected = np.where(np.abs(g) > threshold, g, np.float32(0))
     np.testing.assert_array_equal(make("drop", threshold, g.shape[1])(g), expected)
+
+
+@given(
+    GRADIENTS,
+    st.sampled_from([0.125, 0.5, 1.0]),
+    WITH_MEMORY,
+    st.sampled_from([0.0, 1.5, 3.0]),
+    st.integers(0, 5),
+    st.sampled_from(["off", "link", "neuron"]),
+)
+def test_conserved_with_all_repairs(
+    g: Floats, threshold: float, rule: str, clip: float, flush: int, adapt: str
+) -> None:
+    """What was sent, is kept and was removed add up to what came in, while T moves; nothing beyond the clip goes."""
+    width = g.shape[1]
+    plan = NotifyPlan(rule=rule, threshold=threshold, residual_clip=clip, flush=flush, adapt=adapt, target=0.1)
+    act = Notifier(plan, width, np.random.default_rng(0))
+    sent, clipped = [], 0
+    for row in g:
+        assert act.clipped >= clipped
+        clipped = act.clipped
+        now = np.broadcast_to(act._steering.thresholds(threshold) if act._steering else threshold, (width,))
+        sent.append(act(row[None])[0])
+        assert not clip or (np.abs(sent[-1]) <= np.float32(clip) * now * (1 + 1e-5)).all()
+    state = act.state()
+    total = np.sum(sent, axis=0, dtype=np.float64) + state["residual"] + state.get("removed", 0.0)
+    np.testing.assert_allclose(total, g.sum(0, dtype=np.float64), atol=1e-4)
+    assert act.clipped or not np.any(state.get("removed", 0.0))
+    assert clip or not act.clipped
+
+
+@given(GRADIENTS, WITH_MEMORY, st.integers(1, 12))
+def test_nothing_waits_longer_than_a_flush(g: Floats, rule: str, flush: int) -> None:
+    """Once in `flush` stimuli each neuron is rid of all that it kept, whatever T; volleys do not matter."""
+    plan = NotifyPlan(rule=rule, threshold=1e6, flush=flush)
+    whole, single = (make_rule(plan, g.shape[1], np.random.default_rng(0)) for _ in range(2))
+    sent = whole(g)
+    rows = [single(row[None])[0] for row in g]
+    np.testing.assert_array_equal(np.reshape(rows, g.shape), sent)
+    last = np.zeros(g.shape[1], int)  # stimuli that had come when a neuron was last rid of it
+    waiting = np.zeros(g.shape[1])
+    for n, (row, out) in enumerate(zip(g, sent, strict=True), 1):
+        waiting += row
+        turn = slice((n - 1) % flush * g.shape[1] // flush, ((n - 1) % flush + 1) * g.shape[1] // flush)
+        np.testing.assert_array_equal(out[turn], waiting[turn])
+        assert not np.delete(out, np.r_[turn]).any()
+        waiting[turn] = 0.0
+        last[turn] = n
+        assert n < flush or (n - last < flush).all()
+    np.testing.assert_array_equal(whole.state()["residual"], waiting)

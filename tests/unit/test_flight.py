@@ -110,3 +110,23 @@ def test_a_trend_over_fewer_stimuli_than_its_span_is_their_mean() -> None:
         trend.add(losses[-1], hits[-1])
     assert abs(trend.loss - np.concatenate(losses).mean()) < 1e-6
     assert abs(trend.accuracy - np.concatenate(hits).mean()) < 1e-9
+
+
+def test_gradients_that_are_expected() -> None:
+    """Pending stimuli count as one each, unconfirmed ones with the share of late that was pending: all, at first."""
+    f = flight()
+    f.launch(range(20, 27), range(7), now=0.0)
+    assert f.gradients == 10
+    for n in range(40):  # half of them have a gradient, and no evaluation counts
+        f.confirm([1000 + n, 2000 + n], [True, False])
+        f.confirm([EVALUATION + n] * 50, [False] * 50)
+    for _ in range(200):
+        f.confirm([3000] * 10, [True, False] * 5)
+    assert abs(f.share - 0.5) < 0.1
+    f.confirm([10, 11, 20, 21], [True, True, False, False])
+    assert abs(f.gradients - (2 + 6 * f.share)) < 1e-9
+    f.confirm([10], [True])  # said once more
+    f.close([11], 0)
+    assert abs(f.gradients - (1 + 6 * f.share)) < 1e-9
+    f.overdue(1.0)  # the close of the other one never comes
+    assert abs(f.gradients - 6 * f.share) < 1e-9

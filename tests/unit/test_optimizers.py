@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -329,5 +330,132 @@ def test_schedules() -> None:
         assert learning_rate(OptimizerPlan(lr=0.1, schedule=schedule, horizon=0), 1000) == 0.1
     warm = OptimizerPlan(lr=0.1, schedule="linear", horizon=100, warmup=50)
     np.testing.assert_allclose([learning_rate(warm, n) for n in points], [0.0, 0.0375, 0.05, 0.0, 0.0], atol=1e-12)
-    with pytest.raises(ValueError, match="unknown schedule 'step'"):
-        learning_rate(OptimizerPlan(schedule="step"), 0)
+    with pytest.raises(ValueError, match="unknown schedule 'steps'"):
+        learning_rate(OptimizerPlan(schedule="steps"), 0)
+
+
+def test_a_learning_rate_in_steps() -> None:
+    """`step` multiplies by the factor from each share of the run on, after the warm-up as ever, and never ends."""
+    plan = OptimizerPlan(lr=0.8, schedule="step", horizon=200, steps=(0.5, 0.75), factor=0.1)
+    points = [0, 99, 100, 149, 150, 200, 10_000]
+    expected = [0.8, 0.8, 0.08, 0.08, 0.008, 0.008, 0.008]
+    np.testing.assert_allclose([learning_rate(plan, n) for n in points], expected, rtol=1e-12)
+    warm = replace(plan, warmup=120)
+    np.testing.assert_allclose([learning_rate(warm, n) for n in (0, 60, 110)], [0.0, 0.4, 0.08 * 110 / 120])
+    assert learning_rate(replace(plan, horizon=0), 1000) == 0.8
+
+
+REPAIRED = UpdatePlan(threshold=0.05)
+
+
+@pytest.mark.parametrize("release", ["value", "quantum"])
+@pytest.mark.parametrize("adapt", ["link", "neuron"])
+def test_the_wanted_share_of_weights_changes(release: str, adapt: str) -> None:
+    """From a threshold that is far too high, T is steered to where `target` of the weights change in `lr_unit`."""
+    unit, target = 4, 0.02
+    update = UpdatePlan(threshold=0.3, release=release, adapt=adapt, target=target)
+    synapses = Synapses(initial(), OptimizerPlan(lr_unit=unit), update)
+    rng, changed, stimuli = np.random.default_rng(1), np.zeros(N_POST), 0
+    for volley in range(12_000):
+        d, x = rng.normal(size=(2, N_POST)).astype(np.float32), rng.normal(size=(2, N_PRE)).astype(np.float32)
+        before = synapses.w.copy()
+        n = synapses.learn(d, x, lr=0.004)
+        assert n == np.count_nonzero(synapses.w != before)
+        if volley >= 6000:
+            changed += np.count_nonzero(synapses.w != before, axis=1)
+            stimuli += 2
+    share = changed / (N_PRE * stimuli / unit)
+    assert abs(share.mean() / target - 1) < 0.05
+    if adapt == "neuron":
+        assert np.abs(share / target - 1).max() < 0.25
+    assert synapses.held is not None
+    assert synapses.held.thresholds.shape == ((1,) if adapt == "link" else (N_POST,))
+    assert (synapses.held.thresholds < 0.15).all()
+
+
+@pytest.mark.parametrize("release", ["value", "quantum"])
+@pytest.mark.parametrize(
+    "repair",
+    [{"residual_clip": 1.5}, {"flush": 40}, {"adapt": "link"}, {"residual_clip": 2.0, "flush": 7, "adapt": "neuron"}],
+    ids=lambda repair: "-".join(repair),
+)
+def test_steps_are_conserved_with_all_repairs(release: str, repair: dict[str, Any]) -> None:
+    """The change of w, what is held and what the clip removed are the sum of all steps, while T moves."""
+    update = replace(REPAIRED, release=release, target=0.01, **repair)
+    synapses, steps = Synapses(initial(), OptimizerPlan(), update), np.zeros((N_POST, N_PRE))
+    for d, x in volleys(500):
+        assert synapses.held is not None
+        most, clipped = synapses.held.thresholds.max() * update.residual_clip, synapses.held.clipped
+        before = synapses.w.copy()
+        changed = synapses.learn(d, x, lr=0.03)
+        moved = synapses.w - before
+        assert np.count_nonzero(moved) <= changed  # where the turn of a row comes, twice in one call
+        assert not update.residual_clip or np.abs(moved).max() <= most * 1.001 * (1 + (update.flush > 0))
+        assert synapses.held.clipped >= clipped
+        steps += -0.03 * gradient(d, x)
+    state = synapses.state()
+    whole = (synapses.w - initial() + state["w/held"]).sum() + state.get("w/removed", np.zeros(1))[0]
+    np.testing.assert_allclose(whole, steps.sum(), atol=1e-3)
+    if update.residual_clip:
+        assert synapses.held is not None
+        assert synapses.held.clipped > 0
+    else:
+        np.testing.assert_allclose(synapses.w - initial() + state["w/held"], steps, atol=1e-4)
+
+
+def test_no_step_waits_longer_than_a_flush() -> None:
+    """Once in `flush` stimuli with a gradient each connection is rid of all that it held."""
+    synapses = Synapses(initial(), OptimizerPlan(), UpdatePlan(threshold=1e3, flush=30))
+    x, moved, steps = np.ones((3, N_PRE), np.float32), 0, np.zeros((N_POST, N_PRE))
+    for n in range(10):
+        d = np.full((3, N_POST), float(n == 0), np.float32)
+        before = synapses.w.copy()
+        changed = synapses.learn(d, x, lr=0.01)
+        assert changed == np.count_nonzero(synapses.w != before) <= 2 * N_PRE
+        moved += changed
+        steps -= 0.01 * gradient(d, x)
+    assert moved == N_POST * N_PRE
+    np.testing.assert_allclose(synapses.w, initial() + steps, atol=1e-6)
+    d, x = np.ones((100, N_POST), np.float32), np.ones((100, N_PRE), np.float32)
+    assert synapses.learn(d, x, lr=0.01) == N_POST * N_PRE  # more than a round at once
+    assert not synapses.state()["w/held"].any()
+
+
+@pytest.mark.parametrize("adapt", ["link", "neuron"])
+def test_a_steered_update_rule_goes_on_where_it_was(adapt: str) -> None:
+    """What is restored has the thresholds, the turn and the counts of what was saved, and learns on alike."""
+    update = replace(REPAIRED, adapt=adapt, target=0.05, residual_clip=1.5, flush=50)
+    first = Synapses(initial(), OptimizerPlan(), update)
+    for d, x in volleys(200):
+        first.learn(d, x, lr=0.03)
+    second = Synapses(initial(), OptimizerPlan(), update)
+    second.restore({name: array.copy() for name, array in first.state().items()})
+    for d, x in volleys(100, seed=6):
+        assert first.learn(d, x, lr=0.03) == second.learn(d, x, lr=0.03)
+    ours, theirs = first.state(), second.state()
+    assert ours.keys() == theirs.keys()
+    for name, array in ours.items():
+        np.testing.assert_allclose(array, theirs[name], rtol=1e-5, atol=1e-7)
+    assert ours["w/counts"][0] > 0
+
+
+@pytest.mark.parametrize("kind", OPTIMIZERS)
+def test_weights_are_foreseen_by_their_velocity(kind: str) -> None:
+    """`ahead` is w plus so many of the steps that the paper's velocity would make now; w where there is none."""
+    plan = OptimizerPlan(kind=kind, epsilon=1e-4)
+    synapses, paper = Synapses(initial(), plan, ALWAYS), Paper(plan)
+    np.testing.assert_array_equal(synapses.ahead(3.0, 0.01), initial())
+    for d, x in volleys(40):
+        synapses.learn(d, x, lr=0.01)
+        paper.step(gradient(d, x), 0.01)
+    before, state = synapses.w.copy(), synapses.state()
+    expected = before.astype(float)
+    if kind == "momentum":
+        expected -= 3.0 * 0.01 * paper.m
+    elif kind == "adam":
+        m_hat, v_hat = paper.m / (1 - plan.beta1**paper.t), paper.v / (1 - plan.beta2**paper.t)
+        expected -= 3.0 * 0.01 * m_hat / (np.sqrt(v_hat) + plan.epsilon)
+    np.testing.assert_allclose(synapses.ahead(3.0, 0.01), expected, atol=1e-5)
+    assert (kind in ("momentum", "adam")) == bool(np.abs(expected - before).max() > 1e-3)
+    after = synapses.state()
+    assert all(np.array_equal(state[name], after[name]) for name in state)  # it is a look, and no step

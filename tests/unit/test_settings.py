@@ -242,3 +242,24 @@ def test_a_retry_time_holds_for_what_is_presented_next() -> None:
         network.run(limit_s=60.0)
     assert network.counters("source")["represented"] == 0
     assert change(network.source, "retry_s", 0).error == "retry_s: a number above 0 to 3600 is expected, not 0"
+
+
+def test_what_steers_and_what_helps_against_staleness_can_be_set() -> None:
+    """Targets where thresholds are steered, which are then read as they are; remedies where the plan has them."""
+    notify = NotifyPlan(threshold=0.3, adapt="link", target=0.2)
+    link = LinkPlan(1, "h", "out", 4, "h", 0, 4, notify=notify)
+    more = {"update": UpdatePlan(threshold=0.01, adapt="neuron"), "staleness_decay": 0.1, "delay_compensation": 0.5}
+    machine = GroupMachine(group_plan("out", (0, 2, 2), "linear", (link,), loss=LossPlan(), **more))
+    found = ask(machine, "get")[0].data
+    assert found.keys() >= {"target", "notify.h.target", "staleness_decay", "delay_compensation"}
+    assert not found.keys() & {"look_ahead", "notify.loss.target"}
+    machine.dendrites._links[0].learn(np.ones((4, 2), np.float32), np.ones((4, 5), np.float32), lr=1.0)
+    assert ask(machine, "get")[0].data["threshold"] > 0.011
+    changes = {"target": 0.5, "notify.h.target": 0.05, "staleness_decay": 0.0, "threshold": 0.02}
+    reply = ask(machine, "set", settings=changes)[0]
+    assert reply.data == pytest.approx(changes)
+    assert ask(machine, "get")[0].data == pytest.approx(found | changes)
+    for key in ("target", "notify.h.target"):
+        assert change(machine, key, 0).error == f"{key}: a number above 0 to 1 is expected, not 0"
+        assert change(machine, key, 1.5).error == f"{key}: a number above 0 to 1 is expected, not 1.5"
+    assert "above 0" in change(machine, "notify.h.threshold", 0).error
