@@ -4,7 +4,7 @@
 large enough: what residual notifications do for neurons (`rules.py`), done for connections. The rule `every`
 needs none of this: it sums gradients, not steps (`Synapses`).
 
-What is said there of `residual_clip` and of `flush` holds here for connections, which take their turns row by row. A
+What is said there of `residual_clip` and `flush` holds here for connections, which take their turns row by row. A
 steered threshold (`steering.py`) has the share of the weights for a target that is to change in `lr_unit` stimuli with
 a gradient.
 """
