@@ -5,8 +5,8 @@ large enough: what residual notifications do for neurons (`rules.py`), done for 
 needs none of this: it sums gradients, not steps (`Synapses`).
 
 What is said there of `residual_clip` and `flush` holds here for connections, which take their turns row by row. A
-steered threshold (`steering.py`) has the share of the weights for a target that is to change in `lr_unit` stimuli with
-a gradient.
+steered threshold (`steering.py`) has a share of the weights for its target, which is to change in `lr_unit` stimuli
+with a gradient.
 """
 
 from __future__ import annotations

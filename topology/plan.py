@@ -34,7 +34,7 @@ class NotifyPlan:
     noise: float = 0.0  # standard deviation of Gaussian noise added before the rule; 0 is none
     cool: float = 1.0  # T falls with the schedule of the post group's learning rate, to this share; 1 is constant
     adapt: str = "off"  # off | link | neuron: whether T is steered, one T a link or one a neuron
-    target: float = 0.1  # `adapt`: share of the gradients that come to the rule that is to be sent
+    target: float = 0.2  # `adapt`: share of the gradients that come to the rule that is to be sent
     residual_clip: float = 0.0  # residual, quantum: largest |sum| kept and sent, in units of T; 0 is no clip
     flush: int = 0  # residual, quantum: each neuron's sum is sent once in so many stimuli with a gradient; 0 is never
 

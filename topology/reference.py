@@ -52,7 +52,7 @@ _WORDS = {
     "A relative PATH starts from the current directory; a run folder keeps the whole path.",
     "groups.NAME": "All keys but `size` and `shards` may also stand in `defaults.group`; a group's own value wins.",
     "links.'PRE -> POST'": "All keys may also stand in `defaults.link`. A link without a body takes every default. "
-    "Nothing is sent back to the source, so `notify` has no effect on its links.",
+    "Nothing is sent back to the source, so `notify` and `feedback` have no effect on its links.",
     "loss.notify": "The keys of a link's `notify`, with a higher threshold.",
     "links.'PRE -> POST'.notify": """\
 | Rule | What becomes a notification |

@@ -1,6 +1,7 @@
 # ruff: noqa: E501 - a message stands on one line, as its reader sees it
 """From topology to plan: shards, link numbers, order, and how a topology must fit its data."""
 
+import json
 from itertools import pairwise
 
 import pytest
@@ -8,8 +9,9 @@ import pytest
 from topology.errors import TopologyError
 from topology.graph import Graph, shards
 from topology.load import load, loads
-from topology.plan import NotifyPlan, Plan, plan_from_dict, to_dict
+from topology.plan import NotifyPlan, Plan, UpdatePlan, plan_from_dict, to_dict
 from topology.resolve import DataShape, check_data, resolve
+from topology.sound import sound_plan
 
 DIGITS = DataShape(features=64, classes=10, targets=1, train=1437, test=360)
 PRICES = DataShape(features=64, classes=0, targets=3, train=100, test=20)
@@ -93,6 +95,32 @@ def test_numbers_arrive_in_the_plan() -> None:
     assert (plan.group("c").neuron, plan.group("c").slope, plan.group("c").memory) == ("leaky_relu", 0.01, 512)
     assert {g.seed for g in plan.groups} == {plan.seed, plan.source.seed} == {5}
     assert (plan.source.window, plan.source.features, plan.source.classes) == (100, 64, 10)
+
+
+def test_what_steers_repairs_and_looks_ahead_arrives_in_the_plan() -> None:
+    """Steered thresholds, repairs, steps, remedies, feedback and window, through JSON and back; off unless written."""
+    written = {
+        "defaults.link.notify": "{rule: residual, adapt: neuron, target: 0.3, residual_clip: 2, flush: 50}",
+        "defaults.link.feedback": "random",
+        "defaults.group.optimizer": "{kind: momentum, schedule: step, steps: [0.25, 0.5], factor: 0.5}",
+        "defaults.group.update": "{adapt: link, target: 0.01, residual_clip: 3, flush: 70}",
+        "defaults.group.look_ahead": "1",
+        "defaults.group.delay_compensation": "0.5",
+        "groups.h2.memory": "512",
+        "source.window_by": "gradients",
+    }
+    plan = resolve(load("digits", [f"{key}={value}" for key, value in written.items()]), DIGITS)
+    assert sound_plan(json.dumps(to_dict(plan))) == plan
+    h2, off = plan.group("h2"), resolve(load("digits"), DIGITS)
+    (link,) = h2.links_in
+    assert link.feedback == "random"
+    assert link.notify == NotifyPlan("residual", 0.3, adapt="neuron", target=0.3, residual_clip=2.0, flush=50)
+    assert h2.update == UpdatePlan(adapt="link", target=0.01, residual_clip=3.0, flush=70)
+    assert (h2.optimizer.schedule, h2.optimizer.steps, h2.optimizer.factor) == ("step", (0.25, 0.5), 0.5)
+    assert (h2.look_ahead, h2.delay_compensation) == (1.0, 0.5)
+    assert (plan.source.window_by, plan.source.places) == ("gradients", 512 // 4)
+    assert (off.group("h2").links_in[0].feedback, off.source.window_by) == ("weights", "stimuli")
+    assert off.group("h2").update.adapt == off.group("h2").links_in[0].notify.adapt == "off"
 
 
 @pytest.mark.parametrize(
