@@ -237,8 +237,13 @@ class Dendrites:
     @property
     def threshold(self) -> float:
         """The threshold of updates, in units of the weight, before it cools; the geometric mean of several."""
-        found = self.thresholds()
-        return float(np.exp(np.mean(np.log([*found.values()])))) if found else self._plan.update.threshold
+        first, found = self._plan.update.threshold, [*self.thresholds().values()]
+        return first * float(np.exp(np.mean(np.log(np.array(found) / first)))) if found else first
+
+    @property
+    def first_threshold(self) -> float:
+        """The threshold that it was begun with, or last set to."""
+        return self._plan.update.threshold
 
     def set_threshold(self, threshold: float) -> None:
         """Change it, where there is one; what connections hold back stays. One that is steered goes on from it."""
@@ -249,7 +254,7 @@ class Dendrites:
         if not self.is_steered:
             return {}
         found = zip(self._plan.links_in, (synapses.held for synapses in self._links), strict=True)
-        return {link.pre: float(np.exp(np.log(h.thresholds).mean())) for link, h in found if h is not None}
+        return {link.pre: held.threshold for link, held in found if held is not None}
 
     @property
     def is_steered(self) -> bool:
@@ -273,7 +278,7 @@ class Dendrites:
     def _adjust(self, **changes: float) -> None:
         self._plan = replace(self._plan, update=replace(self._plan.update, **changes))  # type: ignore[arg-type]
         for synapses in self._links:
-            synapses.adjust(self._plan.update)
+            synapses.adjust(self._plan.update, "threshold" in changes)
 
     def share(self, cool: float) -> float:
         """What share of a threshold is left as the schedule has it now; `cool` at least."""

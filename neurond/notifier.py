@@ -49,9 +49,7 @@ class Notifier:
     @property
     def threshold(self) -> float:
         """T now, before it cools; where each neuron has its own, the geometric mean."""
-        if self._steering is None:
-            return self.plan.threshold
-        return float(np.exp(np.log(self._steering.thresholds(self.plan.threshold)).mean()))
+        return self.plan.threshold if self._steering is None else self._steering.mean(self.plan.threshold)
 
     def adjust(self, **changes: float) -> None:
         """Change values of the plan; what the rule keeps for later stays. ValueError as in `make_rule`.

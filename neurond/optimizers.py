@@ -115,10 +115,13 @@ class Synapses:
             rows = few(np.logical_or.reduce(d, axis=0)) if self._optimizer.sparse else None
             return self._move(rows, self._gradient(rows, d, x), lr, share, len(d))
 
-    def adjust(self, update: UpdatePlan) -> None:
-        """Take the threshold and the target of `update`, which is the update rule as before in all else."""
+    def adjust(self, update: UpdatePlan, anew: bool) -> None:
+        """Take the threshold and the target of `update`, which is the update rule as before in all else.
+
+        `anew`: the threshold has been set, and is steered on from there if it is steered.
+        """
         if isinstance(self._release, Threshold):
-            self._release.adjust(update)
+            self._release.adjust(update, anew)
         else:
             self._release = make_release(update, self.w.shape, self._unit)
 

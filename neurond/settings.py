@@ -37,6 +37,7 @@ class Setting:
         most: it may be.
         above: whether `least` is out of bounds.
         whole: only whole numbers.
+        begun: what the plan has of a value that also changes by itself; None where it changes only when it is set.
 
     """
 
@@ -46,6 +47,11 @@ class Setting:
     most: float = 1e6
     above: bool = False
     whole: bool = False
+    begun: Callable[[], float] | None = None
+
+    def before(self) -> float:
+        """What it is by the plan, as long as it has not been set."""
+        return self.read() if self.begun is None else self.begun()
 
     def trouble(self, value: object) -> str:
         """Why this cannot be the value; empty if it can."""
@@ -89,8 +95,10 @@ class Settings:
         """
         match request.verb:
             case "get":
-                begun = self._planned if request.args.get("planned") else {}
-                values = {key: begun.get(key, s.read()) for key, s in self._known.items()}
+                if request.args.get("planned"):
+                    values = {key: self._planned.get(key, s.before()) for key, s in self._known.items()}
+                else:
+                    values = {key: s.read() for key, s in self._known.items()}
                 return [Answer(wire.Reply(request.id, True, values))]
             case "adopt":
                 return self._adopt(request)
@@ -120,7 +128,7 @@ class Settings:
         return [Answer(wire.Reply(request.id, not troubles, adopted, "; ".join(troubles.values())))]
 
     def _change(self, key: str, value: Any) -> float:
-        self._planned.setdefault(key, self._known[key].read())
+        self._planned.setdefault(key, self._known[key].before())
         self._known[key].change(value)
         self.changed[key] = self._known[key].read()
         return self.changed[key]
@@ -151,7 +159,8 @@ def of_group(dendrites: Dendrites, rules: Mapping[str, Notifier]) -> dict[str, S
     found = {"lr": Setting(lambda: dendrites.lr, dendrites.set_lr)}
     if dendrites.has_threshold:
         above = dendrites.in_quanta or dendrites.is_steered
-        found["threshold"] = Setting(lambda: dendrites.threshold, dendrites.set_threshold, above=above)
+        first = partial(float, dendrites.first_threshold)
+        found["threshold"] = Setting(lambda: dendrites.threshold, dendrites.set_threshold, above=above, begun=first)
     if dendrites.is_steered:
         found["target"] = Setting(lambda: dendrites.target, dendrites.set_target, above=True, most=1.0)
     for key in dendrites.against_staleness:
@@ -174,7 +183,8 @@ def _of_rule(start: str, rule: Notifier) -> dict[str, Setting]:
     found = {f"{start}.clip": Setting(lambda: rule.plan.clip, set_clip)}
     if rule.plan.rule not in ("exact", "top_k"):
         above = rule.plan.rule == "quantum" or rule.steered
-        found[f"{start}.threshold"] = Setting(lambda: rule.threshold, set_threshold, above=above)
+        first = partial(float, rule.plan.threshold)
+        found[f"{start}.threshold"] = Setting(lambda: rule.threshold, set_threshold, above=above, begun=first)
     if rule.steered:
         found[f"{start}.target"] = Setting(lambda: rule.plan.target, set_target, above=True, most=1.0)
     return found

@@ -75,6 +75,10 @@ class Steering:
         now: NDArray[np.float64] = first * np.exp(self._log)
         return now
 
+    def mean(self, first: float) -> float:
+        """Geometric mean of `thresholds`."""
+        return first * float(np.exp(self._log.mean()))
+
     def restore(self, thresholds: NDArray[np.float64], first: float) -> None:
         """Take up what `thresholds` gave, within range of `first`; ValueError for another number of them."""
         if thresholds.shape != self._log.shape:

@@ -118,7 +118,7 @@ class Threshold:
     """
 
     def __init__(self, plan: UpdatePlan, shape: tuple[int, ...], unit: int = 1) -> None:
-        self._first = np.float32(plan.threshold)
+        self._first, self._threshold = plan.threshold, np.float32(plan.threshold)
         self._quantum = plan.release == "quantum"
         self._held = np.zeros(shape, np.float32)
         self._steering = _steering(plan, shape, unit)
@@ -136,21 +136,24 @@ class Threshold:
     @property
     def thresholds(self) -> NDArray[np.float64]:
         """T now, before it cools; one, or one a row."""
-        first = float(self._first)
-        return np.array([first]) if self._steering is None else self._steering.thresholds(first)
+        return np.array([self._first]) if self._steering is None else self._steering.thresholds(self._first)
 
-    def adjust(self, plan: UpdatePlan) -> None:
-        """Take the threshold and the target of `plan`; what connections hold back stays."""
-        first = np.float32(plan.threshold)
+    @property
+    def threshold(self) -> float:
+        """Their geometric mean."""
+        return self._first if self._steering is None else self._steering.mean(self._first)
+
+    def adjust(self, plan: UpdatePlan, anew: bool) -> None:
+        """Take the threshold, which is steered from there if `anew`, and the target; what is held back stays."""
         if self._steering is not None:
             self._steering.aim(plan.target)
-            if first != self._first:
+            if anew:
                 self._steering.begin()
-        self._first = first
+        self._first, self._threshold = plan.threshold, np.float32(plan.threshold)
 
     def release(self, w: Floats, rows: Rows, step: Floats, share: float = 1.0, stimuli: int = 0) -> tuple[int, bool]:
         """See `Release`."""
-        threshold: Any = self._first * np.float32(share)
+        threshold: Any = self._threshold * np.float32(share)
         least = threshold
         if self._steering is not None:
             threshold = self._steered(threshold, rows)
@@ -208,7 +211,7 @@ class Threshold:
     def recover(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Take up what `durable` gave, if it gave anything."""
         if self._steering is not None and "thresholds" in state:
-            self._steering.restore(state["thresholds"], float(self._first))
+            self._steering.restore(state["thresholds"], self._first)
 
     def _steered(self, threshold: Any, rows: Rows) -> Any:
         """The threshold, or a column of those of the rows."""

@@ -255,10 +255,13 @@ def test_what_steers_and_what_helps_against_staleness_can_be_set() -> None:
     assert not found.keys() & {"look_ahead", "notify.loss.target"}
     machine.dendrites._links[0].learn(np.ones((4, 2), np.float32), np.ones((4, 5), np.float32), lr=1.0)
     assert ask(machine, "get")[0].data["threshold"] > 0.011
+    assert ask(machine, "get", planned=True)[0].data == found  # the plan's, though it was steered since
+    assert change(machine, "threshold", 0.01).data == pytest.approx({"threshold": 0.01})  # what it was begun with
     changes = {"target": 0.5, "notify.h.target": 0.05, "staleness_decay": 0.0, "threshold": 0.02}
     reply = ask(machine, "set", settings=changes)[0]
     assert reply.data == pytest.approx(changes)
     assert ask(machine, "get")[0].data == pytest.approx(found | changes)
+    assert ask(machine, "get", planned=True)[0].data == found
     for key in ("target", "notify.h.target"):
         assert change(machine, key, 0).error == f"{key}: a number above 0 to 1 is expected, not 0"
         assert change(machine, key, 1.5).error == f"{key}: a number above 0 to 1 is expected, not 1.5"
