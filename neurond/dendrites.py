@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neurond.arithmetic import FAST, Arithmetic
 from neurond.machine import State, counters_from
 from neurond.memory import Floats, Memory, Slots
 from neurond.optimizers import Synapses, learning_rate, schedule
@@ -34,7 +35,7 @@ class Dendrites:
     of taught stimuli, first presentations only, by which the learning rate goes.
     """
 
-    def __init__(self, plan: GroupPlan) -> None:
+    def __init__(self, plan: GroupPlan, arithmetic: Arithmetic = FAST) -> None:
         self.version = 0
         self.stimuli = 0
         self.staleness_max = 0
@@ -52,24 +53,24 @@ class Dendrites:
         self._gathered: list[tuple[Floats, list[Floats]]] = []  # d, times its learning rate, and all x
         self._enough = max(1, plan.optimizer.lr_unit // 4)  # gradients to be gathered
         self._room = self._enough
-        matrices = [link_weights(plan, link) for link in plan.links_in]
+        matrices = [link_weights(plan, link, arithmetic.generator) for link in plan.links_in]
         matrices[0] = np.hstack([matrices[0], initial_bias(plan)])
-        self._links = [Synapses(w, plan.optimizer, plan.update) for w in matrices]
+        self._links = [Synapses(w, plan.optimizer, plan.update, arithmetic) for w in matrices]
+        self._product = arithmetic.product
         self.size = sum(synapses.w.size for synapses in self._links)
 
     def sum(self, inputs: Sequence[Floats], z: Floats) -> None:
         """Z = sum_p w_p x_p + b into z, float32 (stimuli, size), from the inputs as `Memory` keeps them."""
-        np.matmul(inputs[0], self._links[0].w.T, out=z)
+        self._product(inputs[0], self._links[0].w.T, z)
         for x, synapses in zip(inputs[1:], self._links[1:], strict=False):  # a readout's last input are its targets
-            z += x @ synapses.w.T
+            z += self._product(x, synapses.w.T)
 
     def back(self, link: int, d: Floats, active: Rows) -> Floats:
         """w^T d for one link, float32 (n, n_pre); `active` are the columns of d (n, size) that hold something."""
         w = self._links[link].w
         if active is not None:  # few neurons are notified: multiply only their rows
             w, d = w[active], d[:, active]
-        g: Floats = d @ (w[:, :-1] if link == 0 else w)
-        return g
+        return self._product(d, w[:, :-1] if link == 0 else w)
 
     def learn(self, memory: Memory, slots: Slots, last: Floats | None, closed: int) -> None:
         """These stimuli are closed: what was summed up for them enters the weights through the update rule.

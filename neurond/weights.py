@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,6 +12,9 @@ from topology.plan import GroupPlan, LinkPlan
 Floats = NDArray[np.float32]
 
 KINDS = ("auto", "he", "glorot")
+
+Makes = Callable[[np.random.SeedSequence], np.random.Generator]
+"""Makes the source of chance of a seed."""
 
 
 def initial_weights(
@@ -22,6 +27,7 @@ def initial_weights(
     neuron: str,
     init: str = "auto",
     slope: float = 0.0,
+    generator: Makes = np.random.default_rng,
 ) -> Floats:
     """The whole matrix between two groups, float32 (post_size, pre_size), before any sharding.
 
@@ -40,7 +46,7 @@ def initial_weights(
         raise ValueError(f"unknown init {init!r}: one of {', '.join(KINDS)}")
     pre, post = pre_group.encode(), post_group.encode()
     # The lengths keep ("ab", "c") and ("a", "bc") apart.
-    rng = np.random.default_rng(np.random.SeedSequence([seed, len(pre), *pre, len(post), *post]))
+    rng = generator(np.random.SeedSequence([seed, len(pre), *pre, len(post), *post]))
     shape = (post_size, pre_size)
     if init == "he" or (init == "auto" and neuron in ("relu", "leaky_relu")):
         gain = 2.0 / (1.0 + slope**2) if neuron == "leaky_relu" else 2.0
@@ -53,7 +59,7 @@ def initial_weights(
     return uniform
 
 
-def link_weights(group: GroupPlan, link: LinkPlan) -> Floats:
+def link_weights(group: GroupPlan, link: LinkPlan, generator: Makes = np.random.default_rng) -> Floats:
     """The initial weights of one link into one group process, float32 (group.size, link.n_pre).
 
     A process that is a shard, or is fed by one, takes its rows and columns of the whole matrix, so a sharded
@@ -69,6 +75,7 @@ def link_weights(group: GroupPlan, link: LinkPlan) -> Floats:
         group.neuron,
         group.init,
         group.slope,
+        generator,
     )
     rows = slice(group.start, group.start + group.size)
     columns = slice(link.pre_start, link.pre_start + link.n_pre)

@@ -52,7 +52,7 @@ def run(
     svg: Annotated[Path | None, typer.Option(hidden=True, help="Write what was shown as a picture.")] = None,
 ) -> None:
     """Train a network as processes on this machine, and show it."""
-    target, for_s = _wanted(until, for_)
+    target, for_s = wanted(until, for_)
     check_start(file, resume)
     if watch:
         if quiet:
@@ -132,7 +132,8 @@ def _beside(stack: ExitStack, metrics: str | None, record: Path | None, say_so: 
     return beside
 
 
-def _wanted(until: str | None, for_: str | None) -> tuple[Target | None, float | None]:
+def wanted(until: str | None, for_: str | None) -> tuple[Target | None, float | None]:
+    """The goal and the seconds that were asked for; WrongUse for what is none."""
     try:
         return None if until is None else parse_target(until), None if for_ is None else parse_for(for_)
     except ValueError as error:
