@@ -6,6 +6,7 @@ looks back at runs (`report`, `compare`, `eval`) does so at this one. There is n
 
 from __future__ import annotations
 
+import gc
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -123,6 +124,7 @@ class _Simulation:
         began = time.monotonic()
         network = self._network
         self._happened(Event(BROKER, "running"))
+        gc.freeze()  # all that is there stays: to look through a thousand machines again and again takes a sixth
         try:
             rounds = 0
             while not self._ended and network.step():
@@ -142,6 +144,7 @@ class _Simulation:
             self._happened(Event(BROKER, "ended", self._ended))
             self._show()
         finally:
+            gc.unfreeze()
             self._metrics.close()
             self._events.close()
         more = {"digest": digest, "arithmetic": "fast" if self._fast else "exact", **self._counted()}
@@ -168,7 +171,7 @@ class _Simulation:
 
         try:
             parts = {
-                name: checkpoint.write(self._run.path, GENERATION, name, machine.state())
+                name: checkpoint.write(self._run.path, GENERATION, name, machine.state(), lasting=False)
                 for name, machine in self._network.machines.items()
             }
             manifest.write(self._run.path, self._run.plan.name, int(GENERATION), parts)

@@ -24,11 +24,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurond.arithmetic import FAST, Arithmetic
-from neurond.changes import Shadow
 from neurond.conditions import Conditions
 from neurond.data import Dataset
 from neurond.group import GroupMachine
-from neurond.machine import Action, Frame, Idle, Machine, Peers, Request, Send, Start, Tell, Tick
+from neurond.machine import Action, Frame, Idle, Machine, Peers, Request, Send, Start, State, Tell, Tick
 from neurond.source import SourceMachine
 from topology import wire
 from topology.plan import SOURCE, Plan
@@ -140,11 +139,14 @@ class Network:
         self.longest: Counter[str] = Counter()
         """The most frames that waited in the inbox of each process."""
         self.report_ticks = REPORT_TICKS
-        self.journals: dict[str, tuple[float, Shadow]] = {}  # name -> (when, what was put down)
+        self.journals: dict[str, State] = {}
+        """Process -> what was put down of it last, if it may die."""
         self._data = data
         self._chance = chance
         self._arithmetic = arithmetic
         self._plans = {group.name: group for group in plan.groups}
+        self._moved: dict[str, tuple[int, int]] = {}  # incarnation and progress at the last tick
+        self._written: dict[str, tuple[float, int]] = {}  # when a journal was written, and at what progress
         self._journal_s = plan.source.journal_s or JOURNAL_S
         self.machines: dict[str, Machine] = {name: self._make(name, incarnation) for name in (SOURCE, *self._plans)}
         """The process of each name, as it is now; one that is down, as it was."""
@@ -271,7 +273,7 @@ class Network:
     def _rise(self, name: str) -> None:
         machine = self._make(name, self.machines[name].incarnation + 1)
         if name in self.journals:
-            machine.recover(self.journals[name][1].arrays)
+            machine.recover(self.journals[name])
             self.counts_on.add(name)
         self.machines[name] = machine
         self._down.discard(name)
@@ -338,17 +340,24 @@ class Network:
         for name, machine in list(self.machines.items()):
             if name in self._down:
                 continue
-            self._perform(name, machine.handle(_TICK, self._time(name)))
+            moved = (machine.incarnation, machine.progress)
+            if name == SOURCE or moved != self._moved.get(name):  # a group that has heard nothing has nothing to do
+                self._moved[name] = moved
+                self._perform(name, machine.handle(_TICK, self._time(name)))
             if self._mortal:
-                when, shadow = self.journals.get(name, (-self._journal_s, Shadow()))
-                if self.now >= when + self._journal_s:
-                    shadow.look(machine.durable())
-                    self.journals[name] = (self.now, shadow)
+                self._write_journal(name, machine)
             if not self.finished:
                 self._strike(name)
         self._ticks += 1
         if self._ticks % self.report_ticks == 0:
             self.report()
+
+    def _write_journal(self, name: str, machine: Machine) -> None:
+        """Put down what is to outlive a process, if it is time and there is anything new."""
+        written, progress = self._written.get(name, (-self._journal_s, -1))
+        if self.now >= written + self._journal_s and (progress != machine.progress or name not in self.journals):
+            self.journals[name] = {key: array.copy() for key, array in machine.durable().items()}
+            self._written[name] = (self.now, machine.progress)
 
     # --- frames -----------------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from neurond.cli.run import wanted
 from neurond.cli.topologies import DataDir, File, Set
 from neurond.conditions import MULTIPLIES_PER_S, conditions_of
 from neurond.errors import TargetNotReached, WrongUse
+from topology.threads import blas_threads
 
 if TYPE_CHECKING:
     from neurond.conditions import Conditions
@@ -65,6 +66,7 @@ def simulate(
 ) -> None:
     """Train a network in virtual time: the same seed gives the same run, on any machine."""
     target, for_s = wanted(until, for_)
+    os.environ |= blas_threads(os.environ)  # before NumPy loads: one core is what it is about
 
     def conditions(plan: Plan) -> Conditions:
         try:
