@@ -123,6 +123,8 @@ class _Simulation:
         """Step the network to its end, and write the folder."""
         began = time.monotonic()
         network = self._network
+        for name, machine in network.machines.items():
+            self._comes_or_goes(name, machine.incarnation, alive=True)
         self._happened(Event(BROKER, "running"))
         gc.freeze()  # all that is there stays: to look through a thousand machines again and again takes a sixth
         try:
@@ -201,14 +203,18 @@ class _Simulation:
             self._evaluations.append({"t_s": round(now, 3)} | figures)
             if check is not None:
                 self._act(check.evaluated(data.get(check.goal.gauge), bool(data.get("still"))))
+                self._look()
 
     def _show(self) -> None:
         if self._view.stimuli is not None:
             self._metrics.append(self._view.row())
-        if self._check is not None:
-            self._act(self._check.look(self._view.gauge(self._check.goal.gauge)))
+        self._look()
         if self._on_view is not None:
             self._on_view(self._view)
+
+    def _look(self) -> None:
+        if self._check is not None:
+            self._act(self._check.look(self._view.gauge(self._check.goal.gauge)))
 
     def _act(self, step: str) -> None:
         if step == "stop":
