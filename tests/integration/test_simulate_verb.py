@@ -91,7 +91,8 @@ def test_a_simulated_run_is_a_run(tmp_path: Path) -> None:
     assert json.loads(evaluated.stdout)["test_accuracy"] == pytest.approx(summary["test_accuracy"], abs=0.005)
 
     assert simulated(tmp_path, *options[:-1], "two")["digest"] == summary["digest"]
-    other = simulated(tmp_path, *options[:-1], "three", "--set", "seed=4")
+    options[options.index("--seed") + 1] = "4"
+    other = simulated(tmp_path, *options[:-1], "three")
     assert other["digest"] != summary["digest"]
     assert neurond(tmp_path, "report", "one").returncode == exits.OK
     assert neurond(tmp_path, "compare", "one", "three", "--output", "both.html").returncode == exits.OK
