@@ -108,7 +108,7 @@ class _Simulation:
         self._run, self._fast, self._for_s, self._on_view = run, fast, for_s or math.inf, on_view
         self._check = None if goal is None else Check(goal)
         self._view = View(run.plan.processes, run.plan.name, str(run.path))
-        self._metrics, self._events = runs.Metrics(run.path), Events(run.path)
+        self._metrics, self._events = runs.Rows(run.path), Events(run.path)
         chance = steady.Chance(np.random.SeedSequence([run.plan.seed, *_MESSENGER]))
         arithmetic = counting(FAST if fast else EXACT)
         self._network = network = Network(run.plan, examples, chance, conditions, arithmetic)

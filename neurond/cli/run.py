@@ -15,11 +15,24 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from neurond.cli.output import out_json, say, suggest, words
-from neurond.cli.start import Anew, For, Metrics, Network, Record, Resume, RunDir, Seed, Until, check_start, with_seed
+from neurond.cli.start import (
+    Anew,
+    For,
+    Metrics,
+    Network,
+    Record,
+    Resume,
+    RunDir,
+    Seed,
+    Until,
+    check_start,
+    wanted,
+    with_seed,
+)
 from neurond.cli.top import require_console
 from neurond.cli.topologies import DataDir, Set
 from neurond.errors import WrongUse
-from neurond.until import RESTARTS, Target, parse_for, parse_target
+from neurond.until import RESTARTS
 
 if TYPE_CHECKING:
     from rich.segment import Segments
@@ -130,14 +143,6 @@ def _beside(stack: ExitStack, metrics: str | None, record: Path | None, say_so: 
             yield
 
     return beside
-
-
-def wanted(until: str | None, for_: str | None) -> tuple[Target | None, float | None]:
-    """The goal and the seconds that were asked for; WrongUse for what is none."""
-    try:
-        return None if until is None else parse_target(until), None if for_ is None else parse_for(for_)
-    except ValueError as error:
-        raise WrongUse(str(error)) from None
 
 
 async def _stoppable(work: Work, display: _Display) -> Run:

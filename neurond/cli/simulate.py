@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import shlex
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from neurond.cli.output import out_json, say, suggest, words
-from neurond.cli.run import wanted
+from neurond.cli.start import RunDir, Seed, Until, wanted, with_seed
 from neurond.cli.topologies import DataDir, File, Set
 from neurond.conditions import MULTIPLIES_PER_S, conditions_of
 from neurond.errors import TargetNotReached, WrongUse
@@ -42,12 +41,8 @@ def simulate(
     multiplies: Annotated[
         float, typer.Option(metavar="N", help="Multiply-adds a second of a process; 0: any number.")
     ] = MULTIPLIES_PER_S,
-    seed: Annotated[
-        int | None, typer.Option(help="The same as --set seed=N: also of what is lost, and when.")
-    ] = None,
-    until: Annotated[
-        str | None, typer.Option(metavar="GOAL", help="Stop once it is reached: acc>=0.97, loss<=0.1.")
-    ] = None,
+    seed: Seed = None,
+    until: Until = None,
     for_: Annotated[
         str | None, typer.Option("--for", metavar="TIME", help="Stop after so long, in virtual time: 60s.")
     ] = None,
@@ -58,10 +53,7 @@ def simulate(
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as one JSON object.")] = False,
     set_: Set = None,
     data_dir: DataDir = None,
-    run_dir: Annotated[
-        Path | None,
-        typer.Option("--run", metavar="DIR", help="The run's folder; a new one under runs/ by default."),
-    ] = None,
+    run_dir: RunDir = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress and no summary.")] = False,
 ) -> None:
     """Train a network in virtual time: the same seed gives the same run, on any machine."""
@@ -78,8 +70,7 @@ def simulate(
     from neurond.simulate import simulate as run_it
     from topology.load import load
 
-    settings = [*(set_ or ())]
-    settings += [] if seed is None else [f"seed={seed}"]
+    settings = with_seed(set_, seed)
     settings += [] if epochs is None else [f"source.epochs={epochs:g}"]
     topology = load(file, settings, os.environ)
     shown = progress(words(), time.monotonic, quiet=quiet)
