@@ -110,3 +110,15 @@ def test_a_trend_over_fewer_stimuli_than_its_span_is_their_mean() -> None:
         trend.add(losses[-1], hits[-1])
     assert abs(trend.loss - np.concatenate(losses).mean()) < 1e-6
     assert abs(trend.accuracy - np.concatenate(hits).mean()) < 1e-9
+
+
+def test_what_is_new_while_the_roster_is_is_soon_due_too() -> None:
+    """Not all may have heard yet who is there: a volley of that moment does not wait for the whole retry."""
+    f = flight()
+    f.confirm([10, 11, 12], [False] * 3)
+    f.expedite(now=5.0)
+    f.launch([20], [3], now=5.1)
+    assert f.overdue(now=5.3) == ({}, 0)
+    assert f.overdue(now=5.4) == ({2: {20: 3}}, 0)
+    f.launch([30], [4], now=5.5)
+    assert 30 not in f.overdue(now=6.0)[0].get(2, {})
