@@ -12,6 +12,7 @@ Where things are:
     api.py          run, run_async
     supervise.py    a whole run on this machine; launch.py what it starts from, keep.py what keeps it alive,
                     conclusion.py how it ends, signals.py; until.py its goal; events.py what happened, in its folder
+    simulate.py     a whole run in virtual time; virtual.py its network, conditions.py what it is like
     runs.py         the folder of a run; environment.py where it ran; abandoned.py which of them has lost its broker,
                     living.py which are alive; damaged.py what of its files is left out
     daemon.py       one process; begin.py what it begins with; shell.py and control.py its sockets,
@@ -23,7 +24,8 @@ Where things are:
                     what it sends (pure)
     links.py        both ends of a link; ends.py all ends of a process (pure)
     neurons.py, losses.py, rules.py, optimizers.py, updates.py, weights.py, forward.py
-                    the numerics; notifier.py a link's rule as it may be changed, steering.py where its threshold goes
+                    the numerics; notifier.py a link's rule as it may be changed, steering.py its threshold;
+                    arithmetic.py how they multiply, steady.py functions that are alike on any machine
     checkpoint.py   one process' part of a checkpoint
     journal.py      what a process that was killed goes on from; changes.py its records, scribe.py when it is written
     data/           data sets and readers

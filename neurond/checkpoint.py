@@ -14,8 +14,10 @@ from topology import checkpoints
 from topology.files import write_whole
 
 
-def write(run_dir: Path, generation_folder: str, process: str, state: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
-    """Write the state of `process` into a folder of the run's checkpoints, whole or not at all.
+def write(
+    run_dir: Path, generation_folder: str, process: str, state: Mapping[str, NDArray[Any]], lasting: bool = True
+) -> dict[str, Any]:
+    """Write the state of `process` into a folder of the run's checkpoints, whole or not at all (`write_whole`).
 
     Returns:
         what the manifest says of the file: ``file`` (relative to the checkpoints), ``sha256`` and ``bytes``.
@@ -30,7 +32,7 @@ def write(run_dir: Path, generation_folder: str, process: str, state: Mapping[st
     file = checkpoints.file_name(generation_folder, process)
     path = checkpoints.folder(run_dir) / file
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, content)
+    write_whole(path, content, lasting)
     return {"file": file, "sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
 
 

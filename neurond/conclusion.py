@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from neurond import runs
@@ -16,7 +17,14 @@ if TYPE_CHECKING:
     from neurond.until import Check
 
 
-def conclude(run: runs.Run, view: View, ended: Mapping[str, Any], check: Check | None, interrupted: bool) -> None:
+def conclude(
+    run: runs.Run,
+    view: View,
+    ended: Mapping[str, Any],
+    check: Check | None,
+    interrupted: bool,
+    more: Mapping[str, Any] = MappingProxyType({}),
+) -> None:
     """Write ``summary.json``.
 
     Args:
@@ -25,6 +33,7 @@ def conclude(run: runs.Run, view: View, ended: Mapping[str, Any], check: Check |
         ended: the data of the broker's last event.
         check: whether the goal was reached, if there was one.
         interrupted: the user stopped it.
+        more: what else goes into the summary.
 
     Raises:
         Diverged, Interrupted, TargetNotReached: as they say.
@@ -40,6 +49,7 @@ def conclude(run: runs.Run, view: View, ended: Mapping[str, Any], check: Check |
         "save_error": ended.get("save_error"),
         "until": None if check is None else check.goal.text,
         "reached": None if check is None else check.reached,
+        **more,
     }
     runs.write_json(run.path / "summary.json", summary)
     if ended["why"] == "diverged":

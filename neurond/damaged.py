@@ -15,7 +15,7 @@ MOST = 1e18
 MOST_S = 1e10
 """Nor any time."""
 
-_WORDS = ("name", "run", "why", "save_error", "until", "state")
+_WORDS = ("name", "run", "why", "save_error", "until", "state", "digest", "arithmetic")
 _DRAWN = ("stimuli", "test_accuracy", "test_loss")  # of an event
 _PARTS = ("processes", "links")  # a map of figures by name
 
@@ -71,6 +71,9 @@ def _figures(found: Mapping[str, Any]) -> dict[str, Any]:
         if key in _PARTS:
             if isinstance(value, dict):
                 kept[key] = {name: _figures(part) for name, part in value.items() if isinstance(part, dict)}
+        elif key == "evaluations":  # of a simulated run
+            if isinstance(value, list):
+                kept[key] = [_figures(one) for one in value if isinstance(one, dict)]
         elif key == "staleness_counts":
             if isinstance(value, dict):
                 kept[key] = {least: n for least, n in value.items() if _fits(least, n)}

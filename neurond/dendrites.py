@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neurond.arithmetic import FAST, Arithmetic
 from neurond.machine import State, counters_from
 from neurond.memory import Floats, Memory, Slots
 from neurond.optimizers import Synapses, learning_rate, schedule
@@ -36,7 +37,7 @@ class Dendrites:
     of taught stimuli, first presentations only, by which the learning rate goes.
     """
 
-    def __init__(self, plan: GroupPlan) -> None:
+    def __init__(self, plan: GroupPlan, arithmetic: Arithmetic = FAST) -> None:
         self.version = 0
         self.stimuli = 0
         self.staleness_max = 0
@@ -54,12 +55,15 @@ class Dendrites:
         self._gathered: list[tuple[Floats, list[Floats]]] = []  # d, times its learning rate, and all x
         self._enough = max(1, plan.optimizer.lr_unit // 4)  # gradients to be gathered
         self._room = self._enough
-        matrices = [link_weights(plan, link) for link in plan.links_in]
+        matrices = [link_weights(plan, link, arithmetic.generator) for link in plan.links_in]
         matrices[0] = np.hstack([matrices[0], initial_bias(plan)])
-        self._links = [Synapses(w, plan.optimizer, plan.update) for w in matrices]
+        self._links = [Synapses(w, plan.optimizer, plan.update, arithmetic) for w in matrices]
+        self._product = arithmetic.product
         self._weights = [synapses.w for synapses in self._links]
         self._feedback = [
-            feedback_weights(plan, link) if link.feedback == "random" and link.pre != SOURCE else None
+            feedback_weights(plan, link, arithmetic.generator)
+            if link.feedback == "random" and link.pre != SOURCE
+            else None
             for link in plan.links_in
         ]
         self.size = sum(w.size for w in self._weights)
@@ -77,9 +81,9 @@ class Dendrites:
         their gradients come, and z may be kept to correct these.
         """
         weights = self._weights if slots is None or not self._plan.look_ahead else self._ahead()
-        np.matmul(inputs[0], weights[0].T, out=z)
+        self._product(inputs[0], weights[0].T, z)
         for x, w in zip(inputs[1:], weights[1:], strict=False):  # a readout's last input are its targets
-            z += x @ w.T
+            z += self._product(x, w.T)
         if slots is not None and self._then is not None:
             self._then[slots] = z
 
@@ -106,8 +110,7 @@ class Dendrites:
             w = fixed
         if active is not None:  # few neurons are notified: multiply only their rows
             w, d = w[active], d[:, active]
-        g: Floats = d @ (w[:, :-1] if link == 0 and fixed is None else w)
-        return g
+        return self._product(d, w[:, :-1] if link == 0 and fixed is None else w)
 
     def learn(self, memory: Memory, slots: Slots, last: Floats | None, closed: int) -> None:
         """These stimuli are closed: what was summed up for them enters the weights through the update rule.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from math import inf
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +49,7 @@ class Flight:
         # (when, a tie breaker, presentation, how long it waited, ids)
         self._due: list[tuple[float, int, int, float, list[int]]] = []
         self._volleys = 0
+        self._unsettled_until = -inf  # not all may have heard yet who is there
         self._pending = 0  # confirmed, and waiting for their gradient to be taken in everywhere
         self.share = 1.0
         """Share of the last thousand or so that were confirmed that had a gradient; at first taken to be all."""
@@ -69,7 +71,7 @@ class Flight:
         known = list(ids)
         for stimulus, row in zip(known, rows, strict=True):
             self._stimuli[stimulus] = Stimulus(row)
-        self._watch(known, 1, now, self.retry_s)
+        self._watch(known, 1, now, min(SOON_S, self.retry_s) if now < self._unsettled_until else self.retry_s)
 
     def confirm(self, ids: list[int], pending: list[bool]) -> list[bool]:
         """The readout has seen these; returns which of them count now (the others were confirmed before)."""
@@ -132,7 +134,11 @@ class Flight:
         return again, unclosed
 
     def expedite(self, now: float) -> None:
-        """Everything is overdue now, and what is presented again because of that will soon be so once more."""
+        """Everything is overdue now, and what is presented again because of that will soon be so once more.
+
+        So will be what is new meanwhile: who has not heard yet sends it to a process that is gone.
+        """
+        self._unsettled_until = now + SOON_S
         soon = min(SOON_S, self.retry_s) / 2
         self._due = [(now, n, presentation, soon, ids) for _, n, presentation, _, ids in self._due]
         heapq.heapify(self._due)

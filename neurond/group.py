@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neurond.arithmetic import FAST, Arithmetic
 from neurond.dendrites import Dendrites
 from neurond.ends import Ends
 from neurond.links import FLOAT_BYTES, Closing, Early, Inbound, Outbound, link_counters
@@ -32,7 +33,7 @@ from neurond.machine import (
     Tick,
     counters_array,
     counters_from,
-    random_generator,
+    seed_of,
 )
 from neurond.memory import Flags, Floats, Ids, Memory, Slots
 from neurond.neurons import make_neuron
@@ -75,6 +76,7 @@ class GroupMachine:
     Args:
         plan: what the group is and how it is wired.
         incarnation: marks every frame; peers hear only the one that the roster names.
+        arithmetic: how it computes.
 
     Verbs: ``get`` and ``set`` of what may be changed while it runs (`settings.py`).
 
@@ -86,18 +88,18 @@ class GroupMachine:
 
     role = "group"
 
-    def __init__(self, plan: GroupPlan, incarnation: int = 1) -> None:
+    def __init__(self, plan: GroupPlan, incarnation: int = 1, arithmetic: Arithmetic = FAST) -> None:
         self.plan = plan
         self.name = plan.name
         self.incarnation = incarnation
         self.progress = 0
-        rng = random_generator(plan.seed, plan.name, incarnation)
-        self._neuron = make_neuron(plan.neuron, plan.slope)
+        rng = arithmetic.generator(seed_of(plan.seed, plan.name, incarnation))
+        self._neuron = make_neuron(plan.neuron, plan.slope, arithmetic)
         self._rules = [
             None if link.pre == SOURCE else Notifier(link.notify, link.n_pre, rng) for link in plan.links_in
         ]
-        self._readout = None if plan.loss is None else Readout(plan.loss, plan.size, rng)
-        self.dendrites = Dendrites(plan)
+        self._readout = None if plan.loss is None else Readout(plan.loss, plan.size, rng, arithmetic)
+        self.dendrites = Dendrites(plan, arithmetic)
         widths = [link.n_pre for link in plan.links_in]
         posts = len(plan.links_out)
         if plan.loss is not None:

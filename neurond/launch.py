@@ -7,10 +7,11 @@ import os
 import resource
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal
 
 from neurond import runs
 from neurond.errors import RunError, WrongUse
@@ -51,8 +52,8 @@ def prepare(
     if data_dir is None and earlier is not None:
         data_dir = earlier.plan.source.data_dir
     topology, plan, shape = planned(topology, path_text(data_dir), transport)
-    if until is not None and until.gauge.endswith("accuracy") and not plan.source.classes:
-        raise WrongUse(f"'{until.text}' can never be reached: a regression has no accuracy; write loss<=0.1, say")
+    if until is not None:
+        check_goal(until, plan)
     total = round(plan.source.epochs * shape.train)
     if earlier is not None and (done := earlier.summary.get("stimuli") or 0) >= total:
         more = f"{math.ceil(done / shape.train) + math.ceil(plan.source.epochs):g}"
@@ -62,6 +63,12 @@ def prepare(
     _check_open_files(len(plan.processes))
     path = earlier.path if earlier is not None else runs.create(topology.name, run_dir)
     return runs.Run(path, plan), topology
+
+
+def check_goal(until: Target, plan: Plan) -> None:
+    """Raise WrongUse for a goal that a network of this plan can never reach."""
+    if until.gauge.endswith("accuracy") and not plan.source.classes:
+        raise WrongUse(f"'{until.text}' can never be reached: a regression has no accuracy; write loss<=0.1, say")
 
 
 def planned(
@@ -141,13 +148,13 @@ def socket_folder() -> tuple[Path, str]:
     return folder, ""
 
 
-def write_origin(run: runs.Run, topology: Topology) -> None:
-    """Write into the run's folder what is trained, and where."""
+def write_origin(run: runs.Run, topology: Topology, more: Mapping[str, Any] = MappingProxyType({})) -> None:
+    """Write into the run's folder what is trained, and where; and what more there is to say of that."""
     from neurond.environment import environment
     from topology.write import dump
 
     runs.write_text(run.path / "topology.yaml", dump(topology))
-    runs.write_json(run.path / "environment.json", environment())
+    runs.write_json(run.path / "environment.json", {**environment(), **more})
 
 
 def commands(run: runs.Run, broker_address: str, resume: bool, data_dir: str | None) -> dict[str, list[str]]:

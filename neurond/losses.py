@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from neurond.arithmetic import FAST, Arithmetic
 
 Floats = NDArray[np.float32]
 Flags = NDArray[np.bool_]
@@ -21,17 +25,19 @@ fresh; and whether the output is right, bool (n,). A NaN in z gives a NaN loss a
 KINDS = ("cross-entropy", "mse")
 
 
-def make_loss(kind: str) -> Loss:
+def make_loss(kind: str, arithmetic: Arithmetic = FAST) -> Loss:
     """The loss of that name; ValueError for a name that is not in `KINDS`."""
     match kind:
         case "cross-entropy":
-            return cross_entropy
+            return partial(cross_entropy, exp=arithmetic.exp, log=arithmetic.log)
         case "mse":
             return squared_error
     raise ValueError(f"unknown loss {kind!r}: one of {', '.join(KINDS)}")
 
 
-def cross_entropy(z: Floats, targets: Floats) -> tuple[Floats, Floats, Flags]:
+def cross_entropy(
+    z: Floats, targets: Floats, exp: Callable[..., Any] = np.exp, log: Callable[..., Any] = np.log
+) -> tuple[Floats, Floats, Flags]:
     """-log softmax(z)[target], with gradient softmax(z) - onehot(target).
 
     `targets` is (n, 1), a class index in [0, k) a row; `hit` is argmax(z) == target. Raises ValueError for an
@@ -46,9 +52,9 @@ def cross_entropy(z: Floats, targets: Floats) -> tuple[Floats, Floats, Flags]:
     if np.maximum.reduce(target.view(np.uint64), initial=0) >= z.shape[1]:
         raise ValueError(f"a class index is outside of 0..{z.shape[1] - 1}")
     loss = -p[rows, target]
-    np.exp(p, out=p)
+    exp(p, out=p)
     total = np.add.reduce(p, axis=1)
-    loss += np.log(total)
+    loss += log(total)
     p /= total[:, None]
     p[rows, target] -= 1.0
     hit = z.argmax(axis=1) == target
@@ -63,7 +69,7 @@ def squared_error(z: Floats, targets: Floats) -> tuple[Floats, Floats, Flags]:
     """
     with np.errstate(invalid="ignore", over="ignore"):
         gradient = z - targets
-        loss = np.einsum("nk,nk->n", gradient, gradient)
+        loss = np.add.reduce(gradient * gradient, axis=1)
     loss *= 0.5
     if z.shape[1] == 1:
         return loss, gradient, np.abs(gradient[:, 0]) < 0.5

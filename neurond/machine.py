@@ -150,6 +150,6 @@ def counters_from(names: Sequence[str], values: NDArray[Any]) -> dict[str, int]:
     return dict(zip(names, map(int, values), strict=True))
 
 
-def random_generator(seed: int, name: str, incarnation: int) -> np.random.Generator:
-    """The generator of one process: the same for the same seed, name and incarnation, on any machine."""
-    return np.random.default_rng(np.random.SeedSequence([seed, incarnation, *name.encode()]))
+def seed_of(seed: int, name: str, incarnation: int) -> np.random.SeedSequence:
+    """The seed of one process: the same for the same seed of the run, name and incarnation, on any machine."""
+    return np.random.SeedSequence([seed, incarnation, *name.encode()])

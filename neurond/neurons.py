@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
+
+from neurond.arithmetic import FAST, Arithmetic
 
 Floats = NDArray[np.float32]
 
@@ -31,7 +34,7 @@ class Neuron:
     slope: Callable[[Floats], Floats | None]
 
 
-def make_neuron(kind: str, slope: float = 0.01) -> Neuron:
+def make_neuron(kind: str, slope: float = 0.01, arithmetic: Arithmetic = FAST) -> Neuron:
     """The activation model of that name.
 
     `slope` is f' of a leaky_relu below zero and of no meaning elsewhere. It must not be negative: the sign
@@ -43,9 +46,9 @@ def make_neuron(kind: str, slope: float = 0.01) -> Neuron:
         case "leaky_relu":
             return _leaky_relu(slope)
         case "tanh":
-            return Neuron(kind, lambda z: np.tanh(z, out=z), lambda a: 1.0 - a * a)
+            return Neuron(kind, lambda z: arithmetic.tanh(z, out=z), lambda a: 1.0 - a * a)
         case "sigmoid":
-            return Neuron(kind, _sigmoid, lambda a: a * (1.0 - a))
+            return Neuron(kind, partial(_sigmoid, tanh=arithmetic.tanh), lambda a: a * (1.0 - a))
         case "linear":
             return Neuron(kind, lambda z: z, lambda _: None)
     raise ValueError(f"unknown neuron {kind!r}: one of {', '.join(KINDS)}")
@@ -65,10 +68,10 @@ def _leaky_relu(slope: float) -> Neuron:
     return Neuron("leaky_relu", fire, slope_of)
 
 
-def _sigmoid(z: Floats) -> Floats:
+def _sigmoid(z: Floats, tanh: Callable[..., Floats]) -> Floats:
     """1 / (1 + exp(-z)) as (1 + tanh(z / 2)) / 2, which cannot overflow."""
     z *= 0.5
-    np.tanh(z, out=z)
+    tanh(z, out=z)
     z += 1.0
     z *= 0.5
     return z

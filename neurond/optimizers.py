@@ -24,6 +24,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neurond import steady
+from neurond.arithmetic import FAST, Arithmetic
 from neurond.updates import Floats, Rows, Threshold, few, is_sane, make_release, put, take
 from topology.plan import OptimizerPlan, UpdatePlan
 
@@ -46,8 +48,8 @@ def schedule(plan: OptimizerPlan, stimuli: int) -> float:
     if plan.schedule == "linear":
         return 1.0 - progress
     if plan.schedule == "step":
-        return float(plan.factor ** sum(progress >= step for step in plan.steps))
-    return 0.5 * (1.0 + math.cos(math.pi * progress))
+        return float(steady.power(plan.factor, sum(progress >= step for step in plan.steps)))
+    return steady.share_of_cosine(progress)
 
 
 def learning_rate(plan: OptimizerPlan, stimuli: int) -> float:
@@ -69,6 +71,7 @@ class Synapses:
     """
 
     __slots__ = (
+        "_arithmetic",
         "_closed",
         "_every",
         "_optimizer",
@@ -80,11 +83,14 @@ class Synapses:
         "w",
     )
 
-    def __init__(self, w: Floats, optimizer: OptimizerPlan, update: UpdatePlan) -> None:
+    def __init__(
+        self, w: Floats, optimizer: OptimizerPlan, update: UpdatePlan, arithmetic: Arithmetic = FAST
+    ) -> None:
         if w.ndim != 2 or w.dtype != np.float32 or not w.flags.c_contiguous:
             raise ValueError("weights must be a C-contiguous float32 matrix")
         self.w = w
         self.finite = True
+        self._arithmetic = arithmetic
         self._unit = optimizer.lr_unit
         self._optimizer = _Optimizer(optimizer, w.shape)
         self._release = make_release(update, w.shape, self._unit)
@@ -201,7 +207,7 @@ class Synapses:
             d = d.take(rows, axis=1)
         columns: Floats = (d * np.float32(1.0 / self._unit)).T
         # With one stimulus BLAS is several times slower than the plain outer product.
-        return columns * x if len(x) == 1 else columns @ x
+        return self._arithmetic.outer(columns, x) if len(x) == 1 else self._arithmetic.product(columns, x)
 
     def _move(self, rows: Rows, gradient: Floats, lr: float, share: float = 1.0, stimuli: int = 0) -> int:
         """One step of the optimizer, through the update rule; the gradient's array is used up."""
@@ -311,10 +317,10 @@ def _adam(plan: OptimizerPlan, t: int, lr: float, g: Floats, sums: list[Floats])
 
 def _adam_step(plan: OptimizerPlan, t: int, lr: float, moment: Floats, root: Floats) -> Floats:
     """The step of `_adam`, in place of `root`, which is sqrt(V)."""
-    q = math.sqrt((1.0 - plan.beta2) / (1.0 - plan.beta2**t))
+    q = math.sqrt((1.0 - plan.beta2) / (1.0 - steady.power(plan.beta2, t)))
     root += np.float32(plan.epsilon / q)
     np.divide(moment, root, out=root)
-    root *= np.float32(-lr * (1.0 - plan.beta1) / (1.0 - plan.beta1**t) / q)
+    root *= np.float32(-lr * (1.0 - plan.beta1) / (1.0 - steady.power(plan.beta1, t)) / q)
     return root
 
 

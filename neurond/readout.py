@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from neurond.arithmetic import FAST, Arithmetic
 from neurond.links import Inbound, Outbound
 from neurond.losses import make_loss
 from neurond.machine import State
@@ -38,12 +39,12 @@ class Verdict(NamedTuple):
 class Readout:
     """The loss as the readout's post group: the gradient passes a rule before anything else happens."""
 
-    def __init__(self, plan: LossPlan, size: int, rng: np.random.Generator) -> None:
+    def __init__(self, plan: LossPlan, size: int, rng: np.random.Generator, arithmetic: Arithmetic = FAST) -> None:
         self.plan = plan
         self.rule = Notifier(plan.notify, size, rng)
         self.targets_in = Inbound()
         self.confirms_out = Outbound(SOURCE)
-        self._loss = make_loss(plan.kind)
+        self._loss = make_loss(plan.kind, arithmetic)
         self._size = size
         self._seen = Seen()
         self._mean = 0.0

@@ -25,6 +25,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from neurond import steady
+
 Floats = NDArray[np.float32]
 
 SPAN = 2048
@@ -72,7 +74,7 @@ class Steering:
 
     def thresholds(self, first: float) -> NDArray[np.float64]:
         """The thresholds now, if they began with this; (thresholds,)."""
-        now: NDArray[np.float64] = first * np.exp(self._log)
+        now: NDArray[np.float64] = first * steady.exp(self._log)
         return now
 
     def mean(self, first: float) -> float:
@@ -83,10 +85,10 @@ class Steering:
         """Take up what `thresholds` gave, within range of `first`; ValueError for another number of them."""
         if thresholds.shape != self._log.shape:
             raise ValueError(f"expected {self._log.size} steered thresholds")
-        self._log[:] = np.log(np.maximum(thresholds, np.finfo(float).tiny) / first)
+        self._log[:] = steady.log(np.maximum(thresholds, np.finfo(float).tiny) / first)
         self._settle()
 
     def _settle(self) -> None:
         bound = math.log(RANGE)
         np.clip(self._log, -bound, bound, out=self._log)
-        self.factor = float(np.exp(self._log[0])) if self._one else np.exp(self._log).astype(np.float32)
+        self.factor = float(steady.exp(self._log[0])) if self._one else steady.exp(self._log).astype(np.float32)

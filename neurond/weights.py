@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,6 +12,9 @@ from topology.plan import GroupPlan, LinkPlan
 Floats = NDArray[np.float32]
 
 KINDS = ("auto", "he", "glorot")
+
+Makes = Callable[[np.random.SeedSequence], np.random.Generator]
+"""Makes the source of chance of a seed."""
 
 
 def initial_weights(
@@ -22,6 +27,7 @@ def initial_weights(
     neuron: str,
     init: str = "auto",
     slope: float = 0.0,
+    generator: Makes = np.random.default_rng,
     purpose: str = "",
 ) -> Floats:
     """The whole matrix between two groups, float32 (post_size, pre_size), before any sharding.
@@ -41,7 +47,7 @@ def initial_weights(
         raise ValueError(f"unknown init {init!r}: one of {', '.join(KINDS)}")
     pre, post = pre_group.encode(), post_group.encode()
     # The lengths keep ("ab", "c") and ("a", "bc") apart.
-    rng = np.random.default_rng(np.random.SeedSequence([seed, len(pre), *pre, len(post), *post, *purpose.encode()]))
+    rng = generator(np.random.SeedSequence([seed, len(pre), *pre, len(post), *post, *purpose.encode()]))
     shape = (post_size, pre_size)
     if init == "he" or (init == "auto" and neuron in ("relu", "leaky_relu")):
         gain = 2.0 / (1.0 + slope**2) if neuron == "leaky_relu" else 2.0
@@ -54,7 +60,9 @@ def initial_weights(
     return uniform
 
 
-def link_weights(group: GroupPlan, link: LinkPlan, purpose: str = "") -> Floats:
+def link_weights(
+    group: GroupPlan, link: LinkPlan, generator: Makes = np.random.default_rng, purpose: str = ""
+) -> Floats:
     """The initial weights of one link into one group process, float32 (group.size, link.n_pre).
 
     A process that is a shard, or is fed by one, takes its rows and columns of the whole matrix, so a sharded
@@ -70,6 +78,7 @@ def link_weights(group: GroupPlan, link: LinkPlan, purpose: str = "") -> Floats:
         group.neuron,
         group.init,
         group.slope,
+        generator,
         purpose,
     )
     rows = slice(group.start, group.start + group.size)
@@ -77,14 +86,14 @@ def link_weights(group: GroupPlan, link: LinkPlan, purpose: str = "") -> Floats:
     return np.ascontiguousarray(whole[rows, columns])
 
 
-def feedback_weights(group: GroupPlan, link: LinkPlan) -> Floats:
+def feedback_weights(group: GroupPlan, link: LinkPlan, generator: Makes = np.random.default_rng) -> Floats:
     """The fixed random matrix that carries errors back on a link with `feedback: random`, (group.size, link.n_pre).
 
     Of the same distribution as the initial weights, and independent of them (Lillicrap et al. 2016, Random synaptic
     feedback weights support error backpropagation for deep learning, Nature Communications 7:13276). It follows from
     the seed and the names, so no checkpoint holds it.
     """
-    return link_weights(group, link, "feedback")
+    return link_weights(group, link, generator, "feedback")
 
 
 def initial_bias(group: GroupPlan) -> Floats:

@@ -15,10 +15,11 @@ JOURNALS = "journal"
 """In a run folder: the journals of its processes, as long as it runs."""
 
 
-def write_whole(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes, lasting: bool = True) -> None:
     """Write a file that is either the old one or all of the new one, also after a loss of power.
 
-    It is written beside its place as ``<name>.part`` and renamed. Its folder must be there.
+    It is written beside its place as ``<name>.part`` and renamed. Its folder must be there. What is not `lasting` may
+    be missing or cut short after a loss of power, and is written many times faster.
 
     Raises OSError, also where `path` is a device or a pipe, which would be replaced; then `path` is what it was and
     nothing is left beside it.
@@ -30,13 +31,15 @@ def write_whole(path: Path, content: bytes) -> None:
         with partial.open("wb") as file:
             file.write(content)
             file.flush()
-            os.fsync(file.fileno())
+            if lasting:
+                os.fsync(file.fileno())
         partial.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):
             partial.unlink()
         raise
-    sync_folder(path.parent)
+    if lasting:
+        sync_folder(path.parent)
 
 
 def sync_folder(path: Path) -> None:

@@ -4,6 +4,7 @@
     verbs.py       the verbs put together, with their examples
     output.py      data to stdout, words to stderr
     run.py         run; start.py its options, and those of up
+    simulate.py    simulate
     topologies.py  init, check, graph, expand, zoo, schema
     trained.py     eval, predict
     datasets.py    data list, fetch, show

@@ -15,11 +15,24 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from neurond.cli.output import out_json, say, suggest, words
-from neurond.cli.start import Anew, For, Metrics, Network, Record, Resume, RunDir, Seed, Until, check_start, with_seed
+from neurond.cli.start import (
+    Anew,
+    For,
+    Metrics,
+    Network,
+    Record,
+    Resume,
+    RunDir,
+    Seed,
+    Until,
+    check_start,
+    wanted,
+    with_seed,
+)
 from neurond.cli.top import require_console
 from neurond.cli.topologies import DataDir, Set
 from neurond.errors import WrongUse
-from neurond.until import RESTARTS, Target, parse_for, parse_target
+from neurond.until import RESTARTS
 
 if TYPE_CHECKING:
     from rich.segment import Segments
@@ -52,7 +65,7 @@ def run(
     svg: Annotated[Path | None, typer.Option(hidden=True, help="Write what was shown as a picture.")] = None,
 ) -> None:
     """Train a network as processes on this machine, and show it."""
-    target, for_s = _wanted(until, for_)
+    target, for_s = wanted(until, for_)
     check_start(file, resume)
     if watch:
         if quiet:
@@ -130,13 +143,6 @@ def _beside(stack: ExitStack, metrics: str | None, record: Path | None, say_so: 
             yield
 
     return beside
-
-
-def _wanted(until: str | None, for_: str | None) -> tuple[Target | None, float | None]:
-    try:
-        return None if until is None else parse_target(until), None if for_ is None else parse_for(for_)
-    except ValueError as error:
-        raise WrongUse(str(error)) from None
 
 
 async def _stoppable(work: Work, display: _Display) -> Run:

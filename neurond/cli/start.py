@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from neurond.errors import WrongUse
+from neurond.until import Target, parse_for, parse_target
 
 Network = Annotated[
     str | None,
@@ -46,3 +47,11 @@ def check_start(file: str | None, resume: Path | None) -> None:
 def with_seed(settings: list[str] | None, seed: int | None) -> list[str]:
     """What `--set` was given, and the seed after it."""
     return [*(settings or ()), *([] if seed is None else [f"seed={seed}"])]
+
+
+def wanted(until: str | None, for_: str | None) -> tuple[Target | None, float | None]:
+    """The goal and the seconds that were asked for; WrongUse for what is none."""
+    try:
+        return None if until is None else parse_target(until), None if for_ is None else parse_for(for_)
+    except ValueError as error:
+        raise WrongUse(str(error)) from None

@@ -24,6 +24,7 @@ from neurond.cli import (
     recordings,
     report,
     run,
+    simulate,
     tap,
     top,
     topologies,
@@ -35,6 +36,7 @@ from neurond.cli.output import out
 
 EXAMPLES = {
     "run": "neurond run digits --until 'acc>=0.97' --set source.epochs=40",
+    "simulate": "neurond simulate digits --latency 50ms±20ms --loss 1% --seed 3",
     "zoo": "neurond zoo",
     "check": "neurond check topology.yaml",
     "expand": "neurond expand digits > topology.yaml",
@@ -98,7 +100,7 @@ def verbs() -> typer.Typer:
 
     t, c = topologies, changing
     panels = (
-        ("Train and use", (run.run, up.up, down.down, trained.eval_, trained.predict)),
+        ("Train and use", (run.run, simulate.simulate, up.up, down.down, trained.eval_, trained.predict)),
         ("Look at a run", (top.top, processes.ps, logs.logs, tap.tap, monitor.monitor, metrics.metrics)),
         ("Change a run", (c.get, c.set_, c.pause, c.resume, c.save, c.restart, c.kill)),
         ("Look back", (report.report, report.compare, export.export, recordings.record, recordings.replay)),

@@ -12,6 +12,7 @@ VERBS = [
     "run",
     "up",
     "down",
+    "simulate",
     "ps",
     "logs",
     "tap",

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from neurond import data
-from neurond.changes import Shadow, fingerprint
+from neurond.changes import fingerprint
 from neurond.flight import IDS
 from neurond.group import GroupMachine
 from neurond.machine import Action, Send, Start, State
@@ -107,10 +107,9 @@ def test_the_source_goes_on_from_an_old_journal(examples: data.Dataset) -> None:
     plan = planned()
     network = Network(plan, examples, seed=4)
     network.run(confirmed=800)
-    old = Shadow()
-    old.look(network.source.durable())
+    old = kept(network.source.durable())
     network.run(confirmed=1400)
-    network.journals[SOURCE] = (network.now, old)
+    network.journals[SOURCE] = old
     network.kill(SOURCE, down_s=0.1)
     network.run()
     assert network.source.incarnation == 2
@@ -170,9 +169,7 @@ def test_the_window_opens_anew(examples: data.Dataset, name: str) -> None:
     assert network.source.telemetry(0).gauges["window"] == plan.source.volley
     network.run(confirmed=1000)
     assert network.source.telemetry(0).gauges["window"] == plan.source.window
-    old = Shadow()
-    old.look(network.machines[name].durable())
-    network.journals[name] = (network.now, old)
+    network.journals[name] = kept(network.machines[name].durable())
     network.kill(name, down_s=0.1)
     while network.machines[name].incarnation == 1:
         network.run(confirmed=network.counters(SOURCE)["confirmed"] + 1)

@@ -130,3 +130,15 @@ def test_gradients_that_are_expected() -> None:
     assert abs(f.gradients - (1 + 6 * f.share)) < 1e-9
     f.overdue(1.0)  # the close of the other one never comes
     assert abs(f.gradients - 6 * f.share) < 1e-9
+
+
+def test_what_is_new_while_the_roster_is_is_soon_due_too() -> None:
+    """Not all may have heard yet who is there: a volley of that moment does not wait for the whole retry."""
+    f = flight()
+    f.confirm([10, 11, 12], [False] * 3)
+    f.expedite(now=5.0)
+    f.launch([20], [3], now=5.1)
+    assert f.overdue(now=5.3) == ({}, 0)
+    assert f.overdue(now=5.4) == ({2: {20: 3}}, 0)
+    f.launch([30], [4], now=5.5)
+    assert 30 not in f.overdue(now=6.0)[0].get(2, {})
