@@ -13,6 +13,7 @@ from monitor.console.raster import sample
 from monitor.console.settings import concerning, parse, subjects, unit
 from monitor.console.snapshot import snapshot
 from monitor.console.views import VIEWS
+from monitor.dense import losses
 from monitor.process import LOST
 from monitor.view import View
 from tests.watched import chain, heads, process, rows, watched
@@ -303,7 +304,7 @@ def test_the_lines_above_drop_whole_fields() -> None:
         " chain  running  0 %  5,000/10,000,000  1,000/s  2:12:46, 2:46:35 left"
     )
     assert text_of(quality(view, 80, PLAIN)).endswith("saved notif. 20x upd. 968kx bytes 5.4x")
-    assert text_of(quality(view, 60, PLAIN)) == " loss 0.123  train 95.0 %  test 97.2 %  saved bytes 5.4x"
+    assert text_of(quality(view, 60, PLAIN)) == " loss 0.123  train 95.0 %  test 97.2 %  saved notif. 20x"
 
 
 def test_what_went_wrong_is_above() -> None:
@@ -315,6 +316,22 @@ def test_what_went_wrong_is_above() -> None:
     assert ("2 restarts, 256 expired", "warn") in quality(view, 80, PLAIN)
     process(view, "h1").restarts = 1
     assert ("1 restart, 256 expired", "warn") in quality(view, 80, PLAIN)
+
+
+def test_whatever_was_lost_is_above() -> None:
+    """All that the summary counts on the way is there where there is room; else how many kinds more, and no less."""
+    view = watched(["source", "h1", "out"])
+    process(view, "h1").counters["updates_dense"] = 1_934_000 * 100
+    process(view, "h1").restarts = 1
+    lines = [text_of(quality(view, width, PLAIN)) for width in range(60, 140)]
+    assert all("notif" in line and "upd" in line for line in lines if "bytes" in line)
+    assert any("upd" in line and "bytes" not in line for line in lines), "what is sent goes first"
+    process(view, "source").counters |= {"represented": 112}
+    process(view, "h1").counters |= {"gaps": 16, "fenced": 3, "late": 2}
+    said = "1 restart, 112 presented again, 16 gaps, 3 fenced, 2 late"
+    assert losses(view.summary()) == f"counted on the way: {said}"
+    assert (said, "warn") in quality(view, 200, PLAIN)
+    assert ("1 restart, +4", "warn") in quality(view, 80, PLAIN)
 
 
 def test_tabs_are_where_they_are_drawn() -> None:
