@@ -465,6 +465,7 @@ class GroupMachine:
             "fenced": self._ends.fenced,
         }
         gauges = {
+            "neurons": float(plan.size),
             "staleness_max": float(own.staleness_max),
             "remembered": float(len(self.memory)),
             "lr": own.learning_rate(),
