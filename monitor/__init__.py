@@ -1,6 +1,6 @@
 """What a person sees of a run: telemetry -> a view (pure), and the view on a terminal.
 
-    process.py     what is known of one process, and its line
+    process.py     what is known of one process, and its line; before.py what its earlier incarnations have counted
     traffic.py     what went over each link, and how stale gradients were, still pure
     view.py        View: telemetry and events -> lines, totals, rows of metrics.jsonl, the summary
     figures.py     numbers as a person reads them; happened.py events in words; columns.py what tables have in common

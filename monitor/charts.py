@@ -132,9 +132,18 @@ def ticks(low: float, high: float, wanted: int = 4) -> list[float]:
 
 
 def thinned(points: Sequence[tuple[float, float]], most: int) -> list[tuple[float, float]]:
-    """At most about `most` points of a line, evenly chosen; the last one always."""
-    step = max(1, math.ceil(len(points) / most))
-    return [*points[:-1:step], *points[-1:]]
+    """At most about `most` points of a line: the first, the last, and the lowest and highest of each stretch.
+
+    However short it was, a collapse is seen.
+    """
+    if len(points) <= most:
+        return list(points)
+    step = math.ceil(2 * len(points) / most)
+    kept = {0, len(points) - 1}
+    for start in range(0, len(points), step):
+        stretch = range(start, min(start + step, len(points)))
+        kept |= {pick(stretch, key=lambda i: points[i][1]) for pick in (min, max)}
+    return [points[i] for i in sorted(kept)]
 
 
 def _decades(low: float, high: float) -> list[float]:

@@ -86,9 +86,14 @@ def outcome(summary: Mapping[str, Any]) -> list[str]:
 
 def losses(summary: Mapping[str, Any]) -> str:
     """What was lost or repeated, in one line; empty when nothing was."""
-    found = [f"{n:,} {_words(k, n)}" for k in COUNTED_LOSSES if (n := summary.get(k))]
+    found = counted(summary)
     unheard = [f"no figures from {', '.join(summary['unheard'])}"] if summary.get("unheard") else []
     return f"counted on the way: {', '.join(found + unheard)}" if found or unheard else ""
+
+
+def counted(figures: Mapping[str, Any]) -> list[str]:
+    """Whatever of `COUNTED_LOSSES` there was, in words: ``16 gaps``."""
+    return [f"{n:,} {_words(k, n)}" for k in COUNTED_LOSSES if (n := figures.get(k))]
 
 
 def plain_against_dense(summary: Mapping[str, Any]) -> list[str]:

@@ -14,6 +14,10 @@ FIGURES: Mapping[str, tuple[str, Callable[[float], str]]] = {
 }
 """Figures that are written as everywhere else, and what they are called; others are as they come."""
 
+ROUTINE = {"epoch": "epochs", "evaluated": "evaluations", "saved": "saves"}
+"""Kinds of event that are folded away, and what many of them are called: they come of themselves, and the curves have
+them."""
+
 REASONS = ("why", "message", "what")
 EVALUATED = ("test_accuracy", "test_loss", "stimuli")
 """What an evaluation says, the figures first: there may be no room for all of it."""

@@ -83,6 +83,7 @@ GAUGES = {
     "window": Kind("window_stimuli", "Stimuli that may be in flight now."),
     "train_s": Kind("train_seconds", "Time from the first training stimulus to the last one so far."),
     "paused": Kind("paused", "1 while the training is paused."),
+    "neurons": Kind("neurons", "Neurons of the process."),
     "staleness_max": Kind("staleness_max", "Largest staleness of a gradient so far, in updates of the group's own."),
     "remembered": Kind("remembered_stimuli", "Stimuli that the group remembers."),
     "lr": Kind("learning_rate", "Learning rate now."),

@@ -43,7 +43,7 @@ th { font-weight: 500; text-align: left; } th, td { padding: .25rem .9rem .25rem
   border-bottom: 1px solid var(--rule); }
 .n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 td.share { min-width: 6rem; } td.share i { display: block; height: .5rem; margin-top: .5rem; background: var(--s1);
-  border-radius: 2px; } .bad { color: var(--s6); } td b { font-weight: 650; }
+  border-radius: 2px; } td:first-child { white-space: nowrap; } .bad { color: var(--s6); } td b { font-weight: 650; }
 pre { overflow-x: auto; font-size: .85rem; line-height: 1.45; padding: .75rem; background: var(--card);
   border: 1px solid var(--rule); border-radius: .5rem; } summary { cursor: pointer; margin: .5rem 0; }
 @media print { body { max-width: none; } figure, tr { break-inside: avoid; } }

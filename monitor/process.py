@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 from collections import deque
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
+from monitor.before import Before, Links
+from topology.lives import Lives
 from topology.wire import Telemetry
 
 RATE_WINDOW_S = 3.0
@@ -17,9 +20,6 @@ STATES = frozenset({"joined", "running", "finished", "diverged", "left", "lost",
 
 ALIVE = frozenset({"waiting", "joined", "running", "paused"})
 GONE = frozenset({"left", "lost", "failed"})
-
-Links = dict[str, dict[str, int]]
-"""Link -> the counters of one end of it."""
 
 Mark = tuple[float, dict[str, int], float | None, Links]
 """When telemetry came, its counters, the CPU seconds used so far, and the links: rates are differences of two."""
@@ -90,12 +90,15 @@ class Process:
     seq: int = -1
     heard: float | None = None
     counters: dict[str, int] = field(default_factory=dict)
+    counted: int = 0  # the incarnation whose counters, gauges and links these are
     before: dict[str, int] = field(default_factory=dict)  # counted by incarnations that are gone
     restarts: int = 0  # processes that have taken the place of the one before
     gauges: dict[str, float] = field(default_factory=dict)
     links: Links = field(default_factory=dict)  # as `counters`, for each end of a link
     links_before: Links = field(default_factory=dict)
     cpu_before_s: float = 0.0
+    lives: Lives = field(default_factory=Lives)
+    left_out: Before = field(default_factory=Before)  # of lives that are not kept any more
     marks: deque[Mark] = field(default_factory=deque)
     rates: deque[float] = field(default_factory=lambda: deque(maxlen=RATES))  # of its work, a second, oldest first
     looks: deque[int] = field(default_factory=lambda: deque(maxlen=LOOKS))  # bit i: neuron i of a sample spiked; LOST
@@ -103,16 +106,15 @@ class Process:
     sent_at: dict[str, float] = field(default_factory=dict)  # link -> when its end was last seen to have sent
 
     def hear(self, t: Telemetry, now: float) -> bool:
-        """Take in telemetry; False if it is older than what is known."""
+        """Take in telemetry; False if it is older than the present: what is over is counted."""
+        new = self.lives.hear(t)
         if (t.incarnation, t.seq) < (self.incarnation, self.seq):
+            if new:
+                self._reckon()
             return False
         if t.incarnation > self.incarnation or self.seq < 0:
-            # What was taken up from a checkpoint is counted on: it is in the sum already.
-            taken_up = t.counters if self.counters and t.gauges.get("restored") else {}
-            for key, n in self.counters.items():
-                self.before[key] = self.before.get(key, 0) + max(0, n - taken_up.get(key, 0))
-            self.links_before = self.link_counts()
-            self.cpu_before_s = self.cpu_s()
+            self.counted = t.incarnation
+            self._reckon()
             self.marks.clear()
             self.state = "running"
             self.begin(t.incarnation)
@@ -123,7 +125,7 @@ class Process:
         self.role, self.incarnation, self.seq, self.heard = t.role, t.incarnation, t.seq, now
         self.counters, self.links = dict(t.counters), t.links
         self.gauges = {k: float(v) for k, v in t.gauges.items() if math.isfinite(v)}
-        if len(self.marks) == 1 and self.late and now - self.marks[0][0] < EARLY_S:
+        if len(self.marks) == 1 and now - self.marks[0][0] < (EARLY_S if self.late else BURST_S):
             self.marks.pop()
         elif len(self.marks) > 1 and now - self.marks[-1][0] < BURST_S:
             self.marks.pop()  # the last of a burst stands for all of it
@@ -137,6 +139,16 @@ class Process:
         if self.state in ALIVE:
             self.state = self._at_work()
         return True
+
+    def _reckon(self) -> None:
+        """Sum what was counted by the incarnations that are gone, in whatever order they were heard of."""
+        while (gone := self.lives.leave_out()) is not None:
+            self.left_out.add(gone, next(iter(self.lives)))
+        before = self.left_out.copy()
+        for life, after in pairwise([*self.lives, None]):
+            if life is not None and life.last.incarnation != self.counted:
+                before.add(life, after)
+        self.before, self.links_before, self.cpu_before_s = before.counters, before.links, before.cpu_s
 
     def _at_work(self) -> str:
         return "paused" if self.gauges.get("paused") else "running"

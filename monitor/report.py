@@ -11,6 +11,7 @@ from monitor.charts import COLOURS, Mark, Series, bars, lines
 from monitor.dense import COMPARED, losses, outcome
 from monitor.diagram import diagram
 from monitor.figures import compact, count, duration, number, percent, ratio, times
+from monitor.happened import ROUTINE
 from monitor.happened import words as said
 from monitor.told import Row, Told, last_part
 from monitor.traffic import LOST, both_ways
@@ -18,8 +19,6 @@ from monitor.traffic import LOST, both_ways
 EVENTS_SHOWN = 300  # in a list: the first and the last of them
 MARKED = frozenset({"lost", "failed", "diverged", "set", "paused", "resumed"})
 """Kinds of event that the curves are marked with."""
-ROUTINE = frozenset({"epoch", "evaluated", "saved"})
-"""Kinds of event that are folded away: they come of themselves, and the curves have them."""
 MARKS = 40  # of a curve, at most
 
 
@@ -153,6 +152,8 @@ def _traffic(told: Told) -> str:
         "Evaluations included. Values are spikes on the way forward, notifications on the way back; "
         "a dense pass sends all of them, four bytes each."
     )
+    if not told.ended:
+        note += " What is missing, or came twice, is told by link only at the end of a run."
     return page.table(["link", "way", "share of bytes", *counted], rows, text=3) + page.words(note, "dim")
 
 

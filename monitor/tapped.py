@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from monitor.figures import count
-from topology.wire import EVALUATION
+from topology.wire import EVALUATION, IDS
 
 
 def tapped(frames: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -19,7 +19,9 @@ def _line(frame: Mapping[str, Any]) -> str:
     if first is None:
         stimulus = "-"
     else:
-        stimulus = f"evaluation {first - EVALUATION:,}" if first >= EVALUATION else f"{first:,}"
+        incarnation, number = divmod(first - EVALUATION if first >= EVALUATION else first, IDS)
+        begun_anew = f"{incarnation + 1}:" if incarnation else ""  # the source numbers its stimuli from zero again
+        stimulus = f"{'evaluation ' if first >= EVALUATION else ''}{begun_anew}{number:,}"
     counted = "  ".join(f"{count(frame.get(key)):>7} {key}" for key in ("stimuli", "values", "bytes"))
     again = f", presentation {presentation}" if presentation > 1 else ""
     return f"{frame.get('kind') or '-':<13} {counted}  from {stimulus}{again}"

@@ -21,6 +21,7 @@ __all__ = [
     "Diverged",
     "Interrupted",
     "NeurondError",
+    "NoSuchRun",
     "ProcessLost",
     "RunError",
     "TargetNotReached",
@@ -44,6 +45,12 @@ class WrongUse(ValueError):
 
 class RunError(NeurondError):
     """A run folder cannot be used, or what is in it is damaged."""
+
+
+class NoSuchRun(RunError):
+    """A name that is none of a run."""
+
+    exit_code = exits.USAGE
 
 
 class Diverged(NeurondError):

@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 
 from topology.wire import EVALUATION
 
-IDS = 1 << 40
-"""Ids of one incarnation of the source."""
 DOUBLINGS = 3
 """Each further presentation waits twice as long as the last, but no longer than this many doublings."""
 SOON_S = 0.25

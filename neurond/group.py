@@ -471,6 +471,7 @@ class GroupMachine:
         if clipped:
             counters["residual_clipped"] = clipped
         gauges = {
+            "neurons": float(plan.size),
             "staleness_max": float(own.staleness_max),
             "remembered": float(len(self.memory)),
             "lr": own.learning_rate(),

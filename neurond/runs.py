@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from neurond import damaged
-from neurond.errors import RunError
+from neurond.errors import NoSuchRun, RunError
 from topology import checkpoints
 from topology.files import write_whole
 from topology.plan import Plan, to_dict
@@ -280,18 +280,30 @@ class Run:
 
 
 def open_run(path: str | os.PathLike[str]) -> Run:
-    """The run in a folder; RunError if there is none."""
+    """The run in a folder; NoSuchRun with a guess if there is none, RunError if it is damaged."""
     folder = Path(path)
     file = folder / "plan.json"
     if not file.is_file():
         what = "is not a run folder: it has no plan.json" if folder.is_dir() else "is no folder"
         shown = str(folder) if str(folder).isprintable() else ascii(str(folder))  # in one line
-        raise RunError(f"{shown} {what}; runs are folders under {parent()}/")
+        raise NoSuchRun(f"{shown} {what}; {_meant(folder) or f'runs are folders under {parent()}/'}")
     try:
         plan = sound_plan(_read(file).decode())
     except (ValueError, RecursionError) as error:
         raise RunError(f"{file} is damaged or of another version: {error}") from error
     return Run(folder, plan)
+
+
+def _meant(folder: Path) -> str:
+    """A run beside a folder that is none, or among all runs, whose name is close to its; "" if there is none."""
+    from topology.errors import guessed  # only errors need it
+
+    known: dict[str, Path] = {}
+    for place in (parent(), folder.parent):
+        with suppress(OSError, ValueError):
+            known |= {one.parent.name: one.parent for one in place.glob("*/plan.json")}
+    name = guessed(folder.name, known)
+    return f"did you mean {str(known[name])!r}?" if name is not None else ""
 
 
 def open_saved(path: str | os.PathLike[str]) -> Run:

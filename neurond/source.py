@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from neurond.data import Dataset
 from neurond.ends import Ends
-from neurond.flight import IDS, Evaluation, Flight, Trend
+from neurond.flight import Evaluation, Flight, Trend
 from neurond.links import FLOAT_BYTES, Early, Inbound, Outbound, link_counters
 from neurond.machine import (
     Action,
@@ -90,7 +90,7 @@ class SourceMachine:
         self._ends = Ends(self._hears(), [*self._spikes_out, self._targets_out])
         self._changes: int | None = None  # of the last complete roster
         # Ids of each incarnation are its own: the readout has seen those of the ones before.
-        self._first_id = (incarnation - 1) * IDS
+        self._first_id = (incarnation - 1) * wire.IDS
         self._flight = Flight(len(plan.links_out), plan.retry_s)
         self._set_window(plan.window)
         self.settings = Settings(SOURCE)

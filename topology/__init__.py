@@ -14,7 +14,8 @@
     write.py    Topology -> YAML text; JSON Schema; reference.py the page of docs/
     plan.py     what each process is told; sound.py whether a plan that was read is one
     wire.py     every message; frames.py, blocks.py their bytes on the data plane, packing.py on the control plane
-    feed.py     what the broker sends to those who watch; fanout.py what it keeps for those who come later (pure)
+    feed.py     what the broker sends to those who watch; fanout.py what it keeps for those who come later, and
+                lives.py of the incarnations of a process (pure)
     address.py  where sockets are; names.py connections to hosts by their names
     keys.py     the keys of processes, in files; issue.py makes and revokes them
     sockets.py  every socket that there is; greeting.py what one says before any handshake; gate.py who comes in on

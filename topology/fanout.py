@@ -1,11 +1,16 @@
-"""What monitors hear, and what a monitor that comes later is told first (pure)."""
+"""What monitors hear, and what a monitor that comes later is told first (pure).
+
+Counters begin anew with each incarnation: of those that are over the last report is kept, and of those that followed
+the first, which says what was taken up: who comes late counts as who was there all the time.
+"""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
 
-from topology import feed
+from topology import feed, wire
+from topology.lives import Lives
 from topology.wire import Event, Telemetry
 
 EVENTS_KEPT = 4096
@@ -13,7 +18,7 @@ EVENTS_KEPT = 4096
 
 
 class Fanout:
-    """The last telemetry of each process and the events so far, as frames of the feed.
+    """The last telemetry of each incarnation of each process and the events so far, as frames of the feed.
 
     Args:
         origin: tells this broker's events from those of the one before it.
@@ -25,10 +30,14 @@ class Fanout:
         self._events: deque[list[bytes]] = deque(maxlen=EVENTS_KEPT)
         self._count = 0
         self._last: dict[str, bytes] = {}  # process -> its telemetry, packed
+        self._lives: dict[str, Lives] = {}
 
     def telemetry(self, message: Telemetry, packed: bytes) -> list[bytes]:
         """Keep the telemetry of a process; the frames to send."""
-        self._last[message.name] = packed
+        lives = self._lives.setdefault(message.name, Lives())
+        if lives.hear(message) and lives.is_latest(message):  # a recording repeats what is over
+            self._last[message.name] = packed
+        lives.leave_out()
         return feed.telemetry_frames(message.name, packed)
 
     def event(self, event: Event) -> list[bytes]:
@@ -44,4 +53,8 @@ class Fanout:
             yield from self._events
         for name, packed in self._last.items():
             if name.encode().startswith(topic):
-                yield feed.telemetry_frames(name, packed)
+                lives = [*self._lives[name]]
+                over = [life.last for life in lives[:-1]]
+                begun = [life.first for life in lives[1:]]  # told last: they are not the present
+                for one in (*map(wire.pack, over), packed, *map(wire.pack, begun)):
+                    yield feed.telemetry_frames(name, one)

@@ -37,6 +37,9 @@ Flags = NDArray[np.bool_]
 EVALUATION = 1 << 62
 """Ids of evaluation stimuli begin here, so that those of training stimuli stay dense."""
 
+IDS = 1 << 40
+"""Ids of one incarnation of the source: those of the next begin so much higher."""
+
 
 # --- data plane: one frame a message, struct header, raw arrays -------------------------------------
 

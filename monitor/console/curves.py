@@ -15,7 +15,7 @@ SIDE_BY_SIDE = 132  # characters of a screen from which the curves stand side by
 MIN_HEIGHT = 5  # rows of one: title, two of dots, the ends of the scale below
 
 Points = Sequence[tuple[float, float]]
-Written = Callable[[float], str]
+Written = Callable[..., str]  # of a number, and of digits behind its point
 
 
 def curves(view: View, now: float, width: int, height: int, glyphs: Glyphs, look: Look) -> Page:  # noqa: ARG001
@@ -76,15 +76,26 @@ def plot(
         canvas.line(*first, *second)
     cells = [list(row) for row in canvas.rows()]
     single = {at(point, room, tall) for point in marks}
-    scale = {0: high, tall - 1: low}
+    scale = dict(zip((0, tall - 1), _ticks((high, low), written), strict=True))
     bar = glyphs.pick("│", "|")
     rows = [head]
     for y, row in enumerate(cells):
-        tick = _tick(scale[y], written) if y in scale else ""
+        tick = scale.get(y, "")
         rows.append([(f" {tick:>{LABEL}} {bar}", "dim"), *_spans(row, y, single, glyphs)])
     ends = _end(low_x), f"{_end(high_x)} {unit}"
     rows.append([(f" {'':>{LABEL}} {ends[0]}{ends[1]:>{max(1, room + 1 - len(ends[0]))}}", "dim")])
     return rows
+
+
+def _ticks(ends: tuple[float, float], written: Written) -> list[str]:
+    """Both ends of a scale, with as many digits as tell them apart, if there is room."""
+    found = [_tick(y, written) for y in ends]
+    for digits in range(1, LABEL):
+        finer = [written(y, digits) for y in ends]
+        if len(set(found)) > 1 or ends[0] == ends[1] or max(map(len, finer)) > LABEL:
+            break
+        found = finer
+    return found
 
 
 def _tick(y: float, written: Written) -> str:

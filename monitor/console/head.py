@@ -8,10 +8,12 @@ from itertools import pairwise
 
 from monitor.columns import fitting
 from monitor.console.page import Glyphs, Spans, cut, text_of
+from monitor.dense import COUNTED_LOSSES, counted
 from monitor.figures import compact, duration, number, percent, times
 from monitor.view import View
 
 WIDE = 100  # characters of a screen from which nothing needs to be short
+TROUBLE = 23  # characters that what went wrong has at least
 SAVED, SAVINGS = "saved ", 2  # what stands before the fields of that rank and above, in the line of quality
 
 Field = tuple[int, Spans]
@@ -48,10 +50,10 @@ def quality(view: View, width: int, glyphs: Glyphs) -> Spans:
         (0, "test", percent(view.gauge("test_accuracy"))),
     ):
         fields.append((rank, [(f"{label} ", "dim"), (value, "")]))
-    if trouble := _trouble(view):
+    if trouble := _trouble(view, max(TROUBLE, width // 3)):
         fields.append((0, [(trouble, "warn")]))
     names = ("notifications", "updates", "bytes") if wide else ("notif.", "upd.", "bytes")
-    for rank, label, counter in zip((3, 4, 2), names, ("notifications", "updates", "bytes"), strict=True):
+    for rank, label, counter in zip((2, 3, 4), names, ("notifications", "updates", "bytes"), strict=True):
         fields.append((rank, [(f"{label} ", "dim"), (_times(view.saved(counter), wide), "")]))
     gap = 2 if wide else 1
     shown = _fitting(fields, width - len(SAVED) - 1, gap)
@@ -62,11 +64,14 @@ def quality(view: View, width: int, glyphs: Glyphs) -> Spans:
     return _clipped([(" ", ""), *_joined(shown, width, gap)], width, glyphs)
 
 
-def _trouble(view: View) -> str:
-    """How often a process was started anew, and presentations that expired; "" where there was nothing of that."""
-    restarts, expired = view.restarts, view.total("expired") or 0
-    words = [f"{restarts:,} restart{'' if restarts == 1 else 's'}"] if restarts else []
-    return ", ".join([*words, *([f"{expired:,} expired"] if expired else [])])
+def _trouble(view: View, room: int) -> str:
+    """What the summary counts on the way, as far as there is room; "" where all went well."""
+    words = counted({key: view.total(key) for key in COUNTED_LOSSES} | {"restarts": view.restarts})
+    for left in range(len(words)):
+        shown = ", ".join([*words[: len(words) - left], *([f"+{left}"] if left else [])])
+        if len(shown) <= room:
+            return shown
+    return f"{words[0]}, +{len(words) - 1}" if len(words) > 1 else "".join(words)
 
 
 def _times(ratio: float | None, wide: bool) -> str:

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 
 from monitor.console.canvas import Canvas
 from monitor.console.page import Glyphs, Look, Page, Span, Spans, cut, matches
+from monitor.figures import compact
 from monitor.process import LOST, Process
 from monitor.view import View
 
 NAME = 8
+NEURONS = 9  # characters of how many of them are shown: 32 of 300
 MOST_ROWS = 8  # of a group: 32 neurons in braille
 
 
@@ -23,7 +25,7 @@ def raster(view: View, now: float, width: int, height: int, glyphs: Glyphs, look
         return Page([], [[(" no group yet", "dim")]], [""])
     tall = _shared([_needed(p, glyphs) for p in found], height)
     apart = sum(tall) + len(found) - 1 <= height
-    room = max(4, width - NAME - 8)
+    room = max(4, width - NAME - NEURONS - 4)
     rows: list[Spans] = []
     keys: list[str] = []
     for i, process in enumerate(found):
@@ -33,7 +35,7 @@ def raster(view: View, now: float, width: int, height: int, glyphs: Glyphs, look
         rows += block
         keys += [process.name] * len(block)
     words = "a dot is a neuron that spiked; newest right, 32 looks a second at most"
-    head: Spans = [(f" {'group':<{NAME}} neur. {cut(words, room, glyphs)}", "head")]
+    head: Spans = [(f" {'group':<{NAME}} {'neurons':>{NEURONS}} {cut(words, room, glyphs)}", "head")]
     return Page([head], rows, keys)
 
 
@@ -72,9 +74,18 @@ def _block(process: Process, room: int, tall: int, glyphs: Glyphs) -> list[Spans
     rows = []
     for y, row in enumerate(canvas.rows()):
         label: list[Span] = [(name if y == 0 else " " * len(name), "strong")]
-        label.append((f"{len(shown) if y == 0 else '':>4} ", "dim"))
+        label.append((f"{_shown(process, len(shown)) if y == 0 else '':>{NEURONS}} ", "dim"))
         rows.append([*label, *_hatched(row, lost, glyphs)])
     return rows
+
+
+def _shown(process: Process, rows: int) -> str:
+    """How many neurons are shown, and of how many, as far as that is known and another number."""
+    size = round(process.gauges.get("neurons", rows))
+    if size <= rows:
+        return str(rows)
+    words = f"{rows} of {size}"
+    return words if len(words) <= NEURONS else f"{rows} of {compact(size / 1e3)}k"
 
 
 def sample(neurons: int, most: int) -> list[int]:

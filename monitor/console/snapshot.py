@@ -29,7 +29,8 @@ def snapshot(view: View, now: float, status: Mapping[str, Any]) -> dict[str, Any
         "run": view.run,
         "state": view.standing(status),
         "replay": status.get("replay"),
-        "t_s": rounded(view.elapsed_s, 3),
+        "t_s": rounded(view.elapsed_s, 3),  # since it is looked at
+        "train_s": rounded(view.gauge("train_s"), 3),
         "total": view.gauge("total"),
         **{k: v for k, v in view.row().items() if k not in ("processes", "links", "t_s")},
         "groups": [_process(process, now) for process in view.processes],

@@ -177,7 +177,7 @@ def _folders() -> Iterator[Finding]:
         return
     free_mib = shutil.disk_usage(there).free // 2**20
     little = f"; less than {MIN_FREE_MIB} MiB" if free_mib < MIN_FREE_MIB else ""
-    yield Finding("runs", "note" if little else "ok", f"{runs}, {free_mib:,} MiB free{little}")
+    yield Finding("runs", "note" if little else "ok", f"{folder}, {free_mib:,} MiB free{little}")
 
 
 def _data(data_dir: Path | None) -> Iterator[Finding]:

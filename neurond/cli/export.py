@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from neurond.cli.output import out, say, suggest
+from neurond.cli.output import missing, out, say, suggest
 from neurond.cli.trained import RunFolder
 from neurond.errors import RunError, WrongUse
 
@@ -35,7 +35,7 @@ def export(
         from tensorboardX.event_file_writer import EventsWriter
         from tensorboardX.proto.event_pb2 import Event
     except ImportError:
-        raise RunError("tensorboardX is not installed: pip install 'neurond[tensorboard]'") from None
+        raise missing("tensorboardX") from None
     from monitor.scalars import scalars
     from neurond.cli.report import told
 

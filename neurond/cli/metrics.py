@@ -11,7 +11,7 @@ import typer
 
 from neurond.cli import which
 from neurond.cli.attached import find, hear_interrupts, keys_to_watch
-from neurond.cli.output import say
+from neurond.cli.output import missing, say
 from neurond.errors import RunError, WrongUse
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def exporter(place: str) -> Exporter:
     try:
         import prometheus_client  # noqa: F401 - an extra; its place is monitor.metrics
     except ImportError:
-        raise RunError("prometheus-client is not installed: pip install 'neurond[metrics]'") from None
+        raise missing("prometheus-client") from None
     from monitor.exporter import Exporter
 
     try:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
+from neurond.errors import RunError
 from neurond.unheard import UNHEARD
 
 if TYPE_CHECKING:
@@ -49,6 +50,13 @@ def suggest(command: str) -> None:
     """The command that people want next, as they can type it here: `neurond` may be in no folder of the PATH."""
     ours = command.startswith("neurond")
     say(f"next: {typed()}{command.removeprefix('neurond')}" if ours else f"next: {command}")
+
+
+def missing(package: str) -> RunError:
+    """That a library of an extra is not installed, and how to get it: wherever neurond itself came from."""
+    python = Path(sys.executable)
+    shown = shlex.quote(min(str(python), os.path.relpath(python), key=len))
+    return RunError(f"{package} is not installed: {shown} -m pip install {package}")
 
 
 def typed() -> str:

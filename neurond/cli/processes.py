@@ -79,7 +79,7 @@ def row_of(asked: Asked, view: View | None) -> Row:
         "state": _state(asked, view),
         "processes": f"{len(living)}/{len(processes)}" if processes else None,
         "stimuli": None if view is None else view.stimuli,
-        "accuracy": None if view is None else _accuracy(view),
+        "accuracy": None if view is None else view.gauge("test_accuracy"),
         "pid": pid,
         "pids": living,
         "broker": asked.alive.broker,
@@ -105,12 +105,6 @@ async def _views(asked: Sequence[Asked], keys: str | None, insecure: bool) -> li
         return None
 
     return list(await asyncio.gather(*map(view, asked)))
-
-
-def _accuracy(view: View) -> float | None:
-    """Of the last evaluation, else of the training."""
-    tested = view.gauge("test_accuracy")
-    return view.gauge("train_accuracy") if tested is None else tested
 
 
 def _process(name: str, told: Mapping[str, Any], view: View, replay: bool) -> Row:

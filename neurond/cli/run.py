@@ -97,6 +97,7 @@ def run(
 
     finished = _trained(work, display, metrics, record, conclude)
     if not quiet:
+        suggest(f"neurond report {shlex.quote(str(finished.path))}")
         suggest(f"neurond eval {shlex.quote(str(finished.path))}")
 
 

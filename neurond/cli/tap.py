@@ -40,7 +40,10 @@ def tap(
     insecure: Insecure = False,
     as_json: AsJson = False,
 ) -> None:
-    """Print the messages of a link as they pass, spikes forward and notifications back; or measure them."""
+    """Print the messages of a link as they pass, spikes forward and notifications back; or measure them.
+
+    A stimulus is told by its number; 2:80,400 is of the source's second incarnation, which began anew.
+    """
     pre, post = ends_of(link)
     name = f"{pre}{ARROW}{post}"
 

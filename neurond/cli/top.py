@@ -19,7 +19,7 @@ import typer
 from neurond.cli import which
 from neurond.cli.attached import again, find, keys_to_watch
 from neurond.cli.metrics import place_of
-from neurond.cli.output import out, out_json, say, suggest
+from neurond.cli.output import missing, out, out_json, say, suggest
 from neurond.errors import Interrupted, RunError, WrongUse
 from topology import address
 from topology.address import BrokerUnreachable
@@ -94,7 +94,7 @@ def require_console() -> None:
     try:
         import textual  # noqa: F401 - an extra
     except ImportError:
-        raise RunError("textual is not installed: pip install 'neurond[console]'") from None
+        raise missing("textual") from None
 
 
 async def _console(broker: str, ring: Keyring | None, readonly: bool, ascii_only: bool, light: bool) -> str | None:
@@ -194,7 +194,7 @@ def _serve(broker: str, keys: str | None, insecure: bool, listen: str, options: 
     try:
         from monitor.console.web import serve
     except ImportError:
-        raise RunError("textual-serve is not installed: pip install 'neurond[web]'") from None
+        raise missing("textual-serve") from None
     keys_to_watch(broker, keys, insecure)  # raises now what every browser would be told later
     words = [sys.executable, "-m", "neurond", "top", "--broker", broker, *options]
     words += ["--keys", str(Path(keys).absolute())] if keys is not None else []

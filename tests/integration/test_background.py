@@ -107,7 +107,7 @@ def test_up_says_why_it_does_not_train(tmp_path: Path) -> None:
     assert len(after.stderr.splitlines()) == 1
     assert [path.name for path in tmp_path.iterdir()] == ["data.csv"]
     used = neurond(tmp_path, "up", "-d", "--resume", "run")
-    assert used.returncode == 1
+    assert used.returncode == 2
     assert "run is no folder" in used.stderr
 
 

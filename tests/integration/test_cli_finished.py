@@ -79,7 +79,8 @@ def test_words_go_to_stderr(finished: tuple[Path, dict[str, Any], str]) -> None:
     """Without a terminal: plain lines, the comparison with dense, and the next command, all on stderr."""
     _, summary, said = finished
     assert f"weight updates: {summary['updates']:,} of {summary['updates_dense']:,}, saved" in said
-    assert said.strip().splitlines()[-1] == f"next: neurond eval {summary['run']}"
+    verbs = ("report", "eval")
+    assert said.strip().splitlines()[-2:] == [f"next: neurond {verb} {summary['run']}" for verb in verbs]
     assert "\x1b" not in said
 
 

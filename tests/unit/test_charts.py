@@ -58,6 +58,16 @@ def test_long_curves_are_thinned() -> None:
     assert len(drawn(*points)) < 30_000
 
 
+@pytest.mark.parametrize("at", [1, 3_333, 3_334, 50_000, 99_998])
+def test_a_collapse_is_drawn_however_short(at: int) -> None:
+    """A single point far below all others, or above, is in the picture of a long curve, in its place."""
+    for y in (0.0, 2.0):
+        points = [(float(x), y if x == at else 1.0) for x in range(100_000)]
+        found = thinned(points, DRAWN)
+        assert points[at] in found
+        assert found == sorted(found)
+
+
 def test_text_is_plain() -> None:
     """Whatever a name holds, it is no markup."""
     evil = '<td><script>&"'

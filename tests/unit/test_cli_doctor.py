@@ -1,6 +1,7 @@
 """The verb doctor: what it finds of this machine."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +15,13 @@ def test_doctor_finds_this_machine_fit(neurond) -> None:
     findings = {f["what"]: f for f in json.loads(said.out)}
     assert {"python", "packages", "zmq", "tcp", "cores", "runs", "data digits"} <= set(findings)
     assert all(f["state"] != "broken" for f in findings.values())
+
+
+def test_doctor_names_the_folder_of_runs(neurond, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Where runs would be kept is said as a path."""
+    monkeypatch.setenv("NEUROND_RUNS", str(tmp_path / "kept"))
+    (finding,) = (f for f in json.loads(neurond("doctor", "--json").out) if f["what"] == "runs")
+    assert finding["words"].startswith(f"{tmp_path / 'kept'}, ")
 
 
 def test_doctor_finds_what_is_broken(neurond, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -149,12 +149,39 @@ def test_a_replay_of_nothing(neurond, tmp_path: Path, rest: bytes) -> None:
 
 
 @pytest.mark.parametrize(
+    "arguments",
+    [
+        ("report", "bgg"),
+        ("compare", "bgg", "bg"),
+        ("eval", "bgg"),
+        ("export", "bgg", "--tensorboard", "tb"),
+        ("ps", "bgg"),
+        ("set", "source", "window=2", "--run", "bgg"),
+        ("logs", "--run", "bgg"),
+        ("run", "--resume", "bgg"),
+    ],
+)
+@pytest.mark.parametrize("place", [".", "kept"])
+def test_a_run_that_is_none_gets_a_guess(
+    neurond, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, arguments: tuple[str, ...], place: str
+) -> None:
+    """Whatever the verb, a run's name that is none is wrong use, and the one that was meant is named."""
+    monkeypatch.setenv("NEUROND_RUNS", "kept")
+    folder = tmp_path / place / "bg"
+    folder.mkdir(parents=True)
+    (folder / "plan.json").touch()
+    said = neurond(*arguments)
+    assert (said.code, said.out) == (2, "")
+    assert said.err == f"neurond: bgg is no folder; did you mean '{Path(place, 'bg')}'?\n"
+
+
+@pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
         (("up", "nope", "-d"), 3, "neurond: 'nope': no such file or network, "),
         (("check", "nope"), 3, "neurond: 'nope': no such file or network, "),
-        (("ps", "--run", "a\nb"), 1, "neurond: 'a\\nb' is no folder; "),
-        (("report", "a\nb"), 1, "neurond: 'a\\nb' is no folder; "),
+        (("ps", "--run", "a\nb"), 2, "neurond: 'a\\nb' is no folder; "),
+        (("report", "a\nb"), 2, "neurond: 'a\\nb' is no folder; "),
         (("down", "a\nb"), 2, "neurond: 'a\\nb' is not alive, "),
     ],
 )

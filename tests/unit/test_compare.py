@@ -170,6 +170,14 @@ def test_a_link_that_sends_everything_is_not_said_to_save() -> None:
     assert (back["values of dense"], back["bytes of dense"]) == ("-", "-")
 
 
+def test_a_run_that_goes_on_says_when_its_links_tell_what_is_missing() -> None:
+    """Rows do not count by link what was lost; while there is no summary, the page says where that is to be had."""
+    rows = [{"t_s": 1.0, "stimuli": 10, "gaps": 42, "links": {"a -> b": {"bytes": 3, "back_bytes": 4}}}]
+    words = "is told by link only at the end of a run"
+    assert words in report(Told("one", "", PLAN, rows, {}))
+    assert words not in report(Told("one", "", PLAN, rows, rows[0]))
+
+
 def test_numbers_for_other_tools() -> None:
     """Each figure of a row is a number at its stimuli; times go on where the clock of a resumed run begins anew."""
     told = Told("one", "", PLAN, ROWS, {}, environment={"started": "2030-01-01T00:00:00+00:00"})

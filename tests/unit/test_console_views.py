@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import pytest
 
+from monitor.console.curves import plot
 from monitor.console.details import details, staleness
 from monitor.console.head import progress, quality, tab_at, tabs
 from monitor.console.page import Glyphs, Look, text_of
@@ -13,6 +15,8 @@ from monitor.console.raster import sample
 from monitor.console.settings import concerning, parse, subjects, unit
 from monitor.console.snapshot import snapshot
 from monitor.console.views import VIEWS
+from monitor.dense import losses
+from monitor.figures import number, percent
 from monitor.process import LOST
 from monitor.view import View
 from tests.watched import chain, heads, process, rows, watched
@@ -123,6 +127,10 @@ def test_raster() -> None:
     first = drawn("raster", view)
     assert first[0].split()[:2] == ["h1", "32"]
     assert all("╱" not in row for row in first)
+    process(view, "h1").gauges["neurons"] = 300.0
+    assert drawn("raster", view)[0].split()[:4] == ["h1", "32", "of", "300"], "a sample is said to be one"
+    process(view, "h1").gauges["neurons"] = 40_000.0
+    assert drawn("raster", view)[0].split()[:4] == ["h1", "32", "of", "40k"]
     process(view, "h1").looks.extend([LOST] * 32)
     assert all(row.endswith("╱" * 16) for row in drawn("raster", view)[:8])
     assert drawn("raster", view, glyphs=ASCII)[0].endswith("/" * 32)
@@ -177,6 +185,20 @@ def test_curves() -> None:
     assert shown[17].split() == ["0.03", "1.14", "MB"]
     assert len(drawn("curves", view, width=200)) == 20  # side by side
     assert "…" not in drawn("curves", view, width=132)[0]
+
+
+@pytest.mark.parametrize(("title", "written", "low", "high"), [
+    ("accuracy", percent, 0.97113, 0.97142), ("loss", number, 0.01231, 0.01244), ("loss", number, 0.123, 0.456),
+])  # fmt: skip
+def test_a_scale_tells_its_ends_apart(title: str, written: Callable[..., str], low: float, high: float) -> None:
+    """However little a curve rises, the numbers beside it are not the same."""
+    found = [text_of(row) for row in plot(title, [(0, low), (9, high)], [], "stimuli", written, 40, 8, PLAIN)]
+    ticks = [found[at].split(" │")[0].strip() for at in (1, 6)]
+    assert ticks[0] != ticks[1]
+    assert {len(row) for row in found} == {40}
+    assert [float(tick.removesuffix(" %")) for tick in ticks] == pytest.approx(
+        [y * (100 if written is percent else 1) for y in (high, low)], rel=0.005
+    )
 
 
 def test_events() -> None:
@@ -265,6 +287,22 @@ def test_what_is_no_number_is_said(typed: str) -> None:
     assert isinstance(parse(typed), str)
 
 
+def test_routine_is_folded() -> None:
+    """However many epochs have gone by, what is no routine stays in sight; a filter finds all."""
+    view = watched(chain(2))
+    before = len(drawn("events", view))
+    view.update(Event("h1", "set", {"key": "lr", "value": 0.02}), 6.0)
+    for n in range(60):
+        view.update(Event("source", "epoch", {"epoch": n}), 7.0 + n)
+        view.update(Event("source", "evaluated", {"test_accuracy": 0.9, "stimuli": n}), 7.0 + n)
+    shown = drawn("events", view)
+    assert len(shown) == before + 4
+    assert shown[before].split()[1:3] == ["h1", "set"]
+    assert shown[before + 1].strip() == "... 59 epochs, 59 evaluations"
+    assert [row.split()[2] for row in shown[before + 2 :]] == ["epoch", "evaluated"]
+    assert len(drawn("events", view, look=Look("evaluated"))) == 60
+
+
 def test_snapshot_is_json() -> None:
     """All that the views show is one JSON object, without a number that is not one."""
     told = json.loads(json.dumps(snapshot(watched(chain(3)), NOW, {"state": "running"}), allow_nan=False))
@@ -277,7 +315,9 @@ def test_snapshot_is_json() -> None:
     assert len(told["curves"]["loss"]) == 10
     view = watched(chain(3))
     process(view, "source").state = "paused"
-    assert snapshot(view, NOW, {"state": "running"})["state"] == "paused"
+    process(view, "source").gauges["train_s"] = 65.25
+    paused = snapshot(view, NOW, {"state": "running"})
+    assert (paused["state"], paused["train_s"]) == ("paused", 65.25)
     assert told["events"][-1] == {"t_s": None, "process": "broker", "kind": "running", "words": ""}
 
 
@@ -303,7 +343,7 @@ def test_the_lines_above_drop_whole_fields() -> None:
         " chain  running  0 %  5,000/10,000,000  1,000/s  2:12:46, 2:46:35 left"
     )
     assert text_of(quality(view, 80, PLAIN)).endswith("saved notif. 20x upd. 968kx bytes 5.4x")
-    assert text_of(quality(view, 60, PLAIN)) == " loss 0.123  train 95.0 %  test 97.2 %  saved bytes 5.4x"
+    assert text_of(quality(view, 60, PLAIN)) == " loss 0.123  train 95.0 %  test 97.2 %  saved notif. 20x"
 
 
 def test_what_went_wrong_is_above() -> None:
@@ -315,6 +355,22 @@ def test_what_went_wrong_is_above() -> None:
     assert ("2 restarts, 256 expired", "warn") in quality(view, 80, PLAIN)
     process(view, "h1").restarts = 1
     assert ("1 restart, 256 expired", "warn") in quality(view, 80, PLAIN)
+
+
+def test_whatever_was_lost_is_above() -> None:
+    """All that the summary counts on the way is there where there is room; else how many kinds more, and no less."""
+    view = watched(["source", "h1", "out"])
+    process(view, "h1").counters["updates_dense"] = 1_934_000 * 100
+    process(view, "h1").restarts = 1
+    lines = [text_of(quality(view, width, PLAIN)) for width in range(60, 140)]
+    assert all("notif" in line and "upd" in line for line in lines if "bytes" in line)
+    assert any("upd" in line and "bytes" not in line for line in lines), "what is sent goes first"
+    process(view, "source").counters |= {"represented": 112}
+    process(view, "h1").counters |= {"gaps": 16, "fenced": 3, "late": 2}
+    said = "1 restart, 112 presented again, 16 gaps, 3 fenced, 2 late"
+    assert losses(view.summary()) == f"counted on the way: {said}"
+    assert (said, "warn") in quality(view, 200, PLAIN)
+    assert ("1 restart, +4", "warn") in quality(view, 80, PLAIN)
 
 
 def test_tabs_are_where_they_are_drawn() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from monitor.tapped import tapped
 from neurond.cli.tap import lines_of, rates
 from neurond.tap import TapError, numbers, open_tap
 from tests.fault.networks import build
@@ -67,6 +68,19 @@ def test_what_cannot_be_looked_at_is_refused(args: dict[str, Any], error: str) -
     with pytest.raises(TapError) as raised:
         open_tap("q", args, B)
     assert str(raised.value) == error
+
+
+def test_a_stimulus_is_told_by_its_incarnation_and_number() -> None:
+    """A source that was started anew numbers its stimuli from zero again, those of evaluations too."""
+    frame = {"kind": "spikes", "stimuli": 2, "values": 3, "bytes": 80, "presentation": 1}
+    ids = {
+        80_400: "80,400",
+        wire.IDS + 80_400: "2:80,400",
+        wire.EVALUATION + 7: "evaluation 7",
+        wire.EVALUATION + 2 * wire.IDS: "evaluation 3:0",
+    }
+    for first_id, said in ids.items():
+        assert tapped([frame | {"first_id": first_id}])[0].endswith(f"from {said}")
 
 
 def counted(**link: int) -> dict[str, Any]:

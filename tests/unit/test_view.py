@@ -210,6 +210,18 @@ def test_a_death_is_noted_once() -> None:
     assert view.notes[2:] == ["h1 lost: no beat for 3 s"]
 
 
+def test_two_reports_at_once_are_no_rate() -> None:
+    """Two reports that are read within milliseconds, as at the start, say nothing of rates or CPU."""
+    view = View(PROCESSES)
+    for now, cpu_s, stimuli in ((0.0, 0.1, 0), (0.002, 0.2, 100), (0.5, 0.7, 600)):
+        view.update(telemetry("h1", {"stimuli": stimuli}, {"cpu_s": cpu_s}, seq=int(now * 1000)), now)
+        line = view.lines()[1]
+        assert line.cpu is None or line.cpu < 1.1
+        assert line.stimuli_per_s is None or line.stimuli_per_s < 1100
+    assert line.cpu is not None
+    assert max(view.processes[1].rates) < 1100
+
+
 def test_rates_follow_the_last_seconds() -> None:
     """A rate is the difference of counters over the rate window, not over the whole run."""
     view = View(PROCESSES)
