@@ -18,6 +18,7 @@
     recording.py   what a broker said, as a file; record.py writes it
     replay.py      a recording as its broker would tell it again (pure); stage.py where it is played
     follow.py      a run that goes on elsewhere: waits for its broker, and again when that is started anew
+    beside.py      work beside a run, which never ends that
     console/       the console of `neurond top`
     progress.py    shows a run while it goes on: live on a terminal, plain lines elsewhere
 
