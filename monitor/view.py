@@ -55,8 +55,8 @@ class View:
         self.began: float | None = None
         self.ended = False
         self.notes: list[str] = []  # what went wrong, in words
-        self.brokers = 1  # one after the other
         self.unsaved = ""  # the last of them that is about a save in mid-run
+        self.brokers = 1  # one after the other
         self.losses: list[tuple[int, float]] = []  # (stimuli, running mean of the loss)
         self.accuracies: list[tuple[int, float]] = []  # (stimuli, running training accuracy)
         self.tests: list[tuple[int, float]] = []  # (stimuli, accuracy of an evaluation)
