@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from itertools import pairwise
 
-from monitor.columns import fitting
+from monitor.columns import STATES, fitting
 from monitor.console.page import Glyphs, Spans, cut, text_of
 from monitor.figures import compact, duration, number, percent, times
 from monitor.view import View
@@ -23,7 +23,7 @@ def progress(view: View, word: str, width: int, glyphs: Glyphs) -> Spans:
     done, total = view.stimuli, view.gauge("total")
     bar = 16 if width >= WIDE else 8
     share = min(1.0, done / total) if done is not None and total else None
-    name: Spans = [(f" {view.name or 'neurond'} ", "strong"), (f" {word}", _role(word))]
+    name: Spans = [(f" {view.name or 'neurond'} ", "strong"), (f" {word}", STATES.get(word, "dim"))]
     fields: list[Field] = []
     if share is not None:
         full = round(share * bar)
@@ -115,12 +115,6 @@ def tab_at(names: Sequence[str], x: int) -> int | None:
         if x < start:
             return i
     return None
-
-
-def _role(word: str) -> str:
-    return {"running": "good", "ended": "good", "recording ended": "warn", "paused": "warn"}.get(
-        word, "dim" if word else ""
-    )
 
 
 def _clipped(spans: Spans, width: int, glyphs: Glyphs) -> Spans:

@@ -2,28 +2,11 @@
 
 from __future__ import annotations
 
+from monitor.columns import STATES
 from monitor.console.page import Glyphs, Look, Page, Spans, cut, matches
 from monitor.figures import duration
 from monitor.happened import words
 from monitor.view import View
-
-ROLES = {
-    "running": "good",
-    "finished": "good",
-    "ended": "good",
-    "resumed": "good",
-    "joined": "good",
-    "evaluated": "accent",
-    "set": "warn",
-    "paused": "warn",
-    "left": "warn",
-    "journal": "warn",
-    "died": "bad",
-    "lost": "bad",
-    "failed": "bad",
-    "diverged": "bad",
-}
-"""Kind of event -> its role; the others are dim."""
 
 WHO, KIND = 10, 9
 
@@ -38,7 +21,7 @@ def events(view: View, now: float, width: int, height: int, glyphs: Glyphs, look
         said = words(event.kind, event.data)
         if not matches(look.filter, (who, event.kind, said)):
             continue
-        role = ROLES.get(event.kind, "dim")
+        role = STATES.get(event.kind, "dim")
         room = max(0, width - 8 - WHO - KIND - 4)
         rows.append(
             [
