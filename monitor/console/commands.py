@@ -77,7 +77,7 @@ class Commands:
         """Offer the settings of the selected process or link."""
         console = self._console
         key = console.pane.key
-        wanted = subjects(console.watched.view, console.clock(), key)
+        wanted = subjects(console.watched.view, key)
         if self.refusal:
             console.say(self.refusal)
         elif console.pane.follows_end:
@@ -91,7 +91,7 @@ class Commands:
         """Show the next frames of the selected link, both ways."""
         console = self._console
         key = console.pane.key
-        ends = subjects(console.watched.view, console.clock(), key)
+        ends = subjects(console.watched.view, key)
         if self.refusal:
             console.say(self.refusal)
         elif len(ends) < 2:
@@ -157,7 +157,7 @@ class Commands:
                 return
             held.update({name: values for name, values in reply.data.items() if isinstance(values, dict)})
         console = self._console
-        found = concerning(console.watched.view, console.clock(), key, held)
+        found = concerning(console.watched.view, key, held)
         if found:
             console.push_screen(Edit(key, found, self._put, console.styles_of))
         else:
