@@ -12,6 +12,7 @@
     scalars.py     what a run folder tells, number by number, for other tools; still pure
     metrics.py     a view -> the metrics of Prometheus, still pure; exporter.py serves them; deploy/ has the
                    configuration to look at them
+    slip.py        a setting that has grown out of all proportion, in words, still pure
     tapped.py      the frames that were seen on a link, as lines, still pure
     picture.py     what a display showed, as an SVG
     client.py      subscribes to a broker and commands it

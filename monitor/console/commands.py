@@ -174,15 +174,21 @@ class Commands:
         self._console.shown.hush()
         self._console.push_screen(Reading(link, lambda: lines, self._console.styles_of))
 
-    async def _put(self, process: str, key: str, value: float) -> float | str:
-        """Set one setting; its value then, or in words why not."""
+    async def _put(self, process: str, key: str, value: float) -> tuple[float, float] | str:
+        """Set one setting; its value then and that of the topology, or in words why not."""
         assert self._ask is not None
         try:
             reply = await self._ask("set", process, settings={key: value})
+            if not reply.ok:
+                return reply.error
+            planned = await self._ask("get", process, planned=True)
         except BrokerUnreachable as error:
             return str(error)
-        if not reply.ok:
-            return reply.error
-        answered = reply.data.get(process)
-        found = answered.get(key) if isinstance(answered, dict) else None
-        return float(found) if isinstance(found, int | float) else value
+        return _value(reply, process, key, value), _value(planned, process, key, 0.0)
+
+
+def _value(reply: wire.Reply, process: str, key: str, otherwise: float) -> float:
+    """A setting, as a process has answered; `otherwise` where it has not said."""
+    answered = reply.data.get(process)
+    found = answered.get(key) if isinstance(answered, dict) else None
+    return float(found) if isinstance(found, int | float) else otherwise
