@@ -85,8 +85,17 @@ def test_how_much_passes_on_a_link(going: Background) -> None:
 def test_logs(going: Background) -> None:
     """`logs` prints what each process said, or the last lines of one; a name that is none gets a guess."""
     assert going.verb("logs", "h1", "--lines", "1").stdout.startswith("h1: ")
-    every = going.verb("logs").stdout.splitlines()
-    assert {line.split(" | ")[0].strip() for line in every} == {"broker", "source", "h1", "h2", "out", "supervisor"}
+    everybody = {"broker", "source", "h1", "h2", "out", "supervisor"}
+
+    def who() -> set[str]:
+        return {line.split(" | ")[0].strip() for line in going.verb("logs").stdout.splitlines()}
+
+    until(lambda: who() == everybody, "the supervisor has said how far it is, too")
+    assert going.verb("logs", "h1", "-n", "1", "--broker", going.told["broker"]).stdout.startswith("h1: ")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(going.environment, "NEUROND_BROKER", "ipc:///tmp/neurond-nobody/")
+        assert "neurond-nobody" in going.verb("logs", code=4).stderr  # not those of another run
+        assert going.verb("logs", "h1", "-n", "1", "--run", "run").stdout.startswith("h1: ")
     said = going.verb("logs", "brokr", code=2).stderr
     assert said == "neurond: no log of a process 'brokr'; did you mean 'broker'?\n"
 
