@@ -207,6 +207,7 @@ class _Supervisor:
         while self._keeper.ended is None:
             item = await self._next()
             now = self._loop.time()
+            self._view.feed_drops = self._client.drops
             match item:
                 case Telemetry():
                     self._keeper.heard(now)

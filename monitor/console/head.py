@@ -63,10 +63,11 @@ def quality(view: View, width: int, glyphs: Glyphs) -> Spans:
 
 
 def _trouble(view: View) -> str:
-    """How often a process was started anew, and presentations that expired; "" where there was nothing of that."""
-    restarts, expired = view.restarts, view.total("expired") or 0
+    """How often a process was started anew, what expired, and what was lost here; "" where there was none of that."""
+    restarts, expired, lost = view.restarts, view.total("expired") or 0, view.feed_drops
     words = [f"{restarts:,} restart{'' if restarts == 1 else 's'}"] if restarts else []
-    return ", ".join([*words, *([f"{expired:,} expired"] if expired else [])])
+    words += [f"{expired:,} expired"] if expired else []
+    return ", ".join([*words, *([f"{lost:,} feed drop{'' if lost == 1 else 's'}"] if lost else [])])
 
 
 def _times(ratio: float | None, wide: bool) -> str:

@@ -127,6 +127,7 @@ class Witness:
         due = 0.0
         async for item in client.stream():
             now = time.monotonic()
+            self._view.feed_drops = client.drops
             self._view.update(item, now)
             if isinstance(item, Event):
                 self._events.append(item, self._view.elapsed_s)
