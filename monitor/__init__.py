@@ -12,12 +12,14 @@
     scalars.py     what a run folder tells, number by number, for other tools; still pure
     metrics.py     a view -> the metrics of Prometheus, still pure; exporter.py serves them; deploy/ has the
                    configuration to look at them
+    slip.py        a setting that has grown out of all proportion, in words, still pure
     tapped.py      the frames that were seen on a link, as lines, still pure
     picture.py     what a display showed, as an SVG
     client.py      subscribes to a broker and commands it
     recording.py   what a broker said, as a file; record.py writes it
     replay.py      a recording as its broker would tell it again (pure); stage.py where it is played
     follow.py      a run that goes on elsewhere: waits for its broker, and again when that is started anew
+    beside.py      work beside a run, which never ends that
     console/       the console of `neurond top`
     progress.py    shows a run while it goes on: live on a terminal, plain lines elsewhere
 

@@ -10,16 +10,26 @@ from monitor.figures import compact, number, percent
 X = TypeVar("X")
 
 STATES = {
+    "joined": "good",
     "running": "good",
+    "resumed": "good",
     "finished": "good",
+    "ended": "good",
+    "evaluated": "accent",
+    "set": "warn",
     "paused": "warn",
-    "joined": "warn",
+    "left": "warn",
+    "journal": "warn",
+    "recording ended": "warn",
     "silent": "bad",
+    "no word from the broker": "bad",
+    "no word from the player": "bad",
+    "died": "bad",
     "lost": "bad",
     "failed": "bad",
     "diverged": "bad",
 }
-"""State of a process -> how that is: good, warn or bad; the others are dim."""
+"""State of a process or a run, or kind of an event -> its role: how that is; the others are dim."""
 
 
 class Column(NamedTuple):
@@ -48,6 +58,8 @@ STIMULI = Figure("stim/s", 6, compact)
 SPIKES = Figure("spikes", 6, lambda share: percent(share, 0))
 STALENESS = Figure("stale", 5, lambda mean: number(mean, 1))
 QUEUE = Figure("queue", 6, compact)
+NOTIFICATIONS = Figure("notif.", 6, compact)
+UPDATES = Figure("updates", 7, compact)
 CPU = Figure("cpu", 5, lambda share: percent(share, 0))
 MEMORY = Figure("MiB", 5, compact)
 

@@ -69,8 +69,8 @@ def table(entries: Sequence[Entry]) -> list[Line]:
             counts = [e.told.figure(key) for e in entries]
             found.append(Line(in_words(key), tuple(map(count, counts)), _best(entries, counts, LESS)))
     ends = tuple(str(e.told.figure("why") or "-") if e.told.ended else "not ended" for e in entries)
-    found.append(Line("ended", ends, (False,) * len(entries)))
     none = (False,) * len(entries)
+    found.append(Line("ended", ends, none))
     if any(e.told.changes for e in entries):
         found.append(Line("changed while it ran", tuple(_changed(e.told) for e in entries), none))
     return [*found, *(Line(key, values, none) for key, values in differences([e.settings for e in entries]))]

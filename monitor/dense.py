@@ -34,6 +34,7 @@ COUNTED_LOSSES = (
     "drops",
     "injected",
     "control_drops",
+    "feed_drops",
     "journal_failed",
     "wire_errors",
     "impostors",

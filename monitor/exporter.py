@@ -20,6 +20,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from prometheus_client import CollectorRegistry, Metric, make_wsgi_app
 
+from monitor.beside import beside
 from monitor.client import Client
 from monitor.follow import Follower
 from monitor.metrics import metrics
@@ -95,18 +96,10 @@ class Exporter:
         """`follow`, for as long as the context lasts, beside something that does not end because of it."""
 
         async def followed() -> None:
-            try:
-                await self.follow(broker, keys, clock, lambda _: None)
-            except Exception as error:
-                say(f"metrics are not served any more: {error}")
+            await self.follow(broker, keys, clock, lambda _: None)
 
-        task = asyncio.create_task(followed(), name="metrics")
-        try:
+        async with beside(followed, "metrics", lambda error: say(f"metrics are not served any more: {error}")):
             yield
-        finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
 
     async def _now(self) -> Iterable[Metric]:
         f = self._follower

@@ -47,6 +47,7 @@ class Follower:
         self._say = say
         self._heard = heard
         self._told = False  # that it does not answer
+        self._dropped = 0  # by the client, before this run
         self._asked_since = False  # the last question was asked when the end had been heard of
 
     async def changes(self) -> AsyncGenerator[View]:
@@ -70,6 +71,7 @@ class Follower:
                 if hearing in done:
                     item = hearing.result()
                     self._tell(item)
+                    self.view.feed_drops = self.client.drops - self._dropped
                     self.view.update(item, self.now())
                     hearing = asyncio.ensure_future(anext(stream))
                 yield self.view
@@ -134,4 +136,5 @@ class Follower:
             speed = status.get("replay", {}).get("speed", 1.0)
             run = str(status["run"]), str(status["run_dir"])
             self.view = View(tuple(status["processes"]), *run, late=True, speed=speed)
+            self._dropped = self.client.drops
         self.status = status

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from monitor.charts import Series
+from monitor.charts import COLOURS, Series
 
 STYLE = """
 :root { color-scheme: light dark; --paper: #fcfcfb; --card: #ffffff; --ink: #14130f; --dim: #62605a; --rule: #e3e1db;
@@ -50,7 +50,7 @@ pre { overflow-x: auto; font-size: .85rem; line-height: 1.45; padding: .75rem; b
 """ + "".join(
     f".line.s{i}, .touch.s{i} {{ stroke: var(--s{i}); }} .touch.s{i}, .point.s{i}, i.s{i} {{ fill: var(--s{i}); "
     f"}} i.s{i} {{ background: var(--s{i}); }}\n"
-    for i in range(1, 9)
+    for i in range(1, COLOURS + 1)
 )
 
 HEAD = """\

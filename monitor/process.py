@@ -10,6 +10,7 @@ from typing import Any
 
 from monitor.before import Before, Links
 from topology.lives import Lives
+from topology.plan import REPORT_S
 from topology.wire import Telemetry
 
 RATE_WINDOW_S = 3.0
@@ -36,8 +37,8 @@ LOOKS = 1024
 LOST = -1
 """In place of a look that never came."""
 
-EARLY_S, LATE_S = 0.45, 0.9
-"""Reports come every half second: who joins late and hears two sooner than that had a copy of the first, which the
+EARLY_S, LATE_S = 0.9 * REPORT_S, 1.8 * REPORT_S
+"""Reports come every `REPORT_S`: who joins late and hears two sooner than that had a copy of the first, which the
 broker had kept, made nobody knows when; and after so long without one, one is missing."""
 
 BURST_S = 0.1
@@ -159,7 +160,7 @@ class Process:
         By their numbers alone it cannot be told: some reports are answers to somebody else.
         """
         if t.raster and self.looks and self.heard is not None and now - self.heard > LATE_S:
-            missing = min(int((now - self.heard) / 0.5 - 0.5), t.seq - max(self.seq, 0) - 1)
+            missing = min(int((now - self.heard) / REPORT_S - 0.5), t.seq - max(self.seq, 0) - 1)
             self.looks.extend([LOST] * min(LOOKS, missing * len(t.raster)))
         self.looks.extend(t.raster)
         self.neurons = max([self.neurons, *(look.bit_length() for look in t.raster)])

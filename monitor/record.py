@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager
 
+from monitor.beside import beside
 from monitor.client import Client
 from monitor.follow import Follower
 from monitor.recording import Message, Recorder
@@ -51,18 +51,9 @@ async def recording(
     """Record beside something else, for as long as the context lasts: a disk that is full does not end that."""
 
     async def recorded() -> None:
-        try:
-            async with Client(broker, keys) as client:
-                if not await record(client, into, clock, lambda _: None):
-                    say(f"{into.path} is as large as it may be; the run goes on")
-        except Exception as error:  # whatever it is, it is no reason to end a training
-            say(f"not recorded any more: {error}")
+        async with Client(broker, keys) as client:
+            if not await record(client, into, clock, lambda _: None):
+                say(f"{into.path} is as large as it may be; the run goes on")
 
-    task = asyncio.create_task(recorded(), name="record")
-    try:
+    async with beside(recorded, "record", lambda error: say(f"not recorded any more: {error}"), LAST_WORDS_S):
         yield
-    finally:
-        await asyncio.wait([task], timeout=LAST_WORDS_S)
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task

@@ -16,7 +16,20 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from monitor.columns import CPU, MEMORY, PID, QUEUE, SPIKES, STALENESS, STATES, STIMULI, Column, fitting
+from monitor.columns import (
+    CPU,
+    MEMORY,
+    NOTIFICATIONS,
+    PID,
+    QUEUE,
+    SPIKES,
+    STALENESS,
+    STATES,
+    STIMULI,
+    UPDATES,
+    Column,
+    fitting,
+)
 from monitor.figures import compact, duration, number, percent, sparkline, times
 from monitor.process import Line
 from monitor.view import View
@@ -33,8 +46,8 @@ COLUMNS: tuple[Shown, ...] = (
     (PID.column(5), lambda line: PID.show(line.pid)),
     (STIMULI.column(0), lambda line: STIMULI.show(line.stimuli_per_s)),
     (SPIKES.column(3), lambda line: SPIKES.show(line.spike_share)),
-    (Column("notif.", 6, 1), lambda line: compact(line.notifications)),
-    (Column("updates", 7, 0), lambda line: compact(line.updates)),
+    (NOTIFICATIONS.column(1), lambda line: NOTIFICATIONS.show(line.notifications)),
+    (UPDATES.column(0), lambda line: UPDATES.show(line.updates)),
     (STALENESS.column(0), lambda line: STALENESS.show(line.staleness)),
     (QUEUE.column(2), lambda line: QUEUE.show(line.queue)),
     (CPU.column(4), lambda line: CPU.show(line.cpu)),

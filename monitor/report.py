@@ -8,6 +8,7 @@ from typing import Any
 
 from monitor import page
 from monitor.charts import COLOURS, Mark, Series, bars, lines
+from monitor.columns import CPU, MEMORY, NOTIFICATIONS, QUEUE, SPIKES, STALENESS, STIMULI, UPDATES
 from monitor.dense import COMPARED, losses, outcome
 from monitor.diagram import diagram
 from monitor.figures import compact, count, duration, number, percent, ratio, times
@@ -20,6 +21,17 @@ EVENTS_SHOWN = 300  # in a list: the first and the last of them
 MARKED = frozenset({"lost", "failed", "diverged", "set", "paused", "resumed"})
 """Kinds of event that the curves are marked with."""
 MARKS = 40  # of a curve, at most
+FIGURES = {
+    "stimuli_per_s": STIMULI,
+    "spike_share": SPIKES,
+    "notifications": NOTIFICATIONS,
+    "updates": UPDATES,
+    "staleness": STALENESS,
+    "queue": QUEUE,
+    "cpu": CPU,
+    "rss_mib": MEMORY,
+}
+"""What of a process' last row is shown, and how."""
 
 
 def report(told: Told) -> str:
@@ -180,14 +192,12 @@ def _staleness(told: Told) -> Iterator[str]:
 
 def _processes(told: Told) -> str:
     processes: dict[str, Row] = told.rows[-1].get("processes", {}) if told.rows else {}
-    columns = ("stimuli_per_s", "spike_share", "notifications", "updates", "staleness", "queue", "cpu", "rss_mib")
-    shown = {"spike_share": percent, "staleness": number, "cpu": lambda x: percent(x, 0), "rss_mib": compact}
     rows = [
-        [name, str(p.get("state", "-")), *(shown.get(key, count)(p.get(key)) for key in columns)]
+        [name, str(p.get("state", "-")), *(figure.show(p.get(key)) for key, figure in FIGURES.items())]
         for name, p in processes.items()
     ]
-    heads = ["process", "at the end", "stimuli/s", "spikes", "notifications", "updates", "staleness", "queue"]
-    return page.table([*heads, "CPU", "MiB"], rows, text=2)
+    heads = ["process", "at the end", *(figure.head for figure in FIGURES.values())]
+    return page.table(heads, rows, text=2)
 
 
 def _events(told: Told) -> str:
@@ -226,6 +236,6 @@ def _settings(told: Told) -> str:
 
 def _environment(told: Told) -> str:
     found = dict(told.environment)
-    found |= {f"{package}": version or "not there" for package, version in found.pop("packages", {}).items()}
+    found |= {package: version or "not there" for package, version in found.pop("packages", {}).items()}
     found |= {"trained for": duration(told.figure("train_s"))} if told.figure("train_s") is not None else {}
     return page.table(["", ""], ([key, str(value)] for key, value in found.items()), text=2)

@@ -55,8 +55,9 @@ class View:
         self.began: float | None = None
         self.ended = False
         self.notes: list[str] = []  # what went wrong, in words
-        self.brokers = 1  # one after the other
         self.unsaved = ""  # the last of them that is about a save in mid-run
+        self.brokers = 1  # one after the other
+        self.feed_drops = 0  # telemetry and events that came faster than they were taken in here, as the caller says
         self.losses: list[tuple[int, float]] = []  # (stimuli, running mean of the loss)
         self.accuracies: list[tuple[int, float]] = []  # (stimuli, running training accuracy)
         self.tests: list[tuple[int, float]] = []  # (stimuli, accuracy of an evaluation)
@@ -252,6 +253,7 @@ class View:
             "in_flight": whole(self.gauge("in_flight")),
             **{counter: self.total(counter) for counter in COUNTED},
             "restarts": self.restarts,
+            "feed_drops": self.feed_drops,
             "staleness_mean": rounded(self.staleness_mean, 3),
             **self._in_parts(lost=False),
             "processes": {line.name: line.row() for line in self.lines()},
@@ -283,6 +285,7 @@ class View:
             "staleness_max": whole(self.staleness_max),
             **self._in_parts(lost=True),
             "restarts": self.restarts if self.began is not None else None,
+            "feed_drops": self.feed_drops if self.began is not None else None,
             "unheard": [p.name for p in self._processes.values() if p.heard is None],
         }
 

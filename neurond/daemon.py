@@ -34,17 +34,17 @@ from neurond.shell import Inbox, Shell
 from topology import address, checkpoints, exits, wire
 from topology.gate import Gate
 from topology.keys import KeysError, of_process
-from topology.plan import SOURCE
+from topology.plan import REPORT_S, SOURCE
 from topology.process import run, say, take_turns, tether
 from topology.watchdog import Watchdog
 
-TICK_S = 0.25
 IDLE_TICK_S = 0.5  # where nothing moves: a network that waits costs next to nothing
 UNREACHABLE_S = 30.0  # without an answer from the broker, and the process gives up
 PATIENT_S = 2.0  # without an answer from the broker, before a word is said about it
 OUTCOMES = ("finished", "diverged")  # events by which a run ends
 LAST_WORDS_S = 0.05  # for an answer to leave, before the process kills itself
 REPORT_TICKS = 2  # a beat and a report every so many ticks
+TICK_S = REPORT_S / REPORT_TICKS
 
 
 @dataclass(frozen=True, slots=True)

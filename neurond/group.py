@@ -44,7 +44,7 @@ from neurond.ready import Ready
 from neurond.settings import VERBS, Settings, of_group
 from neurond.updates import few
 from topology import wire
-from topology.plan import SOURCE, GroupPlan
+from topology.plan import LOSS_LINK, SOURCE, GroupPlan
 
 HINT = "lower the learning rate (optimizer.lr) or the window (source.window), and give inputs that are about one"
 
@@ -456,7 +456,7 @@ class GroupMachine:
         ]
         named = [(link.name, received, sent) for link, received, sent in ends]
         if self._readout is not None:
-            named.append((f"{SOURCE} -> loss", self._readout.targets_in, self._readout.confirms_out))
+            named.append((LOSS_LINK, self._readout.targets_in, self._readout.confirms_out))
         self._seq += 1
         counters = own.counters() | {
             **self._count,

@@ -7,13 +7,12 @@ from collections import deque
 import numpy as np
 
 from neurond.memory import Floats
+from topology.plan import REPORT_S
 
 NEURONS = 32
 """Neurons that are looked at, at most."""
 LOOKS = 16
 """Looks that one report holds, at most."""
-SPAN_S = 0.5
-"""Time that one report covers: processes report about as often."""
 
 
 class Raster:
@@ -37,8 +36,8 @@ class Raster:
         """Note which neurons of the sample spiked for one stimulus, given its activations, float32 (size,)."""
         bits = np.packbits(a[self._sample] != 0.0, bitorder="little")
         self._looks.append((now, int.from_bytes(bits.tobytes(), "little")))
-        self.due = now + SPAN_S / LOOKS
+        self.due = now + REPORT_S / LOOKS
 
     def of_late(self, now: float) -> list[int]:
-        """The looks of the last `SPAN_S`, oldest first: bit i is whether the i-th neuron of the sample spiked."""
-        return [bits for then, bits in self._looks if now - then < SPAN_S]
+        """The looks of the last `REPORT_S`, oldest first: bit i is whether the i-th neuron of the sample spiked."""
+        return [bits for then, bits in self._looks if now - then < REPORT_S]

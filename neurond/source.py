@@ -34,7 +34,7 @@ from neurond.machine import (
 )
 from neurond.settings import VERBS, Setting, Settings
 from topology import wire
-from topology.plan import SOURCE, SourcePlan
+from topology.plan import LOSS_LINK, SOURCE, SourcePlan
 
 COUNTERS = (
     "presented",
@@ -394,7 +394,7 @@ class SourceMachine:
             link.name: link_counters(received, sent)
             for link, received, sent in zip(self.plan.links_out, self._closes_in, self._spikes_out, strict=True)
         }
-        links[f"{SOURCE} -> loss"] = link_counters(self._confirms_in, self._targets_out)
+        links[LOSS_LINK] = link_counters(self._confirms_in, self._targets_out)
         self._seq += 1
         return wire.Telemetry(
             self.name,

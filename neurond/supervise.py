@@ -31,7 +31,7 @@ from neurond.unheard import UNHEARD
 from neurond.until import RESTARTS, Check, Target
 from topology import address
 from topology.files import INCARNATIONS, JOURNALS
-from topology.plan import BROKER, SOURCE
+from topology.plan import BROKER, REPORT_S, SOURCE
 from topology.wire import Event, Telemetry
 
 if TYPE_CHECKING:
@@ -39,14 +39,13 @@ if TYPE_CHECKING:
     from monitor.view import View
     from topology.spec import Topology
 
-ROW_S = 0.5  # between rows of metrics.jsonl
 STOP_S = BROKER_STOP_S + 2.0  # for a stop to be carried out, and for us to hear of it
 STALLED_S = 1.0  # a deadline noticed this late: it was this process that stood still
 CATCH_UP_S = 0.5  # for what came meanwhile to be read
+GONE_S = 2.0  # for the processes of an ended run to be gone
+
 Beside = Callable[[str], AbstractAsyncContextManager[Any]]
 """What goes on beside a run, such as a recording of it: given the broker's address, entered while that is there."""
-
-GONE_S = 2.0  # for the processes of an ended run to be gone
 
 
 async def supervise(
@@ -208,13 +207,14 @@ class _Supervisor:
         while self._keeper.ended is None:
             item = await self._next()
             now = self._loop.time()
+            self._view.feed_drops = self._client.drops
             match item:
                 case Telemetry():
                     self._keeper.heard(now)
                     self._view.update(item, now)
                     self._show()
                     if now >= self._row_due and self._view.stimuli is not None:
-                        self._row_due = now + ROW_S
+                        self._row_due = now + REPORT_S
                         self._record()
                 case Event():
                     self._keeper.heard(now)

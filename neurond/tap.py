@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from topology import wire
-from topology.plan import SOURCE, GroupPlan, SourcePlan
+from topology.plan import LOSS_LINK, GroupPlan, SourcePlan
 
 MOST = 100
 """Frames that one look shows."""
@@ -66,7 +66,7 @@ def numbers(plan: GroupPlan | SourcePlan) -> dict[str, int]:
     links = [*plan.links_out, *(plan.links_in if isinstance(plan, GroupPlan) else ())]
     found = {link.name: link.index for link in links}
     confirms = plan.confirms if isinstance(plan, SourcePlan) else plan.loss.confirms if plan.loss else None
-    return found if confirms is None else found | {f"{SOURCE} -> loss": confirms}
+    return found if confirms is None else found | {LOSS_LINK: confirms}
 
 
 def _header(frame: bytes) -> dict[str, Any]:

@@ -43,7 +43,7 @@ class Background:
 
     def __init__(self, folder: Path, sockets: Path, *more: str) -> None:
         self.folder = folder
-        self._environment = environment() | {"TMPDIR": str(sockets)}
+        self.environment = environment() | {"TMPDIR": str(sockets)}
         options = ["-d", "--json", "--run", "run", "--set", ENDLESS, *more]
         done = neurond(folder, "up", "digits", *options, TMPDIR=str(sockets))
         assert done.returncode == 0, done.stderr
@@ -56,8 +56,8 @@ class Background:
         """A verb, which finds the run by itself; in this process, for there are many of them."""
         out, err = io.StringIO(), io.StringIO()
         with (
-            mock.patch.dict(os.environ, self._environment, clear=True),
-            mock.patch.object(tempfile, "tempdir", self._environment["TMPDIR"]),
+            mock.patch.dict(os.environ, self.environment, clear=True),
+            mock.patch.object(tempfile, "tempdir", self.environment["TMPDIR"]),
             chdir(self.folder),
             redirect_stdout(out),
             redirect_stderr(err),
@@ -77,7 +77,7 @@ class Background:
         """`logs --follow` of it, once that has begun."""
         command = [*NEUROND, "logs", "--follow", "--lines", "1", "--json"]
         with subprocess.Popen(
-            command, cwd=self.folder, env=self._environment, text=True, stdout=subprocess.PIPE
+            command, cwd=self.folder, env=self.environment, text=True, stdout=subprocess.PIPE
         ) as follower:
             assert follower.stdout is not None
             follower.stdout.readline()

@@ -6,9 +6,8 @@ from typing import Any
 
 from monitor.process import Process
 from monitor.view import View
+from topology.plan import LOSS_LINK, REPORT_S
 from topology.wire import Event, Telemetry
-
-REPORT_S = 0.5
 
 
 def link(frames: int, bytes_: int, values: int, dense: int, gaps: int = 0) -> dict[str, int]:
@@ -35,7 +34,7 @@ def reports(names: list[str], n: int) -> list[Telemetry]:
         if post:
             links[f"{name} -> {post}"] = link(60 * n, 30_000 * n, 600 * n, 1000 * n)
         if name == "source":
-            links["source -> loss"] = link(60 * n, 3000 * n, 60 * n, 60 * n)
+            links[LOSS_LINK] = link(60 * n, 3000 * n, 60 * n, 60 * n)
             counters = {"confirmed": 500 * n, "bytes": 30_000 * n, "bytes_dense": 100_000 * n}
             gauges = {
                 "in_flight": 64.0, "total": 100_000.0, "loss": 1 / n, "train_accuracy": 1 - 0.5 / n, "rss_mib": 30.0,
@@ -43,7 +42,7 @@ def reports(names: list[str], n: int) -> list[Telemetry]:
             }  # fmt: skip
         else:
             if name == "out":
-                links["source -> loss"] = link(60 * n, 600 * n, 60 * n, 60 * n)
+                links[LOSS_LINK] = link(60 * n, 600 * n, 60 * n, 60 * n)
             counters = {
                 "stimuli": 500 * n, "spikes": 600 * n, "spikes_dense": 1000 * n, "notifications": 50 * n,
                 "notifications_dense": 1000 * n, "updates": 10 * n, "updates_dense": 10_000 * n, "bytes": 31_000 * n,

@@ -16,6 +16,12 @@ PLAN_VERSION = 1
 SOURCE = "source"
 """Name of the process that feeds stimuli, and of the links' first `pre`."""
 
+LOSS_LINK = f"{SOURCE} -> loss"
+"""Name of the link on which targets go to the readout, and confirmations come back."""
+
+REPORT_S = 0.5
+"""Seconds between two reports of a process at work; rows of figures are written as often."""
+
 BROKER, MONITOR = "broker", "monitor"
 """Names of the process that hands out the plan, and of those who watch and command: beside the plan's own."""
 

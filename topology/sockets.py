@@ -84,7 +84,7 @@ FEED = Kind(
     zap.FEED,
     ((zmq.XPUB_VERBOSE, 1),),
 )
-COMMAND_LINE = Kind(zmq.DEALER, 1000, 0, MAX_MESSAGE, "never blocks: dropped, counted, and asked again")
+COMMAND_LINE = Kind(zmq.DEALER, 1000, 0, MAX_MESSAGE, "never blocks: dropped, and asked again")
 FEED_LINE = Kind(zmq.SUB, 10_000, 0, MAX_MESSAGE, "lossy by design")
 
 

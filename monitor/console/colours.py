@@ -21,8 +21,7 @@ Screen { layout: vertical; }
 .small { height: 6; max-width: 70; }
 ModalScreen { align: center middle; }
 #reading, #settings { height: 1fr; }
-#said { height: 1; }
-#value { height: 1; }
+#said, #value { height: 1; }
 .-ascii .box { border: ascii $primary; }
 """
 

@@ -77,7 +77,7 @@ class Commands:
         """Offer the settings of the selected process or link."""
         console = self._console
         key = console.pane.key
-        wanted = subjects(console.watched.view, console.clock(), key)
+        wanted = subjects(console.watched.view, key)
         if self.refusal:
             console.say(self.refusal)
         elif console.pane.follows_end:
@@ -91,7 +91,7 @@ class Commands:
         """Show the next frames of the selected link, both ways."""
         console = self._console
         key = console.pane.key
-        ends = subjects(console.watched.view, console.clock(), key)
+        ends = subjects(console.watched.view, key)
         if self.refusal:
             console.say(self.refusal)
         elif len(ends) < 2:
@@ -157,7 +157,7 @@ class Commands:
                 return
             held.update({name: values for name, values in reply.data.items() if isinstance(values, dict)})
         console = self._console
-        found = concerning(console.watched.view, console.clock(), key, held)
+        found = concerning(console.watched.view, key, held)
         if found:
             console.push_screen(Edit(key, found, self._put, console.styles_of))
         else:
@@ -174,15 +174,21 @@ class Commands:
         self._console.shown.hush()
         self._console.push_screen(Reading(link, lambda: lines, self._console.styles_of))
 
-    async def _put(self, process: str, key: str, value: float) -> float | str:
-        """Set one setting; its value then, or in words why not."""
+    async def _put(self, process: str, key: str, value: float) -> tuple[float, float] | str:
+        """Set one setting; its value then and that of the topology, or in words why not."""
         assert self._ask is not None
         try:
             reply = await self._ask("set", process, settings={key: value})
+            if not reply.ok:
+                return reply.error
+            planned = await self._ask("get", process, planned=True)
         except BrokerUnreachable as error:
             return str(error)
-        if not reply.ok:
-            return reply.error
-        answered = reply.data.get(process)
-        found = answered.get(key) if isinstance(answered, dict) else None
-        return float(found) if isinstance(found, int | float) else value
+        return _value(reply, process, key, value), _value(planned, process, key, 0.0)
+
+
+def _value(reply: wire.Reply, process: str, key: str, otherwise: float) -> float:
+    """A setting, as a process has answered; `otherwise` where it has not said."""
+    answered = reply.data.get(process)
+    found = answered.get(key) if isinstance(answered, dict) else None
+    return float(found) if isinstance(found, int | float) else otherwise

@@ -32,9 +32,10 @@ def details(view: View, now: float, key: str, glyphs: Glyphs) -> list[str]:
 
 def _process(process: Process, now: float, glyphs: Glyphs) -> list[str]:
     heard = "never" if process.heard is None else f"{max(0.0, now - process.heard):.1f} s ago"
+    restarts = f"{process.restarts:,} restart{'' if process.restarts == 1 else 's'}"
     lines = [
         f"{process.role or 'process'}, {state(process, now)}, pid {process.pid or '-'}, "
-        f"incarnation {process.incarnation}, {process.restarts} restarts, heard {heard}",
+        f"incarnation {process.incarnation}, {restarts}, heard {heard}",
         "",
     ]
     histogram = staleness(process)

@@ -17,6 +17,7 @@ from textual.widgets import Input
 from monitor.console.page import Page, Spans
 from monitor.console.pane import Lines, Pane
 from monitor.console.settings import parse, unit
+from monitor.slip import slip
 
 Setting = tuple[str, str, float]
 """Process, key, value."""
@@ -113,7 +114,7 @@ class Edit(ModalScreen[None]):
     Args:
         title: what they belong to.
         settings: what can be set, and the values now.
-        put: sets one; the value that it has then, or in words why not.
+        put: sets one; the value that it has then and the one that the topology has, or in words why not.
         styles: of roles.
 
     """
@@ -128,12 +129,12 @@ class Edit(ModalScreen[None]):
         self,
         title: str,
         settings: Sequence[Setting],
-        put: Callable[[str, str, float], Awaitable[float | str]],
+        put: Callable[[str, str, float], Awaitable[tuple[float, float] | str]],
         styles: dict[str, Style],
     ) -> None:
         super().__init__()
         self._title, self._settings, self._put, self._styles = title, list(settings), put, styles
-        self._said: Spans = []
+        self._said: list[Spans] = []
 
     def compose(self) -> ComposeResult:
         """The settings, and the line to type in, in a box."""
@@ -162,10 +163,14 @@ class Edit(ModalScreen[None]):
         value = parse(event.value)
         came = value if isinstance(value, str) else await self._put(process, key, value)
         if isinstance(came, str):
-            self._said = [(f" {came}", "bad")]
+            self._said = [[(f" {came}", "bad")]]
         else:
-            self._settings[at] = (process, key, came)
-            self._said = [(f" {process} {key} = {came:g}, was {before:g}", "good")]
+            now, planned = came
+            self._settings[at] = (process, key, now)
+            self._said = [[(f" {process} {key} = {now:g}, was {before:g}", "good")]]
+            warning = slip(f"{process} {key}", before, now, planned)
+            room = self.query_one("#settings", Pane).size.width - 2
+            self._said += [[(f" {part}", "warn")] for part in wrapped(warning, room) if warning]
         self._show()
         self._offer()
 
@@ -185,4 +190,6 @@ class Edit(ModalScreen[None]):
         keys = [f"{process} {key}" for process, key, _ in self._settings]
         head: Spans = [(f" {self._title}", "strong"), ("   up and down choose, enter sets, escape closes", "dim")]
         self.query_one("#settings", Pane).draw(Page([head, []], rows, keys), self._styles)
-        self.query_one("#said", Lines).show([self._said], self._styles)
+        said = self.query_one("#said", Lines)
+        said.styles.height = max(1, len(self._said))
+        said.show(self._said, self._styles)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from itertools import pairwise
 
-from monitor.columns import fitting
+from monitor.columns import STATES, fitting
 from monitor.console.page import Glyphs, Spans, cut, text_of
 from monitor.dense import COUNTED_LOSSES, counted
 from monitor.figures import compact, duration, number, percent, times
@@ -25,7 +25,7 @@ def progress(view: View, word: str, width: int, glyphs: Glyphs) -> Spans:
     done, total = view.stimuli, view.gauge("total")
     bar = 16 if width >= WIDE else 8
     share = min(1.0, done / total) if done is not None and total else None
-    name: Spans = [(f" {view.name or 'neurond'} ", "strong"), (f" {word}", _role(word))]
+    name: Spans = [(f" {view.name or 'neurond'} ", "strong"), (f" {word}", STATES.get(word, "dim"))]
     fields: list[Field] = []
     if share is not None:
         full = round(share * bar)
@@ -66,7 +66,8 @@ def quality(view: View, width: int, glyphs: Glyphs) -> Spans:
 
 def _trouble(view: View, room: int) -> str:
     """What the summary counts on the way, as far as there is room; "" where all went well."""
-    words = counted({key: view.total(key) for key in COUNTED_LOSSES} | {"restarts": view.restarts})
+    seen_here = {"restarts": view.restarts, "feed_drops": view.feed_drops}
+    words = counted({key: view.total(key) for key in COUNTED_LOSSES} | seen_here)
     for left in range(len(words)):
         shown = ", ".join([*words[: len(words) - left], *([f"+{left}"] if left else [])])
         if len(shown) <= room:
@@ -120,12 +121,6 @@ def tab_at(names: Sequence[str], x: int) -> int | None:
         if x < start:
             return i
     return None
-
-
-def _role(word: str) -> str:
-    return {"running": "good", "ended": "good", "recording ended": "warn", "paused": "warn"}.get(
-        word, "dim" if word else ""
-    )
 
 
 def _clipped(spans: Spans, width: int, glyphs: Glyphs) -> Spans:

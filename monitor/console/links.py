@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from monitor.columns import Column
@@ -63,21 +64,34 @@ class Link:
 
 def all_links(view: View, now: float) -> list[Link]:
     """Every link that a process has told of, in the order in which their pre processes come in the plan."""
+    found = []
+    for name, its in _members(view).items():
+        pre, post = _ends(name, its)
+        sender, receiver = its.get(pre), its.get(post)
+        found.append(
+            Link(name, pre, post, _way(pre, sender, receiver, name, now), _way(post, receiver, sender, name, now))
+        )
+    return found
+
+
+def all_ends(view: View) -> dict[str, tuple[str, str]]:
+    """Link -> the processes at its ends, pre and post, in the order of `all_links`."""
+    return {name: _ends(name, its) for name, its in _members(view).items()}
+
+
+def _members(view: View) -> dict[str, dict[str, Process]]:
+    """Link -> the processes that have told of it, by their names."""
     members: dict[str, dict[str, Process]] = {}
     for process in view.processes:
         for name in {**process.links_before, **process.links}:
             members.setdefault(name, {})[process.name] = process
-    found = []
-    for name, its in members.items():
-        pre, post = ends(name)
-        sender = its.get(pre)
-        # The loss is no process of its own: its end is the readout's.
-        receiver = next((process for process in its.values() if process is not sender), None)
-        last = receiver.name if receiver is not None else post
-        found.append(
-            Link(name, pre, last, _way(pre, sender, receiver, name, now), _way(last, receiver, sender, name, now))
-        )
-    return found
+    return members
+
+
+def _ends(name: str, its: Mapping[str, Process]) -> tuple[str, str]:
+    pre, post = ends(name)
+    # The loss is no process of its own: its end is the readout's.
+    return pre, next((process for process in its if process != pre), post)
 
 
 def links(view: View, now: float, width: int, height: int, glyphs: Glyphs, look: Look) -> Page:  # noqa: ARG001

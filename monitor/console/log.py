@@ -9,29 +9,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 
+from monitor.columns import STATES
 from monitor.console.page import Glyphs, Look, Page, Spans, cut, matches
 from monitor.figures import duration
 from monitor.happened import ROUTINE, words
 from monitor.view import View
 from topology.wire import Event
-
-ROLES = {
-    "running": "good",
-    "finished": "good",
-    "ended": "good",
-    "resumed": "good",
-    "joined": "good",
-    "evaluated": "accent",
-    "set": "warn",
-    "paused": "warn",
-    "left": "warn",
-    "journal": "warn",
-    "died": "bad",
-    "lost": "bad",
-    "failed": "bad",
-    "diverged": "bad",
-}
-"""Kind of event -> its role; the others are dim."""
 
 WHO, KIND = 10, 9
 ROUTINE_SHOWN = 2  # of routine events in a row, the last
@@ -53,7 +36,7 @@ def events(view: View, now: float, width: int, height: int, glyphs: Glyphs, look
         said = words(event.kind, event.data)
         if not matches(look.filter, (who, event.kind, said)):
             continue
-        role = ROLES.get(event.kind, "dim")
+        role = STATES.get(event.kind, "dim")
         room = max(0, width - 8 - WHO - KIND - 4)
         rows.append(
             [

@@ -13,16 +13,15 @@ from monitor.process import Process
 from monitor.view import View
 from topology.graph import Graph
 from topology.lanes import NOBODY, Owner, Strokes, in_ascii, lanes
-from topology.plan import SOURCE
+from topology.plan import LOSS_LINK, SOURCE
 
 LEVELS = 5
-LOSS = f"{SOURCE} -> loss"
 
 
 def network(view: View, now: float, width: int, height: int, glyphs: Glyphs, look: Look) -> Page:  # noqa: ARG001
     """A row a process and a row a bend, with what comes in and goes out beside the names."""
     found = all_links(view, now)
-    drawn = [link for link in found if link.name != LOSS]
+    drawn = [link for link in found if link.name != LOSS_LINK]
     processes = {process.name: process for process in view.processes}
     names, pres = _order(processes, drawn)
     loads = {(link.pre, link.post): link.bytes_per_s or 0.0 for link in drawn}

@@ -6,28 +6,25 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from monitor.console.links import all_links
+from monitor.console.links import all_ends
 from monitor.view import View
+from topology.plan import LOSS_LINK
 
 UNITS = {"delay": "s", "retry_s": "s", "loss": "share, 0 to 1"}
 
 
-def subjects(view: View, now: float, key: str) -> list[str]:
+def subjects(view: View, key: str) -> list[str]:
     """The processes whose settings concern a process, or a link: both its ends."""
-    for link in all_links(view, now):
-        if link.name == key:
-            return [link.pre, link.post]
+    if (ends := all_ends(view).get(key)) is not None:
+        return [*ends]
     return [process.name for process in view.processes if process.name == key]
 
 
-def concerning(
-    view: View, now: float, key: str, held: Mapping[str, Mapping[str, Any]]
-) -> list[tuple[str, str, float]]:
+def concerning(view: View, key: str, held: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str, float]]:
     """The settings to offer, as (process, key, value): all of a process; of a link those that name its other end.
 
     Args:
         view: of the run.
-        now: s.
         key: of a row: a process or a link.
         held: process -> its settings, as the processes answer `get`.
 
@@ -38,14 +35,14 @@ def concerning(
         for name, value in values.items()
         if isinstance(value, int | float)
     ]
-    for link in all_links(view, now):
-        if link.name == key:
-            other = {link.pre: link.post, link.post: link.pre}
-            loss = link.name.endswith(" -> loss")
-            return [
-                one for one in every if other.get(one[0]) in one[1].split(".", 1)[-1:] or _on_link(one, other, loss)
-            ]
-    return every
+    if (ends := all_ends(view).get(key)) is None:
+        return every
+    other = dict([ends, ends[::-1]])
+    return [
+        one
+        for one in every
+        if other.get(one[0]) in one[1].split(".", 1)[-1:] or _on_link(one, other, key == LOSS_LINK)
+    ]
 
 
 def _on_link(one: tuple[str, str, float], other: Mapping[str, str], loss: bool) -> bool:

@@ -23,7 +23,6 @@ ASK_S = 6.0  # for a process to answer; the broker says sooner that it does not
 SAVE_S = 22.0  # for all to be saved, and for the disk to take the manifest
 BACK_S = 10.0  # for a process to be started anew, after the longest pause of the supervisor's
 ENDED_S = 3.0  # a broker that is silent for so long has left with its run
-FAR = 100  # a setting that grows by more is perhaps a slip
 LOOK_S = 0.05  # between two looks
 
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
@@ -82,12 +81,11 @@ def set_(
 
     before, after, planned = with_client(changed, broker, run, keys, insecure)
     _print({process: after}, as_json)
+    from monitor.slip import slip
+
     for key, value in before.items():
-        for than, words in ((value, "it was"), (planned[key], f"the topology has, {planned[key]:g}")):
-            if than and after[key] > FAR * than:
-                said = f"neurond: {process} {key} is over {FAR} times what {words}"
-                say(f"{said}; a training that diverges ends the run")
-                break
+        if warning := slip(f"{process} {key}", value, after[key], planned[key]):
+            say(f"neurond: {warning}")
     if not as_json:
         say("; ".join(f"{process} {key} was {value:g}" for key, value in before.items()))
         back = " ".join(f"{key}={value:g}" for key, value in before.items())

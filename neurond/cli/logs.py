@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,10 +11,11 @@ from typing import Annotated
 
 import typer
 
-from neurond.cli.attached import again, checked, everywhere, named, several, shown
+from neurond.cli.attached import BROKER_VARIABLE, again, ask_all, checked, everywhere, find, named, several, shown
 from neurond.cli.output import out, out_json, suggest
-from neurond.cli.which import AnyProcess
-from neurond.errors import Interrupted, RunError, WrongUse
+from neurond.cli.which import AnyProcess, Broker, Insecure, Keys
+from neurond.errors import BrokerUnreachable, Interrupted, RunError, WrongUse
+from topology import address
 
 LINES = 20
 LOOK_S = 0.1  # between two looks at files that grow
@@ -23,6 +26,7 @@ def logs(
     process: AnyProcess = "",
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on printing until the run has ended.")] = False,
     lines: Annotated[int, typer.Option("--lines", "-n", min=0, metavar="N", help="The last N of each.")] = LINES,
+    broker: Broker = None,
     run: Annotated[
         str | None,
         typer.Option(
@@ -31,10 +35,12 @@ def logs(
             help="Its folder; of one that is alive also the name of that, or its broker's address.",
         ),
     ] = None,
+    keys: Keys = None,
+    insecure: Insecure = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
     """Print what the processes of a run have said, also of one that is over."""
-    folder = _folder(run)
+    folder = _folder(broker, run, keys, insecure)
     names = _names(folder)
     if process:
         checked(process, names, "log of a process")
@@ -47,7 +53,7 @@ def logs(
     if follow:
         _follow(folder, tails, wide, as_json)
     elif not as_json:
-        suggest(again(f"logs {f'{process} ' if process else ''}--follow", None, run))
+        suggest(again(f"logs {f'{process} ' if process else ''}--follow", broker, run))
 
 
 class _Tail:
@@ -100,20 +106,30 @@ def _follow(folder: Path, tails: list[_Tail], wide: int, as_json: bool) -> None:
         raise Interrupted("left; the run goes on") from None
 
 
-def _folder(run: str | None) -> Path:
+def _folder(broker: str | None, run: str | None, keys: str | None, insecure: bool) -> Path:
     """The run folder that is meant; RunError or WrongUse if there is none, or if there are several."""
     from neurond import runs
+    from neurond.living import Alive
 
+    if broker is not None or (run is None and os.environ.get(BROKER_VARIABLE)):
+        at = find(broker, run, keys, insecure)
+        (one,) = asyncio.run(ask_all([Alive(at)], keys, insecure))
+        if one.status is None:
+            raise BrokerUnreachable(address.unanswered(at))
+        if one.folder is None:
+            raise RunError(f"a recording is played at {at}: its processes say nothing any more")
+        runs.open_run(one.folder)  # raises what is wrong with it
+        return one.folder
     if run is not None:
-        one = None if Path(run).is_dir() else named(run, everywhere(None, False))
-        folder = Path(run) if one is None or one.folder is None else one.folder
+        known = None if Path(run).is_dir() else named(run, everywhere(keys, insecure))
+        folder = Path(run) if known is None or known.folder is None else known.folder
         runs.open_run(folder)  # raises what is wrong with it
         return folder
-    found = [one.folder for one in everywhere(None, False) if one.folder is not None and one.folder.is_dir()]
+    found = [one.folder for one in everywhere(keys, insecure) if one.folder is not None and one.folder.is_dir()]
     if len(found) == 1:
         return found[0]
     if found:
-        raise several([*map(shown, found)], " with --run RUN")
+        raise several([*map(shown, found)], " with --run RUN or --broker ADDRESS")
     past = sorted(path.parent for path in runs.parent().glob("*/plan.json"))
     hint = f"the newest that is over: --run {past[-1]}" if past else f"there is none in {runs.parent()} either"
     raise WrongUse(f"no run of yours is alive on this machine; {hint}")

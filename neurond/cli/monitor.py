@@ -14,13 +14,12 @@ from neurond.cli import which
 from neurond.cli.attached import find, hear_interrupts, keys_to_watch
 from neurond.cli.output import out_json, words
 from neurond.errors import Interrupted
+from topology.plan import REPORT_S
 
 if TYPE_CHECKING:
     from monitor.progress import Progress
     from monitor.view import View
     from topology.keys import Keyring
-
-ROW_S = 0.5  # between rows of --json, as between those of metrics.jsonl
 
 
 def monitor(
@@ -68,7 +67,7 @@ async def _watch(
         async for view in changes:
             shown(view)
             if as_json and view.stimuli is not None and (view.ended or time.monotonic() >= row_due):
-                row_due = time.monotonic() + ROW_S
+                row_due = time.monotonic() + REPORT_S
                 out_json(view.row())
             if view.ended:
                 break

@@ -158,7 +158,7 @@ def _show(rows: Sequence[Row], columns: Sequence[str], as_json: bool) -> None:
         return
     if not rows:
         return
-    table = [[column.upper().replace("_MIB", "/MiB") for column in columns]]
+    table = [["MiB" if column == "rss_mib" else column.upper() for column in columns]]
     table += [[_word(column, row[column]) for column in columns] for row in rows]
     wide = [max(len(line[at]) for line in table) for at in range(len(columns))]
     for line in table:

@@ -19,7 +19,7 @@ from neurond.cli.output import say, suggest
 from neurond.errors import Interrupted
 from neurond.events import Events
 from topology import exits
-from topology.plan import BROKER
+from topology.plan import BROKER, REPORT_S
 from topology.wire import Event, Telemetry
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from monitor.view import View
     from topology.keys import Keyring
 
-ROW_S = 0.5  # between rows of metrics.jsonl
 LAST_WORDS_S = 2.0  # for the broker's last event to come, once it has left
 
 
@@ -128,13 +127,14 @@ class Witness:
         due = 0.0
         async for item in client.stream():
             now = time.monotonic()
+            self._view.feed_drops = client.drops
             self._view.update(item, now)
             if isinstance(item, Event):
                 self._events.append(item, self._view.elapsed_s)
             progress(self._view)
             over = isinstance(item, Event) and (item.name, item.kind) == (BROKER, "ended")
             if self._view.stimuli is not None and (over or (now >= due and isinstance(item, Telemetry))):
-                due = now + ROW_S
+                due = now + REPORT_S
                 metrics.append(self._view.row())
             if over:
                 self._ended = dict(item.data)  # type: ignore[union-attr]

@@ -24,8 +24,9 @@ import zmq
 from tests.bench.live import scratch
 from tests.bench.report import Row, Settings, say, spread
 from tests.command import NEUROND, environment
-from tests.watched import REPORT_S, chain, reports
+from tests.watched import chain, reports
 from topology import address, feed, wire
+from topology.plan import REPORT_S
 
 SIZES = (12, 100)
 ROWS, COLUMNS = 60, 200

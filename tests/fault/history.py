@@ -15,10 +15,9 @@ from typing import Any, NamedTuple
 from monitor.client import Client
 from neurond.shell import OUTBOX, TAKE
 from topology.keys import Keyring
-from topology.plan import SOURCE, Plan
+from topology.plan import LOSS_LINK, SOURCE, Plan
 from topology.wire import Event, Telemetry
 
-LOSS = f"{SOURCE} -> loss"
 HISTORY = ("confirmed", "presented", "eval_stimuli", "stimuli", "frames_in", "frames_out", "updates", "closes")
 """Counters of which each is looked at for going back."""
 
@@ -243,7 +242,7 @@ def links(plan: Plan) -> Iterator[tuple[str, str, str]]:
     for group in plan.groups:
         for link in group.links_in:
             yield link.name, link.pre, group.name
-    yield LOSS, SOURCE, plan.source.readout
+    yield LOSS_LINK, SOURCE, plan.source.readout
 
 
 @asynccontextmanager

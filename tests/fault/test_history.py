@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from tests.fault.history import LOSS, History, Mark, broken, check
+from tests.fault.history import History, Mark, broken, check
 from tests.fault.networks import build
 from tests.simulated import Faults
-from topology.plan import SOURCE
+from topology.plan import LOSS_LINK, SOURCE
 from topology.wire import Event, Telemetry
 
 
@@ -109,7 +109,10 @@ BROKEN: dict[str, tuple[Callable[[History], Any], str]] = {
     "left under way": (set_gauge(SOURCE, "in_flight", 2), r"counted once: 2 stimuli are still under way"),
     "no end": (unfinished, "counted once: the source never said that it has finished"),
     "no source": (silent_source, "counted once: the source was never heard"),
-    "a frame is nowhere": (set_link(SOURCE, LOSS, seq=1, sent=1), f"ledger: {LOSS}: 1 frames from source to out"),
+    "a frame is nowhere": (
+        set_link(SOURCE, LOSS_LINK, seq=1, sent=1),
+        f"ledger: {LOSS_LINK}: 1 frames from source to out",
+    ),
     "a frame from nowhere": (
         set_link("out", "b -> out", expected=1, received=1),
         "ledger: b -> out: out has 1 frames",

@@ -15,6 +15,7 @@ from monitor.client import Client
 from tests.peers import broker, listening, network, peers
 from tests.waiting import DEADLINE_S, comes
 from topology import wire
+from topology.address import BrokerUnreachable
 from topology.plan import Plan
 
 
@@ -49,6 +50,21 @@ async def test_life_of_a_run(run_dir: Path, sockets: str, plan: Plan) -> None:
             assert sorted(t["name"] for t in ended.data["telemetry"]) == sorted(plan.processes)
             assert source.told() == ["save", "drain", "save", "exit"]
             assert await child.code() == 0
+
+
+async def test_what_nobody_takes_of_the_feed_is_counted(
+    run_dir: Path, sockets: str, plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client keeps the latest of what its user does not take; what went is counted, and nothing else is."""
+    monkeypatch.setattr("monitor.client.QUEUE", 2)
+    async with Client(sockets) as client:
+        client.subscribe()
+        with pytest.raises(BrokerUnreachable):
+            await client.command("status", timeout_s=0.2)  # there is no broker yet: the question is none of the feed
+        assert client.drops == 0
+        with broker(run_dir, sockets):
+            async with network(sockets, plan):
+                await comes(lambda: client.drops > 0, "more than two events")
 
 
 async def test_a_save_that_one_refuses(run_dir: Path, sockets: str, plan: Plan) -> None:

@@ -317,7 +317,7 @@ async def test_edit() -> None:
         assert "h1 notify.source.threshold" in screen(console)
         await pilot.press("down", *"0.04", "enter")
         await comes(lambda: "h1 threshold = 0.04, was 0.02" in screen(console), "the new value")
-        assert run.asked == [("get", "h1"), ("set", "h1", {"threshold": 0.04})]
+        assert run.asked == [("get", "h1"), ("set", "h1", {"threshold": 0.04}), ("get", "h1", True)]
         await pilot.press(*"much", "enter")
         assert "'much' is no number" in screen(console)
         run.error = "h1: threshold must not be negative"
@@ -325,6 +325,21 @@ async def test_edit() -> None:
         await comes(lambda: run.error in screen(console), "the refusal")
         await pilot.press("escape")
         assert not isinstance(console.screen, Edit)
+
+
+async def test_a_setting_that_grows_out_of_all_proportion_is_warned_of() -> None:
+    """A slip of a few zeros is said, below what it was, and whole; what is set next says nothing of it."""
+    run = Run()
+    async with shown(run) as (console, pilot):
+        await pilot.press("down", "e")
+        await comes(lambda: isinstance(console.screen, Edit), "the settings")
+        await pilot.press("down", *"4", "enter")
+        await comes(lambda: "h1 threshold = 4, was 0.02" in screen(console), "the new value")
+        said = " ".join(screen(console).replace("│", " ").split())
+        assert "h1 threshold is over 100 times what it was; a training that diverges ends the run" in said
+        await pilot.press(*"0.03", "enter")
+        await comes(lambda: "h1 threshold = 0.03, was 4" in screen(console), "the new value")
+        assert "over 100 times" not in screen(console)
 
 
 async def test_edit_a_link() -> None:

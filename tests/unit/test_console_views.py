@@ -266,12 +266,12 @@ def test_settings_of_a_link_are_those_of_both_its_ends() -> None:
         "h1": {"lr": 0.1, "notify.source.threshold": 0.3, "delay.h2": 0.0, "loss.h2": 0, "delay.source": 0.0},
         "h2": {"lr": 0.1, "notify.h1.threshold": 0.2, "notify.h1.clip": 1.0, "delay.h1": 0.0, "delay.out": 0.0},
     }
-    assert subjects(view, NOW, "h1 -> h2") == ["h1", "h2"]
-    assert [(p, key) for p, key, _ in concerning(view, NOW, "h1 -> h2", held)] == [
+    assert subjects(view, "h1 -> h2") == ["h1", "h2"]
+    assert [(p, key) for p, key, _ in concerning(view, "h1 -> h2", held)] == [
         ("h1", "delay.h2"), ("h1", "loss.h2"),
         ("h2", "notify.h1.threshold"), ("h2", "notify.h1.clip"), ("h2", "delay.h1"),
     ]  # fmt: skip
-    assert len(concerning(view, NOW, "h1", {"h1": held["h1"]})) == 5
+    assert len(concerning(view, "h1", {"h1": held["h1"]})) == 5
     assert (unit("delay.h2"), unit("loss.h2"), unit("lr")) == ("s", "share, 0 to 1", "")
 
 

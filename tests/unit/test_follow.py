@@ -11,6 +11,9 @@ import pytest
 
 from monitor import follow
 from monitor.client import Client
+from monitor.console.head import quality
+from monitor.console.page import Glyphs, text_of
+from monitor.dense import losses
 from monitor.follow import Follower
 from topology import wire
 from topology.address import BrokerUnreachable
@@ -23,6 +26,7 @@ class Broker:
 
     address = "here"
     refused = False
+    drops = 0
 
     def __init__(self) -> None:
         self.asked = asyncio.Semaphore(0)
@@ -67,6 +71,23 @@ async def test_an_answer_that_is_older_than_the_end(monkeypatch: Any) -> None:
             if another is not view:
                 assert not another.ended
                 break
+
+
+async def test_what_is_lost_on_the_way_to_the_view_is_told(monkeypatch: Any) -> None:
+    """The view tells what its client has dropped of this run; what was dropped of the one before is none of it."""
+    monkeypatch.setattr(follow, "ASK_EVERY_S", 60.0)
+    broker = Broker()
+    broker.drops = 5
+    broker.answers.put_nowait(RUNNING)
+    follower = Follower(cast(Client, broker), lambda: 0.0, lambda _: None)
+    async with aclosing(follower.changes()) as changes:
+        await anext(changes)
+        broker.drops = 7
+        broker.said.put_nowait(wire.Event("broker", "running", {}))
+        view = await anext(changes)
+    assert view.summary()["feed_drops"] == 2
+    assert losses(view.summary()).startswith("counted on the way: 2 feed drops")
+    assert "2 feed drops" in text_of(quality(view, 120, Glyphs(True)))
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from neurond.raster import LOOKS, NEURONS, SPAN_S, Raster
+from neurond.raster import LOOKS, NEURONS, Raster
+from topology.plan import REPORT_S
 
 
 def activations(size: int, *spiking: int) -> np.ndarray:
@@ -32,12 +33,12 @@ def test_looks_are_few_and_evenly_spaced(pause_s: float) -> None:
     """However often a group fires, two reports share no look, and each holds what is due of its own half second."""
     raster, now, taken, told = Raster(4), 0.0, 0, []
     for report in range(1, 5):
-        while now < report * SPAN_S:
+        while now < report * REPORT_S:
             if now >= raster.due:
                 raster.look(activations(4, taken % 2), now)
                 taken += 1
             now += pause_s
-        told.append(raster.of_late(report * SPAN_S))
+        told.append(raster.of_late(report * REPORT_S))
     assert all(0 < len(looks) <= LOOKS for looks in told)
     assert sum(map(len, told)) >= taken - len(told)
     assert taken <= 4 * LOOKS
@@ -49,4 +50,4 @@ def test_a_group_that_stands_still_has_nothing_to_show() -> None:
     raster = Raster(4)
     raster.look(activations(4, 1), 10.0)
     assert raster.of_late(10.1) == raster.of_late(10.2) == [2]
-    assert raster.of_late(10.0 + SPAN_S) == []
+    assert raster.of_late(10.0 + REPORT_S) == []
