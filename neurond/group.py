@@ -5,6 +5,8 @@ When notifications e of any one post group arrive it acts at once, for all that 
 d = f'(z) * e goes on to each pre group as w_p^T d, through the link's rule, and is summed up. When every post
 group has closed s, the sum enters the weights through the update rule and s is forgotten. The readout does the
 same, with the loss in the place of its post group.
+
+With several links in, which inputs fire together is a matter of the group's join: see `joins.py`.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from numpy.typing import NDArray
 
 from neurond.dendrites import Dendrites
 from neurond.ends import Ends
+from neurond.joins import MixedMemory
 from neurond.links import FLOAT_BYTES, Closing, Early, Inbound, Outbound, link_counters
 from neurond.machine import (
     Action,
@@ -64,6 +67,8 @@ COUNTERS = (
     "closes",
     "skipped",
     "seen_again",
+    "mixed",
+    "unsent",
     "wire_errors",
     "nonfinite",
 )
@@ -103,7 +108,12 @@ class GroupMachine:
         if plan.loss is not None:
             widths.append(plan.loss.targets)
             posts = 1  # the loss
-        self.memory = Memory(plan.memory, plan.size, widths, posts)
+        self._mixed: MixedMemory | None = None
+        if plan.join == "match" or len(plan.links_in) == 1:
+            self.memory = Memory(plan.memory, plan.size, widths, posts)
+        else:
+            self._mixed = MixedMemory(plan.join, len(plan.links_in), plan.memory, plan.size, widths, posts)
+            self.memory = self._mixed
         self._position_in = {link.index: k for k, link in enumerate(plan.links_in)}
         self._position_out = {link.index: k for k, link in enumerate(plan.links_out)}
         self._spikes_in = [Inbound() for _ in plan.links_in]
@@ -138,9 +148,13 @@ class GroupMachine:
             if self._ready is not None and not event.more:
                 self._fire()
         elif isinstance(event, Idle):
+            if self._mixed is not None:
+                self._release(self._mixed, idle=True)
             if self._closing.due:
                 self._send_closes()
         elif isinstance(event, Tick):
+            if self._mixed is not None:
+                self._release(self._mixed, tick=True)
             self._send_closes()
             self._settle()
         elif isinstance(event, Peers):
@@ -242,7 +256,11 @@ class GroupMachine:
     def _join(self, position: int, message: wire.Spikes | wire.Targets) -> None:
         if self._ready is not None and not self._ready.takes(message):
             self._fire()  # first, for what has come may begin the same stimuli anew
-        slots, ids = self.memory.arrive(position, message.ids, message.presentation, message.values)
+        mixed = self._mixed
+        arrive = self.memory.arrive if mixed is None or not message.teach else mixed.mix
+        slots, ids = arrive(position, message.ids, message.presentation, message.values)
+        if mixed is not None:
+            self._release(mixed)
         if not len(ids):
             return
         ready = self._ready
@@ -266,6 +284,8 @@ class GroupMachine:
                 return
         if not ready.teach:
             self._settle()  # all that was taught before it is asked
+        if self._mixed is not None and ready.teach:
+            self._count["mixed"] += self._mixed.fill(slots)
         a = memory.activation[slots]  # in place where they lie side by side
         self.dendrites.sum([x[slots] for x in memory.inputs], a)
         a = self._neuron.fire(a)
@@ -358,14 +378,25 @@ class GroupMachine:
             done = np.zeros(n, np.bool_)
             done[closed] = memory.close(post, memory.pick(slots, closed))
         whole = np.count_nonzero(done) == n  # the usual case: nothing is to be picked out
-        told: set[int] = set()  # links whose notifications carry the closes
+        told = self._send_back(slots, ids, presentation, d, done) if self._mixed is None else set()
+        if self._mixed is not None:
+            self._send_back_mixed(self._mixed, slots, d)
+        if not whole:
+            memory.add(memory.pick(slots, ~done), d[~done])
+            slots, ids, d = memory.pick(slots, done), ids[done], d[done]
+        self._finish(slots, ids, presentation, awaited=True, told=told, last=d)
+
+    def _send_back(self, slots: Slots, ids: Ids, presentation: int, d: Floats, done: Flags) -> set[int]:
+        """Notify the pre groups of d (n, size); returns the links whose notifications carry the closes of `done`."""
+        whole = np.count_nonzero(done) == len(ids)
+        told: set[int] = set()
         active = few(np.logical_or.reduce(d, axis=0))
         for k, (rule, link) in enumerate(zip(self._rules, self.plan.links_in, strict=True)):
             if rule is None:
                 continue
             g = self.dendrites.back(k, d, active)
             if link.gated:
-                g *= memory.inputs[k][slots, : link.n_pre] != 0.0
+                g *= self.memory.inputs[k][slots, : link.n_pre] != 0.0
             g = rule(g, self.dendrites.share(link.notify.cool))
             fired = g != 0.0
             notified = int(np.count_nonzero(fired))
@@ -379,10 +410,30 @@ class GroupMachine:
             else:
                 rows = done | np.logical_or.reduce(fired, axis=1)
                 self._notify(k, ids[rows], presentation, done[rows], g[rows])
-        if not whole:
-            memory.add(memory.pick(slots, ~done), d[~done])
-            slots, ids, d = memory.pick(slots, done), ids[done], d[done]
-        self._finish(slots, ids, presentation, awaited=True, told=told, last=d)
+        return told
+
+    def _send_back_mixed(self, mixed: MixedMemory, slots: Slots, d: Floats) -> None:
+        """The same where inputs of other stimuli were mixed in: whoever they are of is notified. Closes go apart."""
+        active = few(np.logical_or.reduce(d, axis=0))
+        for k, (rule, link) in enumerate(zip(self._rules, self.plan.links_in, strict=True)):
+            if rule is None:
+                continue
+            ids, shown, g, unsent = mixed.route(k, slots, self.dendrites.back(k, d, active), link.gated)
+            self._count["unsent"] += unsent
+            if not len(ids):
+                continue
+            fired = (g := rule(g, self.dendrites.share(link.notify.cool))) != 0.0
+            self._count["notifications"] += int(np.count_nonzero(fired))
+            self._errors_out[k].values += int(np.count_nonzero(fired))
+            some = np.logical_or.reduce(fired, axis=1)
+            for presentation in np.unique(shown[some]).tolist():
+                rows = some & (shown == presentation)
+                self._notify(k, ids[rows], presentation, np.zeros(np.count_nonzero(rows), np.bool_), g[rows])
+
+    def _release(self, mixed: MixedMemory, idle: bool = False, tick: bool = False) -> None:
+        """Close to the pre groups what nothing holds any more."""
+        for link, presentation, ids in mixed.release(idle, tick):
+            self._closing.add(link, presentation, ids, awaited=True)
 
     def _notify(self, position: int, ids: Ids, presentation: int, closed: Flags, g: Floats) -> None:
         link, outbound = self.plan.links_in[position], self._errors_out[position]
@@ -408,11 +459,13 @@ class GroupMachine:
             return
         self.dendrites.learn(self.memory, slots, last, len(ids))
         self._watch()
-        for k, link in enumerate(self.plan.links_in):
+        for k, link in enumerate(self.plan.links_in if self._mixed is None else ()):
             if k not in told and (awaited or link.pre != SOURCE):  # the source waits for no other closes
                 self._closing.add(k, presentation, ids, awaited)
         self._count["closes"] += len(ids)
         self.memory.forget(slots)
+        if self._mixed is not None:
+            self._release(self._mixed)
         if self._closing.finished(len(ids)):
             self._send_closes()
 

@@ -6,6 +6,7 @@ problem at once; a value of the wrong type is passed over here, since the model 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -68,7 +69,12 @@ def check_structure(data: Mapping[str, Any], marks: Marks) -> list[Problem]:
 
 def remarks(topology: Topology) -> list[Problem]:
     """What is allowed, and yet not likely to be meant."""
-    return [*_bounded_readout(topology), *_cools_for_nothing(topology), *_for_containers(topology)]
+    return [
+        *_bounded_readout(topology),
+        *_cools_for_nothing(topology),
+        *_joins_nothing(topology),
+        *_for_containers(topology),
+    ]
 
 
 def _for_containers(topology: Topology) -> Iterator[Problem]:
@@ -104,6 +110,19 @@ def _cools_for_nothing(topology: Topology) -> Iterator[Problem]:
         if cool < 1 and groups[name].optimizer.schedule == "constant":
             message = f"the threshold follows the learning rate of {quote(name)}, which is constant"
             yield topology.problem(where, message, f"set groups.{name}.optimizer.schedule, or remove cool")
+
+
+def _joins_nothing(topology: Topology) -> Iterator[Problem]:
+    """A join of one link. One that comes from the defaults is meant for those who have several, if anybody has."""
+    groups, marks = topology.groups, topology._marks or Marks(topology.name)
+    links = Counter[str]()
+    for pre, post in topology.pairs:
+        links[post] += 1 if pre == SOURCE else groups[pre].shards
+    several = any(n > 1 for n in links.values())
+    for name, group in groups.items():
+        where = ("groups", name, "join")
+        if group.join != "match" and links[name] == 1 and not (several and marks.find(where)[1] != where):
+            yield topology.problem(where, f"{quote(name)} has one link in, so nothing is joined", "remove it")
 
 
 def _pairs(

@@ -107,7 +107,7 @@ class GroupPlan:
     fan_in: int  # neurons that feed the whole group, over all its links (initial weights)
     neuron: str  # relu | leaky_relu | tanh | sigmoid | linear
     slope: float  # leaky_relu's slope below zero
-    join: str  # match
+    join: str  # match | latest | sum
     init: str  # auto | he | glorot
     optimizer: OptimizerPlan
     update: UpdatePlan

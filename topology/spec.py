@@ -38,12 +38,6 @@ def _version(value: Any) -> Any:
     return value
 
 
-def _join(value: Any) -> Any:
-    if isinstance(value, str) and value in ("latest", "sum"):
-        fail(f"join {quote(value)} comes in a later version", "use 'match'")
-    return value
-
-
 class Notify(Section):
     """How gradients become notifications, on a link or at the loss."""
 
@@ -158,8 +152,8 @@ class GroupDefaults(Section):
     """Gradients to steps; merged over `defaults.group.optimizer` key by key."""
     update: Update = Update()
     """Steps to updates; merged over `defaults.group.update` key by key."""
-    join: Annotated[Literal["match"], BeforeValidator(_join)] = "match"
-    """Which spikes of several links belong together: those of the same stimulus."""
+    join: Literal["match", "latest", "sum"] = "match"
+    """With several links in, what a stimulus fires with."""
     init: Literal["auto", "he", "glorot"] = "auto"
     """Initial weights; auto is he for relu and leaky_relu, else glorot."""
     staleness_decay: Amount = 0.0
