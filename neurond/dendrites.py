@@ -109,6 +109,15 @@ class Dendrites:
         if self._room <= 0:
             self.settle()
 
+    def move(self, d: Floats, x: Sequence[Floats]) -> list[tuple[Floats, NDArray[np.bool_]]]:
+        """Let gradients d (k, size) of inputs x enter the weights at once, through the update rule.
+
+        Returns for each link what its weights were before, and which of them have moved.
+        """
+        before = [synapses.w.copy() for synapses in self._links]
+        self._step(d, x, self.learning_rate())
+        return [(w, synapses.w != w) for w, synapses in zip(before, self._links, strict=True)]
+
     def _note(self, staleness: NDArray[np.int64]) -> None:
         """Count the gradients of some stimuli by their staleness."""
         n, total, most = len(staleness), int(np.add.reduce(staleness)), int(np.maximum.reduce(staleness))

@@ -22,6 +22,7 @@ from neurond.dendrites import Dendrites
 from neurond.ends import Ends
 from neurond.joins import MixedMemory
 from neurond.links import FLOAT_BYTES, Closing, Early, Inbound, Outbound, link_counters
+from neurond.literal import Literal, gathering
 from neurond.machine import (
     Action,
     Answer,
@@ -98,11 +99,14 @@ class GroupMachine:
         self.progress = 0
         rng = random_generator(plan.seed, plan.name, incarnation)
         self._neuron = make_neuron(plan.neuron, plan.slope)
+        literal = plan.update.rule == "literal"
+        self._literal = Literal(plan, self._neuron) if literal else None
         self._rules = [
-            None if link.pre == SOURCE else Notifier(link.notify, link.n_pre, rng) for link in plan.links_in
+            None if link.pre == SOURCE or literal else Notifier(link.notify, link.n_pre, rng)
+            for link in plan.links_in
         ]
         self._readout = None if plan.loss is None else Readout(plan.loss, plan.size, rng)
-        self.dendrites = Dendrites(plan)
+        self.dendrites = Dendrites(gathering(plan) if literal else plan)
         widths = [link.n_pre for link in plan.links_in]
         posts = len(plan.links_out)
         if plan.loss is not None:
@@ -298,6 +302,8 @@ class GroupMachine:
         if teach:
             if not isinstance(slots, slice):
                 memory.activation[slots] = a
+            if self._literal is not None:
+                self._literal.fire(memory, slots)
             memory.version[slots] = self.dendrites.version
             self.dendrites.stimuli += len(ids) if presentation == 1 else 0
             if self._now >= self._raster.due:
@@ -369,9 +375,15 @@ class GroupMachine:
     def _backward(self, post: int, slots: Slots, ids: Ids, presentation: int, e: Floats, closed: Flags) -> None:
         """Errors e (n, size) of some stimuli have come from one post group, for the last time where `closed`."""
         memory = self.memory
+        n = len(ids)
+        if self._literal is not None:
+            self._tell_literally(self._literal, slots, ids, presentation, e)
+            slots, ids = memory.pick(slots, closed), ids[closed]
+            done = memory.close(post, slots)
+            self._finish(memory.pick(slots, done), ids[done], presentation, awaited=True)
+            return
         slope = self._neuron.slope(memory.activation[slots])
         d = e if slope is None else e * slope
-        n = len(ids)
         if np.count_nonzero(closed) == n:
             done = memory.close(post, slots)
         else:
@@ -429,6 +441,20 @@ class GroupMachine:
             for presentation in np.unique(shown[some]).tolist():
                 rows = some & (shown == presentation)
                 self._notify(k, ids[rows], presentation, np.zeros(np.count_nonzero(rows), np.bool_), g[rows])
+
+    def _tell_literally(self, literal: Literal, slots: Slots, ids: Ids, presentation: int, e: Floats) -> None:
+        """Learn from errors as the note has it: who is notified, and of what, is up to the connections."""
+        if self._readout is not None:
+            told = literal.learn_at_once(self.dendrites, e, self.memory, slots)
+        else:
+            told = literal.learn(self.dendrites, e)
+        self._watch()
+        for k, (g, link) in enumerate(zip(told, self.plan.links_in, strict=True)):
+            notified = int(np.count_nonzero(g))
+            if link.pre != SOURCE and notified:
+                self._count["notifications"] += notified
+                self._errors_out[k].values += notified
+                self._notify(k, ids[-1:], presentation, np.zeros(1, np.bool_), g[None])
 
     def _release(self, mixed: MixedMemory, idle: bool = False, tick: bool = False) -> None:
         """Close to the pre groups what nothing holds any more."""
@@ -536,6 +562,8 @@ class GroupMachine:
         state["forgotten"] = np.array([self.memory.expired, self.memory.late], np.int64)
         if self._readout is not None:
             state |= self._readout.state()
+        if self._literal is not None:
+            state |= self._literal.state()
         for name, rule in self._named_rules():
             state |= {f"{name}/{key}": value for key, value in rule.state().items()}
         return state
@@ -547,6 +575,8 @@ class GroupMachine:
         self.memory.expired, self.memory.late = (int(n) for n in state["forgotten"])
         if self._readout is not None:
             self._readout.restore(state)
+        if self._literal is not None:
+            self._literal.restore(state)
         for name, rule in self._named_rules():
             start = f"{name}/"
             rule.restore({key[len(start) :]: value for key, value in state.items() if key.startswith(start)})

@@ -63,6 +63,7 @@ def check_structure(data: Mapping[str, Any], marks: Marks) -> list[Problem]:
         problems += _left_out(graph, reads if isinstance(reads, str) else None, marks)
     problems += _memories(groups, _mapping(data.get("source")).get("window", 128), marks)
     problems += _limits(groups, pairs, marks)
+    problems += _literal_joins(groups, marks)
     problems += _strangers(data, groups, marks)
     return problems
 
@@ -216,6 +217,15 @@ def _memories(groups: Mapping[str, Any], window: object, marks: Marks) -> Iterat
                 f"{memory} stimuli are fewer than the window of {window}",
                 "stimuli in flight would be forgotten",
             )
+
+
+def _literal_joins(groups: Mapping[str, Any], marks: Marks) -> Iterator[Problem]:
+    """A group that learns by traces cannot say which stimuli the inputs that it mixed were of."""
+    for name, body in groups.items():
+        join = _mapping(body).get("join", "match")
+        if join in ("latest", "sum") and _mapping(_mapping(body).get("update")).get("rule") == "literal":
+            message = f"join {quote(join)} does not go with update rule 'literal'"
+            yield marks.problem(("groups", name, "join"), message, "use join match, or another rule")
 
 
 def _limits(groups: Mapping[str, Any], pairs: list[tuple[str, str]], marks: Marks) -> Iterator[Problem]:

@@ -56,11 +56,12 @@ class OptimizerPlan:
 class UpdatePlan:
     """When proposed steps become weight updates."""
 
-    rule: str = "threshold"  # always | every | threshold
+    rule: str = "threshold"  # always | every | threshold | literal
     every: int = 1  # `every`: stimuli between updates
-    threshold: float = 0.01  # `threshold`: T per connection, in units of the weight
-    release: str = "value"  # `threshold`: value (all of it) | quantum (whole multiples of T)
-    cool: float = 1.0  # `threshold`: T falls with the schedule of the learning rate, to this share; 1 is constant
+    threshold: float = 0.01  # `threshold`, `literal`: T per connection, in units of the weight
+    release: str = "value"  # the same: value (all of it) | quantum (whole multiples of T)
+    cool: float = 1.0  # the same: T falls with the schedule of the learning rate, to this share; 1 is constant
+    trace: float = 0.0  # `literal`: what a trace keeps of itself with each stimulus
 
 
 @dataclass(frozen=True, slots=True)

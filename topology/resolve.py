@@ -249,7 +249,7 @@ def _optimizer(topology: Topology, group: Group, train: int) -> OptimizerPlan:
 
 def _update(group: Group) -> UpdatePlan:
     update = group.update
-    return UpdatePlan(update.rule, update.every, update.threshold, update.release, update.cool)
+    return UpdatePlan(update.rule, update.every, update.threshold, update.release, update.cool, update.trace)
 
 
 def _memory(window: int) -> int:

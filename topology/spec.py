@@ -112,24 +112,29 @@ class Optimizer(Section):
 class Update(Section):
     """When proposed steps become weight updates."""
 
-    rule: Literal["always", "every", "threshold"] = "threshold"
+    rule: Literal["always", "every", "threshold", "literal"] = "threshold"
     """At once, every n stimuli, or for each connection when its sum of steps exceeds a threshold (with sgd it is
-    looked at once a quarter of a volley's stimuli have brought a gradient)."""
+    looked at once a quarter of a volley's stimuli have brought a gradient). literal is the note's own rule: as
+    threshold, but with traces for the inputs, and who notifies is each connection that moves, not the link's rule."""
     every: Count = _update.every
     """every only, where it must be given: stimuli between updates."""
     threshold: Amount = _update.threshold
-    """threshold only: T a connection, in units of the weight."""
+    """threshold and literal only: T a connection, in units of the weight."""
     release: Literal["value", "quantum"] = "value"
-    """threshold only: the whole sum, or whole multiples of the threshold."""
+    """threshold and literal only: the whole sum, or whole multiples of the threshold."""
     cool: Cooling = _update.cool
-    """threshold only: it falls with the schedule of the learning rate, down to this share of it, so that the small
-    steps of the end still become updates. 1 is a constant threshold."""
+    """threshold and literal only: it falls with the schedule of the learning rate, down to this share of it, so that
+    the small steps of the end still become updates. 1 is a constant threshold."""
+
+    trace: Share = _update.trace
+    """literal only: what the trace of an input keeps of itself with each stimulus; 0 is the last input alone."""
 
     only: ClassVar = {
-        "cool": ("rule", ("threshold",)),
+        "cool": ("rule", ("threshold", "literal")),
         "every": ("rule", ("every",)),
-        "threshold": ("rule", ("threshold",)),
-        "release": ("rule", ("threshold",)),
+        "threshold": ("rule", ("threshold", "literal")),
+        "trace": ("rule", ("literal",)),
+        "release": ("rule", ("threshold", "literal")),
     }
     needs: ClassVar = {("rule", "every"): "every"}
 

@@ -27,7 +27,7 @@ groups:
   out: {{size: 10, neuron: linear}}
 loss: {{reads: out, kind: cross-entropy, notify: {loss_rule}}}
 defaults:
-  group: {{join: {join}, optimizer: {{kind: sgd, lr: {lr}}}, update: {{rule: threshold, threshold: 0.001}}}}
+  group: {{join: {join}, optimizer: {{kind: sgd, lr: {lr}}}, update: {{rule: {update}, threshold: 0.001}}}}
   link: {{notify: {rule}}}
 links: {{source -> a: , a -> b: , a -> c: , b -> out: , c -> out: , source -> out: }}
 """
@@ -46,6 +46,7 @@ def build(
     volleys: int | None = None,
     join: str = "match",
     lr: float = 0.05,
+    update: str = "threshold",
 ) -> Network:
     """A network whose volleys, window (in volleys, if not given) and rules the seed draws."""
     rng = np.random.default_rng(seed)
@@ -57,6 +58,7 @@ def build(
         retry=retry,
         join=join,
         lr=lr,
+        update=update,
         rule=notify(RULES[seed % len(RULES)], 0.05),
         memory=", memory: 128" if seed % 3 == 0 else "",
         loss_rule=notify(RULES[seed // 5 % len(RULES)], 0.2),

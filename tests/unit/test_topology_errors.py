@@ -108,6 +108,8 @@ def test_the_good_text_is_good() -> None:
         ("  source -> h1:\n", "  source -> h1: {coding: tiny}\n", "11:26: links.source -> h1.coding: unknown coding 'tiny', known: fast, small"),
         ("size: 10, neuron: linear", "size: 10, shards: 2", "8:27: groups.out.shards: the readout cannot be sharded: its loss needs every output, remove shards"),
         ("size: 30", "size: 30, shards: 31", "6:27: groups.h1.shards: 31 shards for 30 neurons, a shard owns at least one neuron"),
+        ("size: 30", "size: 30, join: sum, update: {rule: literal}", "6:25: groups.h1.join: join 'sum' does not go with update rule 'literal', use join match, or another rule"),
+        ("size: 30", "size: 30, update: {trace: 0.5}", "6:35: groups.h1.update.trace: trace means nothing with rule 'threshold', remove it, or use rule literal"),
         ("size: 30", "size: 30, join: last", "6:25: groups.h1.join: unknown join 'last', did you mean 'latest'?"),
         ("size: 30", "size: 30, memory: 300", "6:27: groups.h1.memory: expected a power of two, got 300, did you mean 512?"),
         ("size: 30", "size: 30, memory: 64", "6:27: groups.h1.memory: 64 stimuli are fewer than the window of 128, stimuli in flight would be forgotten"),
