@@ -63,7 +63,7 @@ With `latest` and `sum` the gradient is that of the mixed input, and goes back t
 joined by `match` always. A shard is a link of its own.""",
     "groups.NAME.update": """\
 `literal` is for study: it learns like the others while one stimulus is under way (`window: 1`), and worse with each
-more, with each layer, and with a higher threshold. `neurond/literal.py` says what it is, how well it learns, and why.""",
+more, with each layer, and with a higher threshold. What it is, and why that is so: `neurond/literal.py`.""",
     "links.'PRE -> POST'": "All keys may also stand in `defaults.link`. A link without a body takes every default. "
     "Nothing is sent back to the source, so `notify` has no effect on its links.",
     "loss.notify": "The keys of a link's `notify`, with a higher threshold.",

@@ -164,5 +164,5 @@ def test_what_is_held_is_saved() -> None:
     other = Network(network.plan, data.load("digits"), 2, Faults()).groups["h2"]
     other.restore(state)
     np.testing.assert_array_equal(other.state()["literal.h1"], state["literal.h1"])
-    with pytest.raises(ValueError, match="the checkpoint has no 'literal.h1' of"):
+    with pytest.raises(ValueError, match=r"the checkpoint has no 'literal\.h1' of"):
         other.restore({**state, "literal.h1": np.zeros((2, 2), np.float32)})
