@@ -118,6 +118,7 @@ class GroupMachine:
         else:
             self._mixed = MixedMemory(plan.join, len(plan.links_in), plan.memory, plan.size, widths, posts)
             self.memory = self._mixed
+        self._plain = self._mixed is None and self._literal is None
         self._position_in = {link.index: k for k, link in enumerate(plan.links_in)}
         self._position_out = {link.index: k for k, link in enumerate(plan.links_out)}
         self._spikes_in = [Inbound() for _ in plan.links_in]
@@ -374,41 +375,27 @@ class GroupMachine:
 
     def _backward(self, post: int, slots: Slots, ids: Ids, presentation: int, e: Floats, closed: Flags) -> None:
         """Errors e (n, size) of some stimuli have come from one post group, for the last time where `closed`."""
-        memory = self.memory
-        n = len(ids)
-        if self._literal is not None:
-            self._tell_literally(self._literal, slots, ids, presentation, e)
-            slots, ids = memory.pick(slots, closed), ids[closed]
-            done = memory.close(post, slots)
-            self._finish(memory.pick(slots, done), ids[done], presentation, awaited=True)
+        if not self._plain:
+            self._backward_otherwise(post, slots, ids, presentation, e, closed)
             return
+        memory = self.memory
         slope = self._neuron.slope(memory.activation[slots])
         d = e if slope is None else e * slope
+        n = len(ids)
         if np.count_nonzero(closed) == n:
             done = memory.close(post, slots)
         else:
             done = np.zeros(n, np.bool_)
             done[closed] = memory.close(post, memory.pick(slots, closed))
         whole = np.count_nonzero(done) == n  # the usual case: nothing is to be picked out
-        told = self._send_back(slots, ids, presentation, d, done) if self._mixed is None else set()
-        if self._mixed is not None:
-            self._send_back_mixed(self._mixed, slots, d)
-        if not whole:
-            memory.add(memory.pick(slots, ~done), d[~done])
-            slots, ids, d = memory.pick(slots, done), ids[done], d[done]
-        self._finish(slots, ids, presentation, awaited=True, told=told, last=d)
-
-    def _send_back(self, slots: Slots, ids: Ids, presentation: int, d: Floats, done: Flags) -> set[int]:
-        """Notify the pre groups of d (n, size); returns the links whose notifications carry the closes of `done`."""
-        whole = np.count_nonzero(done) == len(ids)
-        told: set[int] = set()
+        told: set[int] = set()  # links whose notifications carry the closes
         active = few(np.logical_or.reduce(d, axis=0))
         for k, (rule, link) in enumerate(zip(self._rules, self.plan.links_in, strict=True)):
             if rule is None:
                 continue
             g = self.dendrites.back(k, d, active)
             if link.gated:
-                g *= self.memory.inputs[k][slots, : link.n_pre] != 0.0
+                g *= memory.inputs[k][slots, : link.n_pre] != 0.0
             g = rule(g, self.dendrites.share(link.notify.cool))
             fired = g != 0.0
             notified = int(np.count_nonzero(fired))
@@ -422,10 +409,30 @@ class GroupMachine:
             else:
                 rows = done | np.logical_or.reduce(fired, axis=1)
                 self._notify(k, ids[rows], presentation, done[rows], g[rows])
-        return told
+        if not whole:
+            memory.add(memory.pick(slots, ~done), d[~done])
+            slots, ids, d = memory.pick(slots, done), ids[done], d[done]
+        self._finish(slots, ids, presentation, awaited=True, told=told, last=d)
+
+    def _backward_otherwise(
+        self, post: int, slots: Slots, ids: Ids, presentation: int, e: Floats, closed: Flags
+    ) -> None:
+        """The same where inputs of other stimuli were mixed in, or traces stand in for them; closes go apart."""
+        memory, last = self.memory, None
+        done = np.zeros(len(ids), np.bool_)
+        done[closed] = memory.close(post, memory.pick(slots, closed))
+        if self._mixed is not None:
+            slope = self._neuron.slope(memory.activation[slots])
+            d = e if slope is None else e * slope
+            self._send_back_mixed(self._mixed, slots, d)
+            memory.add(memory.pick(slots, ~done), d[~done])
+            last = d[done]
+        elif self._literal is not None:
+            self._tell_literally(self._literal, slots, ids, presentation, e)
+        self._finish(memory.pick(slots, done), ids[done], presentation, awaited=True, last=last)
 
     def _send_back_mixed(self, mixed: MixedMemory, slots: Slots, d: Floats) -> None:
-        """The same where inputs of other stimuli were mixed in: whoever they are of is notified. Closes go apart."""
+        """Notify the pre groups of d (n, size): for each stimulus of which an input was mixed in, its part."""
         active = few(np.logical_or.reduce(d, axis=0))
         for k, (rule, link) in enumerate(zip(self._rules, self.plan.links_in, strict=True)):
             if rule is None:

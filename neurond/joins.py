@@ -130,6 +130,7 @@ class MixedMemory(Memory):
         self._arrivals = [Arrivals(capacity, width) for width in widths[:links]]
         self._newest = -1  # the highest id that has come
         self._mixes: Flags = np.zeros(capacity, np.bool_)  # stimuli that teach
+        self._due: Flags = np.zeros(capacity, np.bool_)  # those that were said to be ready
         # Of each link and stimulus: the arrival that it holds, and with `sum` those that it holds beside, as the
         # first number and the one after the last.
         self._own: Numbers = np.full((links, capacity), NONE, np.int64)
@@ -157,25 +158,27 @@ class MixedMemory(Memory):
                 ids, values, own = ids[~passed], values[~passed], own[~passed]
         if not len(ids):
             return slice(0, 0), ids
-        slots, taken = self._take(source, ids, presentation, values)
-        if not len(taken):
-            return slots, taken
+        self.arrive(source, ids, presentation, values)
+        slots, known = self._ring.find(ids)
+        taken = np.ones(len(ids), np.bool_) if known is None else known.copy()
+        fit = self._presentation[slots] == presentation  # the others are known in a later one
+        taken[taken] = fit
+        slots, ids = self.pick(slots, fit), ids[taken]
         self._mixes[slots] = True
         if own is not None:
-            self._own[source, slots] = own if len(taken) == len(ids) else own[np.isin(ids, taken)]
+            self._own[source, slots] = own[taken]
             if not self._latest:
                 self._since[source, slots] = self._arrivals[source].next
-        return self._ready(slots, taken, presentation)
+        return self._now_ready(slots, ids, presentation)
 
-    def _ready(self, slots: Slots, ids: Ids, presentation: int) -> tuple[Slots, Ids]:
+    def _now_ready(self, slots: Slots, ids: Ids, presentation: int) -> tuple[Slots, Ids]:
         """Those of some stimuli that are to fire because of what has just come."""
         links, arrived = len(self._arrivals), self._arrived[:, slots]
-        targets: Flags = np.logical_and.reduce(arrived[links:], axis=0)
-        if self._latest:
-            ready = np.logical_or.reduce(arrived[:links], axis=0) & targets & (self._whole[slots] != presentation)
-        else:
-            ready = np.logical_and.reduce(arrived[:links], axis=0) & targets
+        enough = np.logical_or if self._latest else np.logical_and
+        ready: Flags = enough.reduce(arrived[:links], axis=0) & np.logical_and.reduce(arrived[links:], axis=0)
+        ready &= ~self._due[slots]
         slots, ids = self.pick(slots, ready), ids[ready]
+        self._due[slots] = True
         self._whole[slots] = presentation
         if not self._latest:
             self._until[:, slots] = [[arrivals.next] for arrivals in self._arrivals]
@@ -254,7 +257,7 @@ class MixedMemory(Memory):
                 yield link, presentation, np.sort(arrivals.ring.owner[at[arrivals.presentation[at] == presentation]])
 
     def _add_to_waiting(self, source: int, values: Floats) -> None:
-        waiting = self._mixes & (self._ring.owner >= 0) & self._arrived[source] & (self._whole < 0)
+        waiting = self._mixes & (self._ring.owner >= 0) & self._arrived[source] & ~self._due
         slots = waiting.nonzero()[0]
         if len(slots):
             self._spikes[source][slots] += np.add.reduce(values, axis=0)
@@ -273,7 +276,7 @@ class MixedMemory(Memory):
 
     def _reset(self, slots: Slots, presentation: int) -> None:
         super()._reset(slots, presentation)
-        self._mixes[slots] = False
+        self._mixes[slots] = self._due[slots] = False
         self._own[:, slots] = NONE
         self._since[:, slots] = self._until[:, slots] = NEVER
 

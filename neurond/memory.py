@@ -60,8 +60,25 @@ class Memory:
         `ids` ascend and are at most half of the capacity. A higher presentation than the one remembered begins the
         stimulus anew; a lower one is late, and so is the same input a second time.
         """
-        slots, ids = self._take(source, ids, presentation, values)
-        if len(self.inputs) > 1 and len(ids):
+        slots, known = self._ring.find(ids)
+        if known is not None and not np.count_nonzero(known):  # the usual case for a first input
+            slots = self._begin(ids, presentation)
+        else:
+            if known is not None:
+                self._begin(ids[~known], presentation)
+                slots, known = self._ring.find(ids)  # anew: beginning these may have come round to others of them
+            on_time = self._on_time(source, slots, presentation)
+            if on_time is not None:
+                slots = self.pick(slots, on_time)
+                known = on_time if known is None else _within(known, on_time)
+            if known is not None:
+                self.late += len(ids) - int(np.count_nonzero(known))
+                ids, values = ids[known], values[known]
+                if not len(ids):
+                    return slots, ids
+        self._spikes[source][slots] = values
+        self._arrived[source, slots] = True
+        if len(self.inputs) > 1:
             ready = np.logical_and.reduce(self._arrived[:, slots], axis=0)
             if np.count_nonzero(ready) < len(ids):
                 slots, ids = self.pick(slots, ready), ids[ready]
@@ -122,28 +139,6 @@ class Memory:
     def forget(self, slots: Slots) -> None:
         """Give the slots of stimuli back that are remembered."""
         self._ring.forget(slots)
-
-    def _take(self, source: int, ids: Ids, presentation: int, values: Floats) -> tuple[Slots, Ids]:
-        """Keep one input of some stimuli; returns the slots and ids of those of which it was not late."""
-        slots, known = self._ring.find(ids)
-        if known is not None and not np.count_nonzero(known):  # the usual case for a first input
-            slots = self._begin(ids, presentation)
-        else:
-            if known is not None:
-                self._begin(ids[~known], presentation)
-                slots, known = self._ring.find(ids)  # anew: beginning these may have come round to others of them
-            on_time = self._on_time(source, slots, presentation)
-            if on_time is not None:
-                slots = self.pick(slots, on_time)
-                known = on_time if known is None else _within(known, on_time)
-            if known is not None:
-                self.late += len(ids) - int(np.count_nonzero(known))
-                ids, values = ids[known], values[known]
-                if not len(ids):
-                    return slots, ids
-        self._spikes[source][slots] = values
-        self._arrived[source, slots] = True
-        return slots, ids
 
     def _begin(self, ids: Ids, presentation: int) -> Slots:
         """Slots side by side for stimuli that are not remembered."""
