@@ -25,7 +25,15 @@ It is not the gradient of what an evaluation measures. Evaluation stimuli are jo
 (and are neither taken as the last nor added): what a network answers must not depend on who else is asking. So under
 `latest` a slow link brings a stranger's features while the network trains and its own when it is asked, and under
 `sum` a fast link brings as many stimuli at once as its lead is long. Where stimuli follow one another at random,
-both are noise that the weights learn to do without, as far as they can.
+both are noise that the weights learn to do without, as far as they can. Digits after five epochs (test
+accuracy, mean of three seeds, in simulated networks; one group takes eight times as long as the others):
+
+    zoo `skip`, volleys of 16, a window of 64        match 95.0 %   latest 93.9 %   sum 24.9 % (a tenth of the rate)
+    two hidden groups beside each other, the same    match 93.7 %   latest 92.6 %   sum 32.5 % (a tenth of the rate)
+    `skip`, one by one, four under way (3 epochs, 2 seeds)    94.6 %          93.5 %       94.7 %
+
+97 % of the stimuli of the first line fired with another's input under `latest`, and 36 % under `sum`: few, but each of
+these holds whole volleys, so that it is larger by far than any input that is evaluated.
 
 **Who closes what.** An input j of link p is closed to p once nothing is open here that holds it or may still take
 it: stimuli that wait or have fired with it, and, with `latest`, the last of each link until the next one comes. But
