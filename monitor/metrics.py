@@ -53,6 +53,8 @@ COUNTERS = {
     "closes": Kind("closes", "Stimuli closed towards the pre groups."),
     "skipped": Kind("skipped", "Stimuli that needed no backward pass; the readout counts them."),
     "seen_again": Kind("seen_again", "Stimuli that came once more and were dropped."),
+    "mixed": Kind("mixed", "Stimuli that fired with inputs of others (join latest or sum)."),
+    "unsent": Kind("unsent", "Gradients of inputs of others that were closed by then, not sent."),
     "expired": Kind("expired", "Stimuli forgotten before they were closed."),
     "late": Kind("late", "Notifications for stimuli that were forgotten already."),
     "gaps": Kind("gaps", "Frames that are missing in the numbering of a link."),

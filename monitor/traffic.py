@@ -30,6 +30,8 @@ COUNTED = (
     "skipped",
     "represented",
     "unclosed",
+    "mixed",
+    "unsent",
     "expired",
     "late",
     "duplicates",

@@ -17,8 +17,8 @@ Where things are:
                     living.py which are alive; damaged.py what of its files is left out
     daemon.py       one process; begin.py what it begins with; shell.py and control.py its sockets,
                     guard.py whose frames come in
-    group.py, source.py, readout.py, machine.py, flight.py, memory.py, ring.py, ready.py, seen.py, raster.py,
-                    dendrites.py
+    group.py, source.py, readout.py, machine.py, flight.py, memory.py, joins.py, ring.py, ready.py, seen.py,
+                    raster.py, dendrites.py, literal.py
                     decisions (pure)
     settings.py     what may be changed of a process while it runs; injected.py faults on purpose, tap.py a look at
                     what it sends (pure)

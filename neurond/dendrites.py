@@ -58,7 +58,7 @@ class Dendrites:
         matrices = [link_weights(plan, link, arithmetic.generator) for link in plan.links_in]
         matrices[0] = np.hstack([matrices[0], initial_bias(plan)])
         self._links = [Synapses(w, plan.optimizer, plan.update, arithmetic) for w in matrices]
-        self._product = arithmetic.product
+        self.product = arithmetic.product
         self._weights = [synapses.w for synapses in self._links]
         self._feedback = [
             feedback_weights(plan, link, arithmetic.generator)
@@ -81,9 +81,9 @@ class Dendrites:
         their gradients come, and z may be kept to correct these.
         """
         weights = self._weights if slots is None or not self._plan.look_ahead else self._ahead()
-        self._product(inputs[0], weights[0].T, z)
+        self.product(inputs[0], weights[0].T, z)
         for x, w in zip(inputs[1:], weights[1:], strict=False):  # a readout's last input are its targets
-            z += self._product(x, w.T)
+            z += self.product(x, w.T)
         if slots is not None and self._then is not None:
             self._then[slots] = z
 
@@ -110,7 +110,7 @@ class Dendrites:
             w = fixed
         if active is not None:  # few neurons are notified: multiply only their rows
             w, d = w[active], d[:, active]
-        return self._product(d, w[:, :-1] if link == 0 and fixed is None else w)
+        return self.product(d, w[:, :-1] if link == 0 and fixed is None else w)
 
     def learn(self, memory: Memory, slots: Slots, last: Floats | None, closed: int) -> None:
         """These stimuli are closed: what was summed up for them enters the weights through the update rule.
@@ -163,6 +163,15 @@ class Dendrites:
         self._room -= len(d)
         if self._room <= 0:
             self.settle()
+
+    def move(self, d: Floats, x: Sequence[Floats]) -> list[tuple[Floats, NDArray[np.bool_]]]:
+        """Let gradients d (k, size) of inputs x enter the weights at once, through the update rule.
+
+        Returns for each link what its weights were before, and which of them have moved.
+        """
+        before = [synapses.w.copy() for synapses in self._links]
+        self._step(d, x, self.learning_rate())
+        return [(w, synapses.w != w) for w, synapses in zip(before, self._links, strict=True)]
 
     def _note(self, staleness: NDArray[np.int64]) -> None:
         """Count the gradients of some stimuli by their staleness."""

@@ -5,6 +5,8 @@ When notifications e of any one post group arrive it acts at once, for all that 
 d = f'(z) * e goes on to each pre group as w_p^T d, through the link's rule, and is summed up. When every post
 group has closed s, the sum enters the weights through the update rule and s is forgotten. The readout does the
 same, with the loss in the place of its post group.
+
+With several links in, which inputs fire together is a matter of the group's join: see `joins.py`.
 """
 
 from __future__ import annotations
@@ -19,7 +21,9 @@ from numpy.typing import NDArray
 from neurond.arithmetic import FAST, Arithmetic
 from neurond.dendrites import Dendrites
 from neurond.ends import Ends
+from neurond.joins import MixedMemory
 from neurond.links import FLOAT_BYTES, Closing, Early, Inbound, Outbound, link_counters
+from neurond.literal import Literal, gathering
 from neurond.machine import (
     Action,
     Answer,
@@ -65,6 +69,8 @@ COUNTERS = (
     "closes",
     "skipped",
     "seen_again",
+    "mixed",
+    "unsent",
     "wire_errors",
     "nonfinite",
 )
@@ -95,17 +101,28 @@ class GroupMachine:
         self.progress = 0
         rng = arithmetic.generator(seed_of(plan.seed, plan.name, incarnation))
         self._neuron = make_neuron(plan.neuron, plan.slope, arithmetic)
+        literal = plan.update.rule == "literal"
+        self._literal = Literal(plan, self._neuron) if literal else None
         self._rules = [
-            None if link.pre == SOURCE else Notifier(link.notify, link.n_pre, rng) for link in plan.links_in
+            None if link.pre == SOURCE or literal else Notifier(link.notify, link.n_pre, rng)
+            for link in plan.links_in
         ]
         self._readout = None if plan.loss is None else Readout(plan.loss, plan.size, rng, arithmetic)
-        self.dendrites = Dendrites(plan, arithmetic)
+        self.dendrites = Dendrites(gathering(plan) if literal else plan, arithmetic)
         widths = [link.n_pre for link in plan.links_in]
         posts = len(plan.links_out)
         if plan.loss is not None:
             widths.append(plan.loss.targets)
             posts = 1  # the loss
-        self.memory = Memory(plan.memory, plan.size, widths, posts)
+        self._mixed: MixedMemory | None = None
+        if plan.join == "match" or len(plan.links_in) == 1:
+            self.memory = Memory(plan.memory, plan.size, widths, posts)
+        else:
+            self._mixed = MixedMemory(
+                plan.join, len(plan.links_in), plan.memory, plan.size, widths, posts, arithmetic.product
+            )
+            self.memory = self._mixed
+        self._plain = self._mixed is None and self._literal is None
         self._position_in = {link.index: k for k, link in enumerate(plan.links_in)}
         self._position_out = {link.index: k for k, link in enumerate(plan.links_out)}
         self._spikes_in = [Inbound() for _ in plan.links_in]
@@ -140,9 +157,13 @@ class GroupMachine:
             if self._ready is not None and not event.more:
                 self._fire()
         elif isinstance(event, Idle):
+            if self._mixed is not None:
+                self._release(self._mixed, idle=True)
             if self._closing.due:
                 self._send_closes()
         elif isinstance(event, Tick):
+            if self._mixed is not None:
+                self._release(self._mixed, tick=True)
             self._send_closes()
             self._settle()
         elif isinstance(event, Peers):
@@ -244,7 +265,11 @@ class GroupMachine:
     def _join(self, position: int, message: wire.Spikes | wire.Targets) -> None:
         if self._ready is not None and not self._ready.takes(message):
             self._fire()  # first, for what has come may begin the same stimuli anew
-        slots, ids = self.memory.arrive(position, message.ids, message.presentation, message.values)
+        mixed = self._mixed
+        arrive = self.memory.arrive if mixed is None or not message.teach else mixed.mix
+        slots, ids = arrive(position, message.ids, message.presentation, message.values)
+        if mixed is not None:
+            self._release(mixed)
         if not len(ids):
             return
         ready = self._ready
@@ -268,6 +293,8 @@ class GroupMachine:
                 return
         if not ready.teach:
             self._settle()  # all that was taught before it is asked
+        if self._mixed is not None and ready.teach:
+            self._count["mixed"] += self._mixed.fill(slots)
         a = memory.activation[slots]  # in place where they lie side by side
         self.dendrites.sum([x[slots] for x in memory.inputs], a, slots if ready.teach else None)
         a = self._neuron.fire(a)
@@ -280,6 +307,8 @@ class GroupMachine:
         if teach:
             if not isinstance(slots, slice):
                 memory.activation[slots] = a
+            if self._literal is not None:
+                self._literal.fire(memory, slots)
             memory.version[slots] = self.dendrites.version
             self.dendrites.stimuli += len(ids) if presentation == 1 else 0
             if self._now >= self._raster.due:
@@ -350,6 +379,9 @@ class GroupMachine:
 
     def _backward(self, post: int, slots: Slots, ids: Ids, presentation: int, e: Floats, closed: Flags) -> None:
         """Errors e (n, size) of some stimuli have come from one post group, for the last time where `closed`."""
+        if not self._plain:
+            self._backward_otherwise(post, slots, ids, presentation, e, closed)
+            return
         memory = self.memory
         slope = self._neuron.slope(memory.activation[slots])
         d = e if slope is None else e * slope
@@ -386,6 +418,60 @@ class GroupMachine:
             slots, ids, d = memory.pick(slots, done), ids[done], d[done]
         self._finish(slots, ids, presentation, awaited=True, told=told, last=d)
 
+    def _backward_otherwise(
+        self, post: int, slots: Slots, ids: Ids, presentation: int, e: Floats, closed: Flags
+    ) -> None:
+        """The same where inputs of other stimuli were mixed in, or traces stand in for them; closes go apart."""
+        memory, last = self.memory, None
+        done = np.zeros(len(ids), np.bool_)
+        done[closed] = memory.close(post, memory.pick(slots, closed))
+        if self._mixed is not None:
+            slope = self._neuron.slope(memory.activation[slots])
+            d = e if slope is None else e * slope
+            self._send_back_mixed(self._mixed, slots, d)
+            memory.add(memory.pick(slots, ~done), d[~done])
+            last = d[done]
+        elif self._literal is not None:
+            self._tell_literally(self._literal, slots, ids, presentation, e)
+        self._finish(memory.pick(slots, done), ids[done], presentation, awaited=True, last=last)
+
+    def _send_back_mixed(self, mixed: MixedMemory, slots: Slots, d: Floats) -> None:
+        """Notify the pre groups of d (n, size): for each stimulus of which an input was mixed in, its part."""
+        active = few(np.logical_or.reduce(d, axis=0))
+        for k, (rule, link) in enumerate(zip(self._rules, self.plan.links_in, strict=True)):
+            if rule is None:
+                continue
+            ids, shown, g, unsent = mixed.route(k, slots, self.dendrites.back(k, d, active), link.gated)
+            self._count["unsent"] += unsent
+            if not len(ids):
+                continue
+            fired = (g := rule(g, self.dendrites.share(link.notify.cool))) != 0.0
+            self._count["notifications"] += int(np.count_nonzero(fired))
+            self._errors_out[k].values += int(np.count_nonzero(fired))
+            some = np.logical_or.reduce(fired, axis=1)
+            for presentation in np.unique(shown[some]).tolist():
+                rows = some & (shown == presentation)
+                self._notify(k, ids[rows], presentation, np.zeros(np.count_nonzero(rows), np.bool_), g[rows])
+
+    def _tell_literally(self, literal: Literal, slots: Slots, ids: Ids, presentation: int, e: Floats) -> None:
+        """Learn from errors as the note has it: who is notified, and of what, is up to the connections."""
+        if self._readout is not None:
+            told = literal.learn_at_once(self.dendrites, e, self.memory, slots)
+        else:
+            told = literal.learn(self.dendrites, e)
+        self._watch()
+        for k, (g, link) in enumerate(zip(told, self.plan.links_in, strict=True)):
+            notified = int(np.count_nonzero(g))
+            if link.pre != SOURCE and notified:
+                self._count["notifications"] += notified
+                self._errors_out[k].values += notified
+                self._notify(k, ids[-1:], presentation, np.zeros(1, np.bool_), g[None])
+
+    def _release(self, mixed: MixedMemory, idle: bool = False, tick: bool = False) -> None:
+        """Close to the pre groups what nothing holds any more."""
+        for link, presentation, ids in mixed.release(idle, tick):
+            self._closing.add(link, presentation, ids, awaited=True)
+
     def _notify(self, position: int, ids: Ids, presentation: int, closed: Flags, g: Floats) -> None:
         link, outbound = self.plan.links_in[position], self._errors_out[position]
         head = (link.index, self.incarnation, outbound.incarnation, outbound.seq)
@@ -410,11 +496,13 @@ class GroupMachine:
             return
         self.dendrites.learn(self.memory, slots, last, len(ids))
         self._watch()
-        for k, link in enumerate(self.plan.links_in):
+        for k, link in enumerate(self.plan.links_in if self._mixed is None else ()):
             if k not in told and (awaited or link.pre != SOURCE):  # the source waits for no other closes
                 self._closing.add(k, presentation, ids, awaited)
         self._count["closes"] += len(ids)
         self.memory.forget(slots)
+        if self._mixed is not None:
+            self._release(self._mixed)
         if self._closing.finished(len(ids)):
             self._send_closes()
 
@@ -492,6 +580,8 @@ class GroupMachine:
         state["forgotten"] = np.array([self.memory.expired, self.memory.late], np.int64)
         if self._readout is not None:
             state |= self._readout.state()
+        if self._literal is not None:
+            state |= self._literal.state()
         for name, rule in self._named_rules():
             state |= {f"{name}/{key}": value for key, value in rule.state().items()}
         return state
@@ -503,6 +593,8 @@ class GroupMachine:
         self.memory.expired, self.memory.late = (int(n) for n in state["forgotten"])
         if self._readout is not None:
             self._readout.restore(state)
+        if self._literal is not None:
+            self._literal.restore(state)
         for name, rule in self._named_rules():
             rule.restore(_of(name, state))
 

@@ -6,6 +6,7 @@ problem at once; a value of the wrong type is passed over here, since the model 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -62,13 +63,19 @@ def check_structure(data: Mapping[str, Any], marks: Marks) -> list[Problem]:
         problems += _left_out(graph, reads if isinstance(reads, str) else None, marks)
     problems += _memories(groups, _mapping(data.get("source")).get("window", 128), marks)
     problems += _limits(groups, pairs, marks)
+    problems += _literal_joins(groups, marks)
     problems += _strangers(data, groups, marks)
     return problems
 
 
 def remarks(topology: Topology) -> list[Problem]:
     """What is allowed, and yet not likely to be meant."""
-    return [*_bounded_readout(topology), *_cools_for_nothing(topology), *_for_containers(topology)]
+    return [
+        *_bounded_readout(topology),
+        *_cools_for_nothing(topology),
+        *_joins_nothing(topology),
+        *_for_containers(topology),
+    ]
 
 
 def _for_containers(topology: Topology) -> Iterator[Problem]:
@@ -104,6 +111,19 @@ def _cools_for_nothing(topology: Topology) -> Iterator[Problem]:
         if cool < 1 and groups[name].optimizer.schedule == "constant":
             message = f"the threshold follows the learning rate of {quote(name)}, which is constant"
             yield topology.problem(where, message, f"set groups.{name}.optimizer.schedule, or remove cool")
+
+
+def _joins_nothing(topology: Topology) -> Iterator[Problem]:
+    """A join of one link. One that comes from the defaults is meant for those who have several, if anybody has."""
+    groups, marks = topology.groups, topology._marks or Marks(topology.name)
+    links = Counter[str]()
+    for pre, post in topology.pairs:
+        links[post] += 1 if pre == SOURCE else groups[pre].shards
+    several = any(n > 1 for n in links.values())
+    for name, group in groups.items():
+        where = ("groups", name, "join")
+        if group.join != "match" and links[name] == 1 and not (several and marks.find(where)[1] != where):
+            yield topology.problem(where, f"{quote(name)} has one link in, so nothing is joined", "remove it")
 
 
 def _pairs(
@@ -197,6 +217,15 @@ def _memories(groups: Mapping[str, Any], window: object, marks: Marks) -> Iterat
                 f"{memory} stimuli are fewer than the window of {window}",
                 "stimuli in flight would be forgotten",
             )
+
+
+def _literal_joins(groups: Mapping[str, Any], marks: Marks) -> Iterator[Problem]:
+    """A group that learns by traces cannot say which stimuli the inputs that it mixed were of."""
+    for name, body in groups.items():
+        join = _mapping(body).get("join", "match")
+        if join in ("latest", "sum") and _mapping(_mapping(body).get("update")).get("rule") == "literal":
+            message = f"join {quote(join)} does not go with update rule 'literal'"
+            yield marks.problem(("groups", name, "join"), message, "use join match, or another rule")
 
 
 def _limits(groups: Mapping[str, Any], pairs: list[tuple[str, str]], marks: Marks) -> Iterator[Problem]:

@@ -68,15 +68,16 @@ class OptimizerPlan:
 class UpdatePlan:
     """When proposed steps become weight updates."""
 
-    rule: str = "threshold"  # always | every | threshold
+    rule: str = "threshold"  # always | every | threshold | literal
     every: int = 1  # `every`: stimuli between updates
-    threshold: float = 0.01  # `threshold`: T per connection, in units of the weight
-    release: str = "value"  # `threshold`: value (all of it) | quantum (whole multiples of T)
-    cool: float = 1.0  # `threshold`: T falls with the schedule of the learning rate, to this share; 1 is constant
+    threshold: float = 0.01  # `threshold`, `literal`: T per connection, in units of the weight
+    release: str = "value"  # the same: value (all of it) | quantum (whole multiples of T)
+    cool: float = 1.0  # the same: T falls with the schedule of the learning rate, to this share; 1 is constant
     adapt: str = "off"  # `threshold`: off | link | neuron: whether T is steered, one T a link or one a post neuron
     target: float = 0.001  # `adapt`: share of the weights that is to change in `lr_unit` stimuli with a gradient
     residual_clip: float = 0.0  # `threshold`: largest |sum| of a connection, in units of T; 0 is no clip
     flush: int = 0  # `threshold`: each connection's sum is let go once in so many stimuli with a gradient; 0 is never
+    trace: float = 0.0  # `literal`: what a trace keeps of itself with each stimulus
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +125,7 @@ class GroupPlan:
     fan_in: int  # neurons that feed the whole group, over all its links (initial weights)
     neuron: str  # relu | leaky_relu | tanh | sigmoid | linear
     slope: float  # leaky_relu's slope below zero
-    join: str  # match
+    join: str  # match | latest | sum
     init: str  # auto | he | glorot
     optimizer: OptimizerPlan
     update: UpdatePlan

@@ -50,7 +50,20 @@ A topology file is YAML 1.2. `neurond check FILE` says everything that is wrong 
 _WORDS = {
     "source": "Where they are not given, `label` is the last column and `test` a fifth. "
     "A relative PATH starts from the current directory; a run folder keeps the whole path.",
-    "groups.NAME": "All keys but `size` and `shards` may also stand in `defaults.group`; a group's own value wins.",
+    "groups.NAME": """\
+All keys but `size` and `shards` may also stand in `defaults.group`; a group's own value wins.
+
+| Join | When a stimulus fires, and with what |
+|---|---|
+| `match` | when its inputs have come on all links, with these |
+| `latest` | with its first input, and with what came last on each other link, whatever stimulus that was of |
+| `sum` | when its inputs have come on all links; what came after its own on a link is added |
+
+With `latest` and `sum` the gradient is that of the mixed input, and goes back to each stimulus in it. Evaluations are
+joined by `match` always. A shard is a link of its own.""",
+    "groups.NAME.update": """\
+`literal` is for study: it learns like the others while one stimulus is under way (`window: 1`), and worse with each
+more, with each layer, and with a higher threshold. What it is, and why that is so: `neurond/literal.py`.""",
     "links.'PRE -> POST'": "All keys may also stand in `defaults.link`. A link without a body takes every default. "
     "Nothing is sent back to the source, so `notify` and `feedback` have no effect on its links.",
     "loss.notify": "The keys of a link's `notify`, with a higher threshold.",

@@ -273,6 +273,7 @@ def _update(group: Group) -> UpdatePlan:
         target=update.target,
         residual_clip=update.residual_clip,
         flush=update.flush,
+        trace=update.trace,
     )
 
 

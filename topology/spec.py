@@ -49,12 +49,6 @@ def _version(value: Any) -> Any:
     return value
 
 
-def _join(value: Any) -> Any:
-    if isinstance(value, str) and value in ("latest", "sum"):
-        fail(f"join {quote(value)} comes in a later version", "use 'match'")
-    return value
-
-
 def _steers(adapt: str, info: ValidationInfo) -> str:
     if adapt != "off" and info.data.get("threshold") == 0:
         fail(f"adapt {quote(adapt)} steers the threshold from where it is, so that must be above 0")
@@ -174,18 +168,19 @@ class Optimizer(Section):
 class Update(Section):
     """When proposed steps become weight updates."""
 
-    rule: Literal["always", "every", "threshold"] = "threshold"
+    rule: Literal["always", "every", "threshold", "literal"] = "threshold"
     """At once, every n stimuli, or for each connection when its sum of steps exceeds a threshold (with sgd it is
-    looked at once a quarter of a volley's stimuli have brought a gradient)."""
+    looked at once a quarter of a volley's stimuli have brought a gradient). literal is the note's own rule: as
+    threshold, but with traces for the inputs, and who notifies is each connection that moves, not the link's rule."""
     every: Count = _update.every
     """every only, where it must be given: stimuli between updates."""
     threshold: Amount = _update.threshold
-    """threshold only: T a connection, in units of the weight."""
+    """threshold and literal only: T a connection, in units of the weight."""
     release: Literal["value", "quantum"] = "value"
-    """threshold only: the whole sum, or whole multiples of the threshold."""
+    """threshold and literal only: the whole sum, or whole multiples of the threshold."""
     cool: Cooling = _update.cool
-    """threshold only: it falls with the schedule of the learning rate, down to this share of it, so that the small
-    steps of the end still become updates. 1 is a constant threshold."""
+    """threshold and literal only: it falls with the schedule of the learning rate, down to this share of it, so that
+    the small steps of the end still become updates. 1 is a constant threshold."""
     adapt: Adapt = "off"
     """threshold only: whether the threshold is steered, from `threshold` on, so that `target` of the weights change:
     one threshold for the weights of a link, or one for those of each post neuron. It stays between a thousandth of
@@ -199,15 +194,19 @@ class Update(Section):
     """threshold only: once in so many stimuli with a gradient each connection's sum becomes an update, whatever its
     size, so that nothing older waits. 0 is never."""
 
+    trace: Share = _update.trace
+    """literal only: what the trace of an input keeps of itself with each stimulus; 0 is the last input alone."""
+
     only: ClassVar = {
         "adapt": ("rule", ("threshold",)),
         "target": ("adapt", ("link", "neuron")),
         "residual_clip": ("rule", ("threshold",)),
         "flush": ("rule", ("threshold",)),
-        "cool": ("rule", ("threshold",)),
+        "cool": ("rule", ("threshold", "literal")),
         "every": ("rule", ("every",)),
-        "threshold": ("rule", ("threshold",)),
-        "release": ("rule", ("threshold",)),
+        "threshold": ("rule", ("threshold", "literal")),
+        "trace": ("rule", ("literal",)),
+        "release": ("rule", ("threshold", "literal")),
     }
     needs: ClassVar = {("rule", "every"): "every"}
 
@@ -230,8 +229,8 @@ class GroupDefaults(Section):
     """Gradients to steps; merged over `defaults.group.optimizer` key by key."""
     update: Update = Update()
     """Steps to updates; merged over `defaults.group.update` key by key."""
-    join: Annotated[Literal["match"], BeforeValidator(_join)] = "match"
-    """Which spikes of several links belong together: those of the same stimulus."""
+    join: Literal["match", "latest", "sum"] = "match"
+    """With several links in, what a stimulus fires with."""
     init: Literal["auto", "he", "glorot"] = "auto"
     """Initial weights; auto is he for relu and leaky_relu, else glorot."""
     staleness_decay: Amount = 0.0

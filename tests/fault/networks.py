@@ -27,7 +27,7 @@ groups:
   out: {{size: 10, neuron: linear}}
 loss: {{reads: out, kind: cross-entropy, notify: {loss_rule}}}
 defaults:
-  group: {{optimizer: {{kind: sgd, lr: 0.05}}, update: {{rule: threshold, threshold: 0.001}}}}
+  group: {{join: {join}, optimizer: {{kind: sgd, lr: {lr}}}, update: {{rule: {update}, threshold: 0.001}}}}
   link: {{notify: {rule}}}
 links: {{source -> a: , a -> b: , a -> c: , b -> out: , c -> out: , source -> out: }}
 """
@@ -39,7 +39,15 @@ def notify(rule: str, threshold: float) -> str:
     return "{rule: exact}" if rule == "exact" else f"{{rule: {rule}, threshold: {threshold}}}"
 
 
-def build(seed: int, faults: Faults, retry: str = ", retry: 500ms", volleys: int | None = None) -> Network:
+def build(
+    seed: int,
+    faults: Faults,
+    retry: str = ", retry: 500ms",
+    volleys: int | None = None,
+    join: str = "match",
+    lr: float = 0.05,
+    update: str = "threshold",
+) -> Network:
     """A network whose volleys, window (in volleys, if not given) and rules the seed draws."""
     rng = np.random.default_rng(seed)
     volley = int(rng.choice([1, 4, 16]))
@@ -48,6 +56,9 @@ def build(seed: int, faults: Faults, retry: str = ", retry: 500ms", volleys: int
         volley=volley,
         window=volley * (volleys or int(rng.choice([1, 2, 4]))),
         retry=retry,
+        join=join,
+        lr=lr,
+        update=update,
         rule=notify(RULES[seed % len(RULES)], 0.05),
         memory=", memory: 128" if seed % 3 == 0 else "",
         loss_rule=notify(RULES[seed // 5 % len(RULES)], 0.2),

@@ -73,6 +73,12 @@ def test_check_says_fine_or_every_problem(neurond) -> None:
             "the threshold follows the learning rate of 'h2', which is constant",
         ),
         (["--set", "loss.notify.cool=0.5"], ""),
+        (
+            ["--set", "groups.h2.join=latest"],
+            "--set groups.h2.join: 'h2' has one link in, so nothing is joined, remove",
+        ),
+        (["--set", "defaults.group.join=sum"], "--set defaults.group.join: 'h1' has one link in"),
+        (["--set", "defaults.group.join=sum", "--set", "groups.h1.shards=2"], ""),
         (["--set", "place.h1=box2"], "neurond run starts every process on this machine"),
         (["--set", "limits.h1.cpus=2"], "neurond run sets its processes no limits, `neurond compose` does"),
         ([], ""),
