@@ -23,17 +23,27 @@ from neurond.data import DataError
 from neurond.environment import environment
 from tests.bench.console import console
 from tests.bench.curve import curve
+from tests.bench.frugal import frugal
+from tests.bench.hop import hop
 from tests.bench.journalling import journalling
+from tests.bench.latency import latency
 from tests.bench.learning import digits, exact, mnist
 from tests.bench.processes import idle, memory, start
+from tests.bench.reaching import reaching
 from tests.bench.report import MeasurementError, Row, Settings, say, text
+from tests.bench.scaling import scaling
 from tests.bench.telemetry import telemetry
 from tests.bench.throughput import throughput
 
 MEASUREMENTS: dict[str, Callable[[Settings], list[Row]]] = {
     "digits": digits,
     "mnist": mnist,
+    "frugal": frugal,
     "throughput": throughput,
+    "reaching": reaching,
+    "latency": latency,
+    "hop": hop,
+    "scaling": scaling,
     "journal": journalling,
     "curve": curve,
     "exact": exact,

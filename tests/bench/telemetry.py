@@ -6,25 +6,16 @@ than what is looked for here, so the time inside the reports is measured as well
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 import statistics
-import subprocess
-import sys
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from tests.bench.live import DEADLINE_S, scratch
+from tests.bench.hand import NETWORK, timed
 from tests.bench.report import Row, Settings, say, spread
-from tests.bench.reporting import TIMED, UNTOLD
+from tests.bench.stopwatch import REPORTS, UNTOLD
 from tests.bench.throughput import NEVER
-from tests.command import NEUROND, environment
-from topology import address
 
 GOAL = 1.0  # percent
-NETWORK = "mnist"
-NAMES = ("source", "h1", "h2", "out")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +39,9 @@ def telemetry(settings: Settings) -> list[Row]:
     pairs: list[tuple[Run, Run]] = []
     for pair in range(1 if settings.quick else settings.pairs):
         # Whoever comes second finds a warmer machine, so they take turns.
-        found = {how: _run(settings, how, epochs) for how in ((TIMED, UNTOLD) if pair % 2 == 0 else (UNTOLD, TIMED))}
-        pairs.append((found[TIMED], found[UNTOLD]))
+        modes = (REPORTS, UNTOLD) if pair % 2 == 0 else (UNTOLD, REPORTS)
+        found = {mode: _run(settings, mode, epochs) for mode in modes}
+        pairs.append((found[REPORTS], found[UNTOLD]))
         say(f"telemetry, {_pair(pair + 1, *pairs[-1])}")
     inside = [a.percent for a, _ in pairs]
     each = [1e6 * a.reports_cpu_s / a.reports for a, _ in pairs]
@@ -61,7 +53,7 @@ def telemetry(settings: Settings) -> list[Row]:
             f"< {GOAL:g} % of the processor time",
             f"{spread(inside, '{:.2f}', '%')}; a report {spread(each, '{:.0f}', 'us')}",
             statistics.median(inside) < GOAL,
-            f"processes by hand, python -m tests.bench.reporting {TIMED}|{UNTOLD}: {NETWORK}, {epochs:g} epochs",
+            f"processes by hand, python -m tests.bench.stopwatch {REPORTS}|{UNTOLD}: {NETWORK}, {epochs:g} epochs",
             [
                 *(_pair(k, a, b) for k, (a, b) in enumerate(pairs, 1)),
                 f"whole runs: processor time {spread(costlier, '{:.1f}', '% more')} with reports, "
@@ -79,34 +71,10 @@ def _pair(number: int, told: Run, untold: Run) -> str:
     )
 
 
-def _run(settings: Settings, how: str, epochs: float) -> Run:
-    sets = ("--set", f"source.epochs={epochs:g}", "--set", f"source.eval_every={NEVER}")
-    data = ("--data-dir", str(settings.data_dir))
+def _run(settings: Settings, mode: str, epochs: float) -> Run:
     before = os.times()
-    with scratch() as folder, _sockets() as at:
-        broker = _start([*NEUROND, "broker", NETWORK, "--address", at, "--run", str(folder / "run"), *sets, *data])
-        daemon = [sys.executable, "-m", "tests.bench.reporting", how]
-        which = [["source", *data] if name == "source" else ["group", name] for name in NAMES]
-        processes = [_start([*daemon, *one, "--broker", at]) for one in which]
-        told = [json.loads(process.communicate(timeout=10 * DEADLINE_S)[0]) for process in processes]
-        broker.communicate(timeout=DEADLINE_S)
-        after = os.times()
-        per_s: float = json.loads((folder / "run" / "summary.json").read_text())["stimuli_per_s"]
+    summary, found = timed(settings, mode, f"source.epochs={epochs:g}", f"source.eval_every={NEVER}")
+    after = os.times()
     used = after.children_user + after.children_system - before.children_user - before.children_system
-    return Run(per_s, used, sum(t["reports"] for t in told), sum(t["cpu_s"] for t in told))
-
-
-@contextlib.contextmanager
-def _sockets() -> Iterator[str]:
-    """The address of a broker over ipc, gone afterwards."""
-    folder = address.make_folder()
-    try:
-        yield address.of_folder(folder)
-    finally:
-        address.remove_folder(folder)
-
-
-def _start(command: Sequence[str]) -> subprocess.Popen[str]:
-    quiet = subprocess.DEVNULL
-    pipe = subprocess.PIPE
-    return subprocess.Popen(command, env=environment(), stdin=quiet, stdout=pipe, stderr=quiet, text=True)
+    reports, reports_cpu_s = (sum(f[key] for f in found.values()) for key in ("calls", "cpu_s"))
+    return Run(summary["stimuli_per_s"], used, int(reports), reports_cpu_s)
