@@ -33,12 +33,18 @@ def events(run: Background) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (run.folder / "run" / "events.jsonl").read_text().splitlines()]
 
 
+def stands_still(run: Background) -> int:
+    """Pause it, and wait until nothing is under way; the stimuli that it has confirmed then."""
+    run.verb("pause")
+    until(lambda: run.row()["state"] == "paused", "it is paused")
+    stimuli: int = until(lambda: (n := run.row()["stimuli"]) == run.row()["stimuli"] and n, "it stands still")
+    return stimuli
+
+
 def test_pause_resume_save(going: Background) -> None:
     """A pause holds the training until `resume`; `save` writes a checkpoint meanwhile."""
     earlier = len(events(going))
-    going.verb("pause")
-    assert until(lambda: (row := going.row())["state"] == "paused" and row, "it is paused")
-    before = until(lambda: (n := going.row()["stimuli"]) == going.row()["stimuli"] and n, "it stands still")
+    before = stands_still(going)
     generation = json.loads(going.verb("save", "--json").stdout)["generation"]
     manifest = going.folder / "run" / "checkpoints" / "manifest.json"
     assert json.loads(manifest.read_text())["generation"] == generation >= 1
@@ -135,6 +141,7 @@ def test_settings_are_changed_and_recorded(going: Background) -> None:
 
 def test_a_setting_that_grows_out_of_all_proportion_is_warned_of(going: Background) -> None:
     """A slip of a few zeros can end a training, so it is said; what is only somewhat more is not."""
+    stands_still(going)  # for nobody learns with such a rate, which would end the run
     going.verb("set", "out", "threshold=0.0001")
     assert "neurond: " not in going.verb("set", "out", "threshold=0.001").stderr
     warned = going.verb("set", "out", "threshold=0.2").stderr.splitlines()[0]
@@ -144,6 +151,7 @@ def test_a_setting_that_grows_out_of_all_proportion_is_warned_of(going: Backgrou
     warned = going.verb("set", "out", f"lr={began * 150}").stderr.splitlines()[0]
     assert warned.startswith(f"neurond: out lr is over 100 times what the topology has, {began:g}; ")
     going.verb("set", "out", f"lr={began}")
+    going.verb("resume")
 
 
 @pytest.mark.parametrize(
