@@ -35,6 +35,7 @@ def test_up_returns_once_it_trains_and_down_leaves_nothing(background: Backgroun
     assert (row["broker"], row["pid"]) == (background.told["broker"], background.told["pid"])
     assert {*row["pids"].values()} < {process.pid for process in background.processes}  # the broker is none of them
     assert row["stimuli"] > 0
+    until(lambda: (background.row()["accuracy"] or 0.0) > 0.95, "it has learned")
     with background.following() as follower:
         said = background.verb("down").stderr
         rest = [json.loads(line) for line in follower.communicate(timeout=DEADLINE_S)[0].splitlines()]
