@@ -20,15 +20,20 @@ name: everything
 seed: 4
 source: {data: digits, epochs: 0.4, window: 32, volley: 8}
 groups:
-  a: {size: 24, neuron: tanh}
-  b: {size: 16, neuron: sigmoid}
+  a: {size: 24, neuron: tanh, update: {adapt: neuron, target: 0.01}}
+  b: {size: 16, neuron: sigmoid, optimizer: {kind: momentum, lr: 0.02}, look_ahead: 1, delay_compensation: 0.5}
   c: {size: 16, neuron: relu, optimizer: {kind: adam, lr: 0.003}}
   out: {size: 10, neuron: linear}
 loss: {reads: out, kind: cross-entropy}
 defaults:
   group: {optimizer: {kind: sgd, lr: 0.1, schedule: cosine}, update: {threshold: 0.001}}
   link: {notify: {rule: stochastic, threshold: 0.05, noise: 0.01}}
-links: {source -> a: , a -> b: , a -> c: , b -> out: , c -> out: }
+links:
+  source -> a:
+  a -> b: {notify: {rule: drop, adapt: neuron, target: 0.1}}
+  a -> c: {feedback: random}
+  b -> out: {notify: {adapt: link, target: 0.2}}
+  c -> out:
 """
 BAD = ("--latency", "20ms±10ms", "--loss", "1%", "--churn", "30s", "--down", "1s", "--bandwidth", "5Mbit")
 PROCESSORS = {
