@@ -64,9 +64,9 @@ def _group(group: Group) -> str:
     shards = f" in {group.shards} shards" if group.shards > 1 else ""
     optimizer, update = group.optimizer, group.update
     schedule = "" if optimizer.schedule == "constant" else f" {optimizer.schedule}"
-    when = {"always": "always", "every": f"every {update.every}", "threshold": f"threshold {update.threshold:g}"}
+    amount = {"always": "", "every": f" {update.every}"}.get(update.rule, f" {update.threshold:g}")
     steps = f"{optimizer.kind} {optimizer.lr:g}{schedule}"
-    return f"{group.size} {group.neuron}{shards}, {steps}, update {when[update.rule]}"
+    return f"{group.size} {group.neuron}{shards}, {steps}, update {update.rule}{amount}"
 
 
 def _rule(notify: Notify) -> str:

@@ -1,7 +1,12 @@
 """Drawings of topologies: what a person sees of a chain, a skip link, a diamond, shards, twelve groups."""
 
+from typing import get_args
+
+import pytest
+
 from topology.draw import draw, mermaid
 from topology.load import load, loads
+from topology.spec import Update
 
 
 def graph_lines(text: str) -> list[str]:
@@ -70,6 +75,14 @@ def test_sizes_neurons_and_rules_are_shown() -> None:
     assert "a -> b       float32      stochastic 0.3\n" in drawn
     assert "c -> out     uint8 small  top_k 3\n" in drawn
     assert "out -> loss               stochastic 0.5\n" in drawn
+
+
+@pytest.mark.parametrize("rule", get_args(Update.model_fields["rule"].annotation))
+def test_every_update_rule_has_its_words(rule: str) -> None:
+    """Whatever rule a group updates by, the drawing says so, with what decides it."""
+    more = ["groups.h1.update.every=7"] if rule == "every" else []
+    decides = {"always": "", "every": " 7"}.get(rule, " 0.01")
+    assert f"update {rule}{decides}\n" in draw(load("digits", [f"groups.h1.update.rule={rule}", *more]))
 
 
 def test_twelve_groups_fit_a_screen() -> None:
