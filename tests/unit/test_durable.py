@@ -10,7 +10,6 @@ import pytest
 
 from neurond import data
 from neurond.changes import fingerprint
-from neurond.flight import IDS
 from neurond.group import GroupMachine
 from neurond.machine import Action, Send, Start, State
 from neurond.source import SourceMachine
@@ -19,7 +18,7 @@ from topology import wire
 from topology.load import load
 from topology.plan import SOURCE, Plan
 from topology.resolve import resolve
-from topology.wire import EVALUATION
+from topology.wire import EVALUATION, IDS
 
 
 @pytest.fixture(scope="module")
