@@ -6,7 +6,6 @@ import asyncio
 import os
 import shlex
 import signal
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -84,28 +83,41 @@ def _end(conduct: Conduct, studies: list[Results], names: list[str], folder: Pat
         n = len(conduct.failed)
         runs = f"{n} run{'s' if n > 1 else ''} failed ({conduct.failed[0]}{', ...' if n > 1 else ''})"
         raise NeurondError(f"{runs}; the same command tries again")
-    for name, why in conduct.lacking.items():
+    for name, error in conduct.lacking.items():
         if name in names:
-            from neurond.data.dataset import DataError
-
-            raise DataError(why, placed=not why.startswith("neurond"))
+            raise error
     if len(studies) == 1:
         shown = "" if folder == FOLDER else f" --dir {shlex.quote(str(folder))}"
         suggest(f"neurond experiment{shown}")
 
 
 async def _stoppable(conduct: Conduct) -> None:
-    """All runs; Ctrl-C, SIGTERM and a terminal that is closed end the one that goes on in good order."""
-    from neurond.signals import stopped_by
-
+    """All runs. Ctrl-C, SIGTERM and a terminal that is closed end the one that goes on in good order, twice at once."""
     stop = asyncio.Event()
-    with ExitStack() as stack:
-        numbers = [signal.SIGINT, signal.SIGTERM]
-        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup
-            numbers.append(signal.SIGHUP)
-        for number in numbers:
-            stack.enter_context(stopped_by(number, stop))
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+
+    def interrupt() -> None:
+        if stop.is_set():
+            task.cancel()
+        else:
+            stop.set()
+            say("stopping; Ctrl-C once more to leave at once")
+
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup
+        numbers.append(signal.SIGHUP)
+    before = {number: signal.getsignal(number) for number in numbers}
+    for number in numbers:
+        loop.add_signal_handler(number, interrupt)
+    try:
         await conduct.run(stop)
+    except asyncio.CancelledError:
+        raise conduct.interrupted() from None
+    finally:
+        for number, handler in before.items():
+            loop.remove_signal_handler(number)
+            signal.signal(number, handler)
 
 
 def _list(studies: list[Results], conduct: Conduct, as_json: bool) -> None:

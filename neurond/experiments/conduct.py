@@ -40,7 +40,7 @@ class Conduct:
     say: Say
     failed: list[str] = field(default_factory=list)
     """Runs that went wrong, in words."""
-    lacking: dict[str, str] = field(default_factory=dict)
+    lacking: dict[str, DataError] = field(default_factory=dict)
     """Studies that cannot be run here, and why."""
 
     def missing(self, results: Results) -> Iterator[tuple[Arm, int]]:
@@ -75,9 +75,9 @@ class Conduct:
                 try:
                     said = await self._one(results, arm, seed, stop)
                 except Interrupted:
-                    raise self._interrupted() from None
+                    raise self.interrupted() from None
                 except DataError as error:
-                    self.lacking[name] = str(error)
+                    self.lacking[name] = error
                     self.say(f"{name} is left out: {error}")
                     continue
                 except NeurondError as error:
@@ -111,7 +111,8 @@ class Conduct:
             return f"diverged after {took_s:.1f} s"
         return f"{100 * found['test_accuracy']:.2f} % in {took_s:.1f} s"
 
-    def _interrupted(self) -> Interrupted:
+    def interrupted(self) -> Interrupted:
+        """What is said where all of it is ended before its end."""
         kept = sum(len(results.of(arm.label)) for results in self.of for arm in results.study.arms)
         missing = sum(1 for results in self.of for _ in self.missing(results))
         return Interrupted(f"interrupted; {kept} runs are kept, and the same command makes the other {missing}")

@@ -235,8 +235,8 @@ LATENCY = Study(
     ),
     run_s=12.0,
     notes="Each run trains for 10 s. Frames wait in the process that sends them. The asynchronous network has up to "
-    "512 stimuli in flight and warms up over 2,000, the pipelines one volley of 16 or 128, the larger with four times the learning rate, and no "
-    "thresholds; a claim is against the better.",
+    "512 stimuli in flight and warms up over 2,000, the pipelines one volley of 16 or 128, the larger with four "
+    "times the learning rate, and no thresholds; a claim is against the better.",
 )
 
 STUDIES = (STALENESS, STRAGGLERS, LATENCY)

@@ -33,12 +33,17 @@ class Interval(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What became of a claim: one of the words above, and a sentence with the figures."""
+    """What became of a claim: one of the words above, the figures in words, and the quantity of each seed."""
 
     claim: Claim
     outcome: str
-    sentence: str
+    told: str
     values: tuple[float, ...] = ()
+
+    @property
+    def sentence(self) -> str:
+        """Outcome and figures."""
+        return f"{self.outcome}: {self.told}"
 
 
 def interval(values: Sequence[float], *, ratio: bool = False) -> Interval:
@@ -59,13 +64,12 @@ def judge(claim: Claim, seeds: Sequence[Alike], *, quick: bool = False) -> Verdi
     """What the runs of these seeds say of a claim; nothing is judged by `quick` ones."""
     values = tuple(_values(claim.quantity, seeds))
     if not values:
-        return Verdict(claim, UNJUDGED, "not judged: there are no runs yet")
+        return Verdict(claim, UNJUDGED, "there are no runs yet")
     found = interval(values, ratio=claim.quantity.ratio)
     told = _told(claim, found, len(values))
     if quick:
-        return Verdict(claim, UNJUDGED, f"not judged, for --quick is no measurement: {told}", values)
-    outcome = _outcome(claim, found)
-    return Verdict(claim, outcome, f"{outcome}: {told}", values)
+        return Verdict(claim, UNJUDGED, f"{told}; --quick is no measurement", values)
+    return Verdict(claim, _outcome(claim, found), told, values)
 
 
 def _values(quantity: Quantity, seeds: Sequence[Alike]) -> list[float]:
