@@ -45,7 +45,6 @@ def made_up(
             arm.label,
             seed,
             results.print_of(arm.label),
-            {},
             {name: figure(name, arm.label, seed) for name in FIGURES},
             took_s=2.0,
         )

@@ -6,6 +6,7 @@ import asyncio
 import os
 import shlex
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -64,12 +65,14 @@ def experiment(
         from neurond.experiments.conduct import duration
 
         say(f"about {duration(left)}; Ctrl-C loses only the run that goes on")
-    asyncio.run(_stoppable(conduct))
     told = []
-    for results in studies:
+
+    def finished(results: Results) -> None:
         if results.runs:
             paths = draw.draw(results, folder, quick_seeds)
             told.append(_told(results, quick_seeds, [results.path, *paths], as_json))
+
+    asyncio.run(_stoppable(conduct, finished))
     if as_json:
         out_json(told)
     if page is not None:
@@ -91,8 +94,8 @@ def _end(conduct: Conduct, studies: list[Results], names: list[str], folder: Pat
         suggest(f"neurond experiment{shown}")
 
 
-async def _stoppable(conduct: Conduct) -> None:
-    """All runs. Ctrl-C, SIGTERM and a terminal that is closed end the one that goes on in good order, twice at once."""
+async def _stoppable(conduct: Conduct, finished: Callable[[Results], None]) -> None:
+    """Ctrl-C, SIGTERM and a terminal that is closed end the one that goes on in good order; twice, at once."""
     stop = asyncio.Event()
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None
@@ -111,7 +114,7 @@ async def _stoppable(conduct: Conduct) -> None:
     for number in numbers:
         loop.add_signal_handler(number, interrupt)
     try:
-        await conduct.run(stop)
+        await conduct.run(stop, finished)
     except asyncio.CancelledError:
         raise conduct.interrupted() from None
     finally:

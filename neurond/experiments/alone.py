@@ -18,7 +18,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,15 +33,12 @@ from neurond.rules import make_rule
 from neurond.weights import initial_bias, link_weights
 from topology.plan import SOURCE, GroupPlan, NotifyPlan, Plan
 
-if TYPE_CHECKING:
-    from neurond.experiments.processes import Measured
-
 Floats = NDArray[np.float32]
 
 
 async def measured(
     study: Study, arm: Arm, seed: int, quick: bool, data_dir: str | None, stop: asyncio.Event
-) -> Measured:
+) -> dict[str, float]:
     """Train an arm's network in this process; see `processes.measured`."""
     from neurond.api import topology_of
 
@@ -50,7 +46,7 @@ async def measured(
     assert topology is not None
     _, plan, _ = await asyncio.to_thread(planned, topology, data_dir)
     data = await asyncio.to_thread(load, plan.source.data, data_dir=data_dir, test=plan.source.test)
-    return await asyncio.to_thread(_trained, plan, data, stop), []
+    return await asyncio.to_thread(_trained, plan, data, stop)
 
 
 @dataclass

@@ -59,8 +59,8 @@ class Conduct:
             for arm, _ in self.missing(results)
         )
 
-    async def run(self, stop: asyncio.Event) -> None:
-        """Make all runs that are missing.
+    async def run(self, stop: asyncio.Event, finished: Callable[[Results], None]) -> None:
+        """Make all runs that are missing; `finished` is called with each study that has all that it can have here.
 
         A run that fails is told and left out; the next command tries it again. Raises Interrupted once `stop` is set,
         which ends the run that goes on, and RunError if a result cannot be written.
@@ -85,6 +85,7 @@ class Conduct:
                     self.failed.append(f"{name}, {arm.label}, seed {seed}")
                 left = self.left_s()
                 self.say(f"{what}: {said}" + (f"; about {duration(left)} left" if left else ""))
+            finished(results)
 
     async def _one(self, results: Results, arm: Arm, seed: int, stop: asyncio.Event) -> str:
         if stop.is_set():
@@ -92,7 +93,7 @@ class Conduct:
         study, where = results.study, environment()
         measure: processes.Measure = alone.measured if study.alone else processes.measured
         began = time.monotonic()
-        found, curve = await measure(study, arm, seed, results.quick, self.data_dir, stop)
+        found = await measure(study, arm, seed, results.quick, self.data_dir, stop)
         if stop.is_set():  # what came to its end by itself just then may have been cut short
             raise Interrupted("stopped")
         took_s = time.monotonic() - began
@@ -100,9 +101,7 @@ class Conduct:
             arm.label,
             seed,
             results.print_of(arm.label),
-            study.overrides(arm, quick=results.quick),
-            {key: round(value, 9) for key, value in found.items()},
-            curve,
+            {key: float(f"{value:.6g}") for key, value in found.items()},
             round(took_s, 3),
             results.here(where),
         )

@@ -19,18 +19,14 @@ from neurond.runs import Run, open_run
 if TYPE_CHECKING:
     from monitor.client import Client
 
-Curve = list[list[float | None]]
-Measured = tuple[dict[str, float], Curve]
-"""The figures of a run, and its curve: seconds, stimuli, test accuracy or None, test loss, of each evaluation."""
-
-Measure = Callable[[Study, Arm, int, bool, "str | None", asyncio.Event], Awaitable[Measured]]
-"""A study, one of its arms, a seed, whether it is a quick one, the folder of data sets, what stops it."""
+Measure = Callable[[Study, Arm, int, bool, "str | None", asyncio.Event], Awaitable[dict[str, float]]]
+"""A study, one of its arms, a seed, whether the run is a quick one, where data is, what stops it: the figures."""
 
 
 async def measured(
     study: Study, arm: Arm, seed: int, quick: bool, data_dir: str | None, stop: asyncio.Event
-) -> Measured:
-    """Train a network as an arm says.
+) -> dict[str, float]:
+    """Train a network as an arm says; the figures of the run.
 
     Raises:
         TopologyError, DataError: it cannot be trained.
@@ -70,15 +66,10 @@ async def measured(
         return await asyncio.to_thread(_read, run, study, data_dir)
 
 
-def _read(run: Run, study: Study, data_dir: str | None) -> Measured:
+def _read(run: Run, study: Study, data_dir: str | None) -> dict[str, float]:
     if not run.summary:
         raise RunError("the run left no summary")
     found = figures(run.summary, run.plan.group(run.plan.source.readout).size)
     if not found["diverged"] and (study.fit or "test_accuracy" not in found):
         found |= fit(run, data_dir)
-    curve: Curve = [
-        [e["t_s"], e["data"]["stimuli"], e["data"].get("test_accuracy"), e["data"].get("test_loss")]
-        for e in run.events
-        if e["kind"] == "evaluated"
-    ]
-    return found, curve
+    return found

@@ -6,14 +6,14 @@ The file is written anew, whole or not at all, after every run, so that an end a
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from neurond.errors import RunError
 from neurond.experiments.study import Alike, Study
-from neurond.runs import write_json
+from neurond.runs import write_text
 
 FORMAT = 1
 
@@ -26,9 +26,7 @@ class Result:
         arm: its label.
         seed: of the run.
         print: of the arm (`Study.print_of`); another one there now makes the result void.
-        settings: what was changed of the network.
         figures: by name.
-        curve: of each evaluation: seconds since the start, stimuli, test accuracy or None, test loss.
         took_s: by the wall, start and end included.
         where: number of the environment in the file's list.
 
@@ -37,9 +35,7 @@ class Result:
     arm: str
     seed: int
     print: str
-    settings: Mapping[str, Any]
     figures: Mapping[str, float]
-    curve: Sequence[Sequence[float | None]] = ()
     took_s: float = 0.0
     where: int = 0
 
@@ -100,14 +96,16 @@ class Results:
             "format": FORMAT,
             "study": self.study.name,
             "quick": self.quick,
+            "arms": {label: self.study.overrides(arm, quick=self.quick) for label, arm in self._arms.items()},
             "environments": self.environments,
             "runs": [asdict(r) for r in self.runs],
         }
+        lines = [f'"{key}": {_json(value)}' for key, value in whole.items()]
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise RunError(f"cannot make {self.path.parent}: {error.strerror}; choose another with --dir") from error
-        write_json(self.path, whole)
+        write_text(self.path, "{" + ",\n".join(lines) + "}\n")
 
     def here(self, environment: dict[str, Any]) -> int:
         """The number of this environment in the list; one that is there but for its time is not put there again."""
@@ -120,6 +118,15 @@ class Results:
                 return number
         self.environments.append(environment)
         return len(self.environments) - 1
+
+
+def _json(value: Any) -> str:
+    """JSON with a line for each element, as differences between two versions are read."""
+    if isinstance(value, dict):
+        return "{\n" + ",\n".join(f"{json.dumps(k)}: {json.dumps(v)}" for k, v in value.items()) + "\n}"
+    if isinstance(value, list):
+        return "[\n" + ",\n".join(map(json.dumps, value)) + "\n]"
+    return json.dumps(value)
 
 
 def file_of(folder: Path, study: Study, *, quick: bool = False, end: str = ".json") -> Path:

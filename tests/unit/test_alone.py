@@ -22,8 +22,7 @@ from tests.twin import Twin
 
 async def run(settings: dict[str, object], study: Study = SMALL) -> dict[str, float]:
     """The figures of one run."""
-    found, _ = await measured(study, Arm("one", settings), 3, False, None, asyncio.Event())
-    return found
+    return await measured(study, Arm("one", settings), 3, False, None, asyncio.Event())
 
 
 async def test_without_thresholds_it_is_the_twin() -> None:

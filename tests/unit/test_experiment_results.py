@@ -19,7 +19,7 @@ def kept(folder: Path) -> None:
     for seed, arm in ((1, "always"), (0, "threshold")):
         where = results.here(ENVIRONMENT)
         figures = {"test_accuracy": 0.5 + seed / 10}
-        results.add(Result(arm, seed, results.print_of(arm), {"x": 1}, figures, [[1.0, 2, None, 0.5]], 1.5, where))
+        results.add(Result(arm, seed, results.print_of(arm), figures, 1.5, where))
 
 
 def test_what_was_kept_is_found(tmp_path: Path) -> None:
@@ -29,7 +29,7 @@ def test_what_was_kept_is_found(tmp_path: Path) -> None:
     assert [(r.arm, r.seed) for r in results.runs] == [("threshold", 0), ("always", 1)]
     found = results.find("always", 1)
     assert found is not None
-    assert (found.figures, found.curve, found.took_s) == ({"test_accuracy": 0.6}, [[1.0, 2, None, 0.5]], 1.5)
+    assert (found.figures, found.took_s) == ({"test_accuracy": 0.6}, 1.5)
     assert results.find("always", 0) is None
     assert results.alike() == [{"threshold": {"test_accuracy": 0.5}}, {"always": {"test_accuracy": 0.6}}]
     assert results.alike(1) == [{"threshold": {"test_accuracy": 0.5}}]
@@ -45,7 +45,7 @@ def test_a_run_of_an_arm_that_has_changed_is_void(tmp_path: Path) -> None:
     results = read(tmp_path, changed)
     assert results.find("always", 1) is None
     assert results.alike() == []
-    results.add(Result("always", 1, results.print_of("always"), {}, {"test_accuracy": 0.9}))
+    results.add(Result("always", 1, results.print_of("always"), {"test_accuracy": 0.9}))
     again = read(tmp_path, changed)
     assert [(r.arm, r.figures["test_accuracy"]) for r in again.runs] == [("always", 0.9)]
 
@@ -55,7 +55,7 @@ def test_quick_runs_are_kept_apart(tmp_path: Path) -> None:
     kept(tmp_path)
     quick = read(tmp_path, SMALL, quick=True)
     assert quick.runs == []
-    quick.add(Result("always", 1, quick.print_of("always"), {}, {}))
+    quick.add(Result("always", 1, quick.print_of("always"), {}))
     assert {path.name for path in tmp_path.iterdir()} == {"small.json", "small.quick.json"}
     file_of(tmp_path, SMALL, quick=True).rename(file_of(tmp_path, SMALL))
     with pytest.raises(RunError, match="is damaged"):
