@@ -17,7 +17,7 @@ SMALL = Study(
     title="A small study",
     question="Is it small?",
     network="digits",
-    alone=True,
+    by="alone",
     settings={"source.epochs": 0.2},
     arms=(
         Arm("always", {"defaults.group.update": {"rule": "always"}}, "always"),

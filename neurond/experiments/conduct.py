@@ -17,7 +17,9 @@ from neurond.environment import environment
 from neurond.errors import Interrupted, NeurondError
 from neurond.experiments import alone, processes
 from neurond.experiments.results import Result, Results
-from neurond.experiments.study import Arm
+from neurond.experiments.study import Arm, By
+
+MEASURES: dict[By, processes.Measure] = {"processes": processes.measured, "alone": alone.measured}
 
 Say = Callable[[str], None]
 
@@ -91,7 +93,7 @@ class Conduct:
         if stop.is_set():
             raise Interrupted("stopped between two runs")
         study, where = results.study, environment()
-        measure: processes.Measure = alone.measured if study.alone else processes.measured
+        measure = MEASURES[study.by]
         began = time.monotonic()
         found = await measure(study, arm, seed, results.quick, self.data_dir, stop)
         if stop.is_set():  # what came to its end by itself just then may have been cut short

@@ -247,7 +247,13 @@ def _log(axes: Axes, which: str) -> None:
     getattr(axes, f"set_{which}scale")("log")
     axis = getattr(axes, f"{which}axis")
     low, high = getattr(axes, f"get_{which}lim")()
-    few: Any = (1.0,) if high / low > 300 else (1.0, 2.0, 5.0) if high / low > 4 else tuple(map(float, range(1, 10)))
+    few: Any = (
+        (1.0,)
+        if high / low > 300
+        else (1.0, 2.0, 5.0)
+        if high / low > 5
+        else (1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0)
+    )
     axis.set_major_locator(LogLocator(10, few))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
     axis.set_minor_formatter(NullFormatter())

@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from topology.spec import Topology
@@ -23,6 +23,9 @@ Figures = Mapping[str, float]
 
 Alike = Mapping[str, Figures]
 """The figures of all arms of one seed, by the arms' labels."""
+
+By = Literal["processes", "alone"]
+"""What runs a study: real processes (`processes.py`), or this one, for no process tells what is counted (`alone.py`)."""
 
 SEEDS = 5
 
@@ -150,7 +153,7 @@ class Study:
         settings: what is changed of the network in every arm.
         short: what is changed of it besides with `--quick`.
         for_s: ends each run after so many seconds of training, for it has no other end.
-        alone: measured in one process, called in turn and in order, for no process tells it (`alone.py`).
+        by: what runs it, as `By` says.
         fit: whether the last weights are judged by the training part too.
         table: the figures in its table, by name.
         charts: what is drawn, side by side.
@@ -173,7 +176,7 @@ class Study:
     settings: Settings = field(default_factory=dict)
     short: Settings = field(default_factory=dict)
     for_s: float | None = None
-    alone: bool = False
+    by: By = "processes"
     fit: bool = False
     run_s: float = 3.0
     notes: str = ""
@@ -199,7 +202,7 @@ class Study:
         written = self.topology(arm, quick=quick).model_dump(mode="json", exclude_defaults=True)
         written.pop("seed", None)
         during = None if arm.during is None else repr(arm.during)
-        whole = [written, during, self.seconds(quick=quick), self.alone]
+        whole = [written, during, self.seconds(quick=quick), self.by]
         return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:16]
 
     def seconds(self, *, quick: bool = False) -> float | None:

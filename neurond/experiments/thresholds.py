@@ -243,7 +243,7 @@ CANCELLING = Study(
     question="The note: far fewer updates, because small noisy gradients cancel. Of all the steps of a weight, how "
     "much is left when they are added up, and how much of the way does a threshold spare?",
     network="digits",
-    alone=True,
+    by="alone",
     short={"source.epochs": 1},
     arms=(
         DENSE,

@@ -103,7 +103,7 @@ async def test_stopped_processes_stand_still(during: Slowed | Paused) -> None:
 
 async def test_a_network_that_diverges_is_a_result() -> None:
     """It is told, and its accuracy is that of guessing; the study goes on."""
-    study = replace(SMALL, alone=False, settings={"source.epochs": 3})
+    study = replace(SMALL, by="processes", settings={"source.epochs": 3})
     wild = {"defaults.group.optimizer.lr": 1000.0, "defaults.group.update": {"rule": "always"}}
     found = await measured(study, Arm("wild", wild), 0, False, None, asyncio.Event())
     assert (found["diverged"], found["test_accuracy"]) == (1, 0.1)
@@ -112,7 +112,7 @@ async def test_a_network_that_diverges_is_a_result() -> None:
 
 async def test_the_last_weights_are_judged_by_both_parts() -> None:
     """A study of fit has the gap between the training and the test part, as `neurond eval` would find it."""
-    study = replace(SMALL, alone=False, fit=True, settings={"source.epochs": 3})
+    study = replace(SMALL, by="processes", fit=True, settings={"source.epochs": 3})
     found = await measured(study, Arm("fit", {}), 0, False, None, asyncio.Event())
     assert found["accuracy_gap"] == pytest.approx(found["fit_accuracy"] - found["test_accuracy"])
     assert found["loss_gap"] == pytest.approx(found["test_loss"] - found["fit_loss"])

@@ -69,7 +69,7 @@ def test_the_print_of_an_arm_tells_what_is_measured() -> None:
         SMALL.print_of(arm, quick=True) if SMALL.short else "",
         replace(SMALL, for_s=3.0).print_of(arm),
         replace(SMALL, network="skip").print_of(arm),
-        replace(SMALL, alone=False).print_of(arm),
+        replace(SMALL, by="processes").print_of(arm),
     )
     assert first not in others
     assert SMALL.print_of(Arm("another name", arm.settings, "another line", 3.0)) == first
