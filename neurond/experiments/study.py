@@ -25,7 +25,7 @@ Alike = Mapping[str, Figures]
 """The figures of all arms of one seed, by the arms' labels."""
 
 By = Literal["processes", "alone"]
-"""What runs a study: real processes (`processes.py`), or this one, for no process tells what is counted (`alone.py`)."""
+"""What runs a study: real processes (`processes.py`), or this one, where none tells what is counted (`alone.py`)."""
 
 SEEDS = 5
 
