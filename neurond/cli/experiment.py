@@ -183,8 +183,7 @@ def _page(folder: Path, page: Path, quick: bool, seeds: int) -> None:
     from neurond.runs import write_text
 
     seen_from = os.path.relpath(folder, page.parent)
-    text = made(
-        [read(folder, s, quick=quick) for s in STUDIES.values()], "" if seen_from == "." else f"{seen_from}/", seeds
-    )
-    write_text(page, text)
+    command = f"neurond experiment --dir {shlex.quote(str(folder))} --page {shlex.quote(str(page))}"
+    studies = [read(folder, study, quick=quick) for study in STUDIES.values()]
+    write_text(page, made(studies, "" if seen_from == "." else f"{seen_from}/", command, seeds))
     out(str(page))

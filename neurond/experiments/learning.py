@@ -178,7 +178,7 @@ TRAFFIC = Study(
             least=10,
         ),
         Claim(
-            "and lose at most 0.3 points of accuracy",
+            "Events in 8 bits lose at most 0.3 points of accuracy",
             lost("events, small, uint8", DENSE),
             most=0.3,
         ),

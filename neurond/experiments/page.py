@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterator, Sequence
-from pathlib import PurePosixPath
+from textwrap import fill
 
 from neurond.experiments.figures import FIGURES
 from neurond.experiments.judge import Verdict, judge
 from neurond.experiments.results import Results
 from neurond.experiments.study import SEEDS, Arm
 
+WIDE = 118  # characters of a line of text
 MANY = 12  # rows from which on a table is folded
 COMMAND = "neurond experiment {name}"
 
 _INTRODUCTION = """\
 # Experiments
 
-Written by `{command}` from the results of the studies; every run with all its figures is in {folder}`NAME.json`.
+Written by `{command}` from the results of the studies.
+Every run with all its figures is in `{folder}NAME.json`.
 
 Each study trains small networks, as real processes on one machine unless it says otherwise, with {seeds} seeds where
 nothing else is said. What is compared is run side by side, seed by seed. Tables show the mean over the seeds and the
@@ -30,11 +32,17 @@ seeds (Student's t) lies on the right side of the bound, it *fails* where all of
 """
 
 
-def page(studies: Sequence[Results], folder: str, seeds: int | None = None) -> str:
-    """The page; `folder` is where results and charts are, seen from the page (empty, or with a slash at its end)."""
-    command = f"neurond experiment all --dir DIR --page {PurePosixPath('docs/experiments.md')}"
-    parts = [_INTRODUCTION.format(command=command, folder=f"`{folder}`/" if folder else "", seeds=seeds or SEEDS)]
-    parts[0] = parts[0].replace(f"`{folder}`/`NAME.json`", f"`{folder}NAME.json`")
+def page(studies: Sequence[Results], folder: str, command: str, seeds: int | None = None) -> str:
+    """The page.
+
+    Args:
+        studies: with their results.
+        folder: where results and charts are, seen from the page: empty, or with a slash at its end.
+        command: that writes it.
+        seeds: how many of the seeds count; all of them if None.
+
+    """
+    parts = [_INTRODUCTION.format(command=command, folder=folder, seeds=seeds or SEEDS)]
     parts.append(_summary(studies, seeds))
     for results in studies:
         parts.append("\n".join(_study(results, folder, seeds)))
@@ -60,9 +68,9 @@ def _summary(studies: Sequence[Results], seeds: int | None) -> str:
 def _study(results: Results, folder: str, seeds: int | None) -> Iterator[str]:
     study = results.study
     yield f"## {study.title}\n"
-    yield f"{study.question}\n"
+    yield fill(study.question, WIDE) + "\n"
     if study.notes:
-        yield f"{study.notes}\n"
+        yield fill(study.notes, WIDE) + "\n"
     yield f"```sh\n{COMMAND.format(name=study.name)}\n```\n"
     if not results.alike(seeds):
         yield "No runs yet.\n"

@@ -44,7 +44,7 @@ SPARSITY = Study(
             least=10,
         ),
         Claim(
-            "and costs at most half a point of accuracy",
+            "Stochastic notification at T = 0.4 costs at most half a point of accuracy",
             lost("stochastic 0.4", "exact"),
             most=0.5,
         ),
@@ -81,7 +81,11 @@ SPARSITY_MNIST = Study(
             times("notifications", "exact", "stochastic 0.3", "notifications of exact in those of stochastic 0.3"),
             least=30,
         ),
-        Claim("and costs at most 0.3 points of accuracy", lost("stochastic 0.3", "exact"), most=0.3),
+        Claim(
+            "Stochastic notification at T = 0.3 costs at most 0.3 points of accuracy",
+            lost("stochastic 0.3", "exact"),
+            most=0.3,
+        ),
         Claim(
             "Accumulating what was not sent (residual) at T = 0.3 costs at most 0.3 points",
             lost("residual 0.3", "exact"),
@@ -120,7 +124,7 @@ UPDATES = Study(
             times("updates", "always", "value 0.01", "updates of always in those of value 0.01"),
             least=20,
         ),
-        Claim("and costs at most half a point of accuracy", lost("value 0.01", "always"), most=0.5),
+        Claim("A threshold of 0.01 costs at most half a point of accuracy", lost("value 0.01", "always"), most=0.5),
     ),
     run_s=2.5,
 )
@@ -209,7 +213,7 @@ REGULARISATION = Study(
             least=0.01,
         ),
         Claim(
-            "and the loss of the test part falls with it",
+            "Stochastic notification at T = 0.4 lowers the loss of the test part",
             Quantity(
                 "the test loss of exact less that of stochastic 0.4",
                 lambda alike: alike["exact"]["test_loss"] - alike["stochastic 0.4"]["test_loss"],
@@ -225,7 +229,7 @@ REGULARISATION = Study(
             least=0.01,
         ),
         Claim(
-            "and the loss of the test part falls with it, too",
+            "Dropping at T = 0.4 lowers the loss of the test part",
             Quantity(
                 "the test loss of exact less that of drop 0.4",
                 lambda alike: alike["exact"]["test_loss"] - alike["drop 0.4"]["test_loss"],
@@ -291,7 +295,7 @@ CANCELLING = Study(
             least=50,
         ),
         Claim(
-            "and costs at most half a point of accuracy",
+            "A threshold of 0.01 costs at most half a point of accuracy",
             lost("threshold 0.01", "exact"),
             most=0.5,
         ),
