@@ -6,19 +6,14 @@ from typing import Any
 
 from neurond.experiments.study import Settings
 
-LOSS = 5 / 3
-"""Threshold of the loss in those of the links, as the defaults have it (0.5 and 0.3)."""
-
 ALWAYS: Settings = {"defaults.group.update": {"rule": "always"}}
 """Each step moves its weight at once."""
 
 
 def notify(rule: str, threshold: float | None = None, **more: Any) -> dict[str, Any]:
-    """The same rule on all links and at the loss, whose threshold is `LOSS` times that of the links."""
-    link, loss = {"rule": rule, **more}, {"rule": rule, **more}
-    if threshold is not None:
-        link["threshold"], loss["threshold"] = threshold, round(LOSS * threshold, 6)
-    return {"defaults.link.notify": link, "loss.notify": loss}
+    """The same rule on all links and at the loss."""
+    body = {"rule": rule, **({} if threshold is None else {"threshold": threshold}), **more}
+    return {"defaults.link.notify": body, "loss.notify": body}
 
 
 EXACT: Settings = {**notify("exact"), **ALWAYS}

@@ -65,8 +65,8 @@ STALENESS = Study(
     table=("test_accuracy", "staleness", "staleness_max", "stimuli_per_s", "diverged"),
     charts=(
         Lines("test_error", log_y=True),
-        Lines("staleness", log_y=True),
-        Lines("test_error", against="staleness", log_y=True),
+        Lines("staleness"),
+        Lines("test_error", against="staleness", log_x=False, log_y=True),
     ),
     claims=(
         Claim(

@@ -76,7 +76,7 @@ def _study(results: Results, folder: str, seeds: int | None) -> Iterator[str]:
         yield "No runs yet.\n"
         return
     for verdict in verdicts(results, seeds):
-        yield f"- {verdict.claim.words}: **{verdict.outcome}**.\n  {verdict.told}."
+        yield f"- {verdict.claim.words}: **{verdict.outcome}**.\n  {verdict.told[:1].upper()}{verdict.told[1:]}."
     yield ""
     name = results.path.name.removesuffix(".json")
     yield f"![{study.title}]({folder}{name}.svg)\n"

@@ -10,7 +10,7 @@ from neurond.experiments.study import Alike, Arm, Claim, Lines, Map, Quantity, S
 
 RULES = ("drop", "residual", "quantum", "stochastic")
 T = (0.05, 0.1, 0.2, 0.4, 0.8)
-T_AXIS = "threshold T of links (dLoss/dActivation)"
+T_AXIS = "threshold T (dLoss/dActivation)"
 DENSE = Arm("exact", EXACT, "exact")
 
 
@@ -60,8 +60,8 @@ SPARSITY = Study(
         ),
     ),
     run_s=2.5,
-    notes="Weights are updated at every step, so that the rules of notification are seen alone. The threshold of the "
-    "loss is 5/3 of that of the links; top_k takes the k largest at the loss, too.",
+    notes="Weights are updated at every step, so that the rules of notification are seen alone. A rule "
+    "stands at the loss as it stands on the links, with the same T or k.",
 )
 
 SPARSITY_MNIST = Study(
@@ -172,7 +172,7 @@ RATE_MAP = Study(
         for lr in MAP_LR
         for t in MAP_T
     ),
-    axis="threshold T of links",
+    axis="threshold T",
     axis_y="learning rate",
     table=("test_accuracy", "notifications_saved"),
     charts=(Map("test_accuracy"),),

@@ -26,7 +26,7 @@ def test_a_claim_that_fails_is_shown_failing() -> None:
     failing = page([made_up(SMALL, 5, accuracy(0.02))], "experiments/", "neurond experiment")
     assert "| [small](#a-small-study) | A threshold costs nothing | **fails** |" in failing
     assert (
-        "- A threshold costs nothing: **fails**.\n  the accuracy that threshold loses against always is 2.00"
+        "- A threshold costs nothing: **fails**.\n  The accuracy that threshold loses against always is 2.00"
         in failing
     )
     assert "**holds**" not in failing
