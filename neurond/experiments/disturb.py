@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from neurond.errors import NeurondError
+from neurond.errors import BrokerUnreachable, NeurondError
 from neurond.experiments.study import Disturbance, Late, Paused, Slowed
 
 if TYPE_CHECKING:
@@ -56,22 +56,25 @@ async def accompany(
         case Paused():
             pulses = asyncio.create_task(_paused({name: pids[name] for name in groups}, during, seed))
     try:
-        if for_s is not None:
+        if for_s is None:
+            await asyncio.Event().wait()
+        else:
             await asyncio.sleep(for_s)
-            await _told(client, "stop", timeout_s=STOP_S, evaluate=False)
-        await asyncio.Event().wait()
-    finally:
+    finally:  # before any process leaves, and its number may become another's
         if pulses is not None:
             pulses.cancel()
             await asyncio.gather(pulses, return_exceptions=True)
+    await _told(client, "stop", timeout_s=STOP_S, evaluate=False)
+    await asyncio.Event().wait()
 
 
 async def _running(client: Client) -> dict[str, int]:
-    """The process ids of a network, once it trains."""
+    """The process ids of a network, once it trains; it is waited for in vain where the run ends before that."""
     while True:
         told = await _told(client, "status")
-        if told["state"] != "waiting":
-            return {name: process["pid"] for name, process in told["processes"].items()}
+        pids = {name: process["pid"] for name, process in told["processes"].items() if process["alive"]}
+        if told["state"] == "running" and len(pids) == len(told["processes"]):
+            return pids
         await asyncio.sleep(LOOK_S)
 
 
@@ -100,6 +103,8 @@ async def _paused(pids: dict[str, int], what: Paused, seed: int) -> None:
 @contextmanager
 def _stopped(pid: int) -> Iterator[None]:
     """A process stands still; it goes on afterwards, whatever happens. One that is gone is nobody's concern."""
+    if pid <= 0:  # to the system that is a whole process group, our own for one
+        raise ValueError(f"no process has the number {pid}")
     with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGSTOP)
     try:
@@ -110,7 +115,10 @@ def _stopped(pid: int) -> Iterator[None]:
 
 
 async def _told(client: Client, verb: str, target: str = "", timeout_s: float = ASK_S, **args: Any) -> dict[str, Any]:
-    reply = await client.command(verb, target, timeout_s=timeout_s, **args)
+    try:
+        reply = await client.command(verb, target, timeout_s=timeout_s, **args)
+    except BrokerUnreachable as error:
+        raise NeurondError(f"the network cannot be disturbed: {verb}: {error}") from error
     if not reply.ok:
         raise NeurondError(f"the network cannot be disturbed: {verb}: {reply.error}")
     return dict(reply.data)

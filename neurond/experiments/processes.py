@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from neurond.api import run_async, topology_of
-from neurond.errors import Diverged, NeurondError, RunError
+from neurond.errors import Diverged, RunError
 from neurond.experiments.disturb import accompany
 from neurond.experiments.figures import figures, fit
 from neurond.experiments.study import Arm, Study
@@ -52,7 +52,7 @@ async def measured(
             failed = task.done()  # it has no end of its own
             task.cancel()
             found = await asyncio.gather(task, return_exceptions=True)
-        if failed and isinstance(found[0], NeurondError):
+        if failed and isinstance(found[0], Exception):
             raise found[0]
 
     with tempfile.TemporaryDirectory(prefix="neurond-experiment-") as scratch:

@@ -70,7 +70,7 @@ class Arm:
         line: which line of a chart it belongs to.
         x: where it stands on the study's axis; None for what has no place there: it is drawn as a level.
         y: where it stands on the second axis of a map.
-        during: what is done to it while it trains.
+        during: what is done to it while it trains; processes are stopped in studies alone that end by their time.
 
     """
 

@@ -10,7 +10,7 @@ from neurond.errors import WrongUse
 from neurond.experiments.catalog import STUDIES, chosen
 from neurond.experiments.figures import FIGURES
 from neurond.experiments.judge import judge
-from neurond.experiments.study import Arm, Lines, Map, Slowed
+from neurond.experiments.study import Arm, Lines, Map, Paused, Slowed
 from tests.studies import SMALL, made_up
 from topology.check import remarks
 
@@ -27,6 +27,8 @@ def test_every_arm_is_a_sound_network(name: str) -> None:
             assert not [str(p) for p in remarks(topology)], arm.label
         if isinstance(arm.during, Slowed):
             assert arm.during.process in topology.groups
+        if isinstance(arm.during, Slowed | Paused):
+            assert study.for_s is not None, "a process may leave while it is to be stopped"
 
 
 @EACH
