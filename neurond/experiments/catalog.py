@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from neurond.errors import WrongUse
-from neurond.experiments import delays, learning, thresholds
+from neurond.experiments import delays, learning, steering, thresholds
 from neurond.experiments.study import Study
 from topology.errors import guess
 
-STUDIES: dict[str, Study] = {study.name: study for part in (thresholds, learning, delays) for study in part.STUDIES}
+PARTS = (
+    thresholds,
+    learning,
+    delays,
+    steering,
+)
+STUDIES: dict[str, Study] = {study.name: study for part in PARTS for study in part.STUDIES}
 """In the order of the page."""
 
 ALL = "all"
