@@ -15,11 +15,15 @@ from dataclasses import dataclass, field
 from neurond.data.dataset import DataError
 from neurond.environment import environment
 from neurond.errors import Interrupted, NeurondError
-from neurond.experiments import alone, processes
+from neurond.experiments import alone, processes, virtual
 from neurond.experiments.results import Result, Results
 from neurond.experiments.study import Arm, By
 
-MEASURES: dict[By, processes.Measure] = {"processes": processes.measured, "alone": alone.measured}
+MEASURES: dict[By, processes.Measure] = {
+    "processes": processes.measured,
+    "alone": alone.measured,
+    "simulated": virtual.measured,
+}
 
 Say = Callable[[str], None]
 

@@ -53,6 +53,8 @@ FIGURES = {
     "expired": Figure("stimuli expired", digits=0),
     "represented": Figure("stimuli presented again", digits=0),
     "restarts": Figure("restarts", digits=0),
+    "virtual_s": Figure("virtual time of the run", "s", digits=1),
+    "deaths": Figure("processes that died", digits=0),
     "way": Figure("way of a weight, sum of |step|"),
     "moved": Figure("distance moved, |sum of steps|"),
     "updated": Figure("way after the threshold, sum of |update|"),

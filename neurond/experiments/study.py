@@ -24,8 +24,9 @@ Figures = Mapping[str, float]
 Alike = Mapping[str, Figures]
 """The figures of all arms of one seed, by the arms' labels."""
 
-By = Literal["processes", "alone"]
-"""What runs a study: real processes (`processes.py`), or this one, where none tells what is counted (`alone.py`)."""
+By = Literal["processes", "alone", "simulated"]
+"""What runs a study: real processes (`processes.py`), or this one, where none tells what is counted (`alone.py`), or
+where time is virtual (`virtual.py`)."""
 
 SEEDS = 5
 
@@ -57,7 +58,27 @@ class Paused:
     lasts_s: float
 
 
-Disturbance = Late | Slowed | Paused
+@dataclass(frozen=True, slots=True)
+class Simulated:
+    """What a simulated network is like (`neurond simulate`); times in virtual seconds.
+
+    Args:
+        latency_s: mean of the way of a frame.
+        spread_s: its standard deviation.
+        loss: share of the frames that are lost.
+        churn_s: how long a process lives on average; 0: none dies.
+        down_s: how long one that died is away on average.
+
+    """
+
+    latency_s: float
+    spread_s: float
+    loss: float = 0.0
+    churn_s: float = 0.0
+    down_s: float = 5.0
+
+
+Disturbance = Late | Slowed | Paused | Simulated
 
 
 @dataclass(frozen=True, slots=True)
