@@ -52,7 +52,7 @@ setup: $(DEV)  ## make the virtual environment, and nothing else
 lock: $(PY)  ## write requirements*.lock anew (ARGS=--upgrade for the newest versions)
 	@$(PY) -m pip install --quiet --disable-pip-version-check $(UV)
 	@$(COMPILE) --output-file requirements.lock --extra metrics --extra console $(ARGS)
-	@$(COMPILE) --output-file requirements-dev.lock --extra metrics --extra console --extra tensorboard --extra web --extra dev --constraint requirements.lock $(ARGS)
+	@$(COMPILE) --output-file requirements-dev.lock --extra metrics --extra console --extra experiments --extra tensorboard --extra web --extra dev --constraint requirements.lock $(ARGS)
 
 clean:  ## remove the virtual environments, builds and caches; runs/ stays
 	rm -rf .venv .venv-* build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

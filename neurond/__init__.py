@@ -30,6 +30,7 @@ Where things are:
     journal.py      what a process that was killed goes on from; changes.py its records, scribe.py when it is written
     data/           data sets and readers
     errors.py       what can go wrong with a run; unheard.py what is no reason to stop
+    experiments/    studies of how networks learn
     cli/            the command line
 
 Names load on first use, so that ``import neurond`` costs nothing and daemons carry no more than they need.

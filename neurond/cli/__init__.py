@@ -18,7 +18,7 @@
     attached.py    which run they mean, and how its broker is asked; which.py the options for that
     monitor.py     monitor            metrics.py  metrics
     report.py      report, compare    recordings.py  record, replay
-    export.py      export
+    export.py      export             experiment.py  experiment
     top.py         top, the console; watch.py the console of a run that is supervised here
     compose.py     compose: containers.py the services, onemachine.py for one machine, watchers.py what looks at them,
                    swarm.py for several; composefile.py is how they are written

@@ -15,6 +15,7 @@ from neurond.cli import (
     datasets,
     doctor,
     down,
+    experiment,
     export,
     keys,
     logs,
@@ -61,6 +62,7 @@ EXAMPLES = {
     "report": "neurond report runs/20250131-120000-digits",
     "compare": "neurond compare runs/first runs/second --output compare.html",
     "export": "neurond export runs/20250131-120000-digits --tensorboard tb",
+    "experiment": "neurond experiment sparsity --seeds 3",
     "record": "neurond record run.recording --broker tcp://10.0.0.2:5570",
     "replay": "neurond replay run.recording --speed 4",
     "monitor": "neurond monitor",
@@ -104,6 +106,7 @@ def verbs() -> typer.Typer:
         ("Look at a run", (top.top, processes.ps, logs.logs, tap.tap, monitor.monitor, metrics.metrics)),
         ("Change a run", (c.get, c.set_, c.pause, c.resume, c.save, c.restart, c.kill)),
         ("Look back", (report.report, report.compare, export.export, recordings.record, recordings.replay)),
+        ("Study", (experiment.experiment,)),
         ("Topologies", (t.init, t.zoo, t.check, t.expand, t.graph, t.schema, compose.compose)),
         ("This machine", (doctor.doctor, completion)),
     )

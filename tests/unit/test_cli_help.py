@@ -34,6 +34,7 @@ VERBS = [
     "doctor",
     "completion",
     "zoo",
+    "experiment",
     "data",
     "status",
     "broker",

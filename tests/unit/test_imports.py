@@ -24,8 +24,8 @@ OTHERS = {
     "aiohttp",
 }  # come with others
 
-VERBS = ("console", "metrics", "tensorboard", "web")  # extras that a verb needs
-HEAVY = {"pydantic", "rich", "ruamel", "typer"}
+VERBS = ("console", "experiments", "metrics", "tensorboard", "web")  # extras that a verb needs
+HEAVY = {"matplotlib", "pydantic", "rich", "ruamel", "typer"}
 
 
 @pytest.mark.parametrize("module", ["broker.server", "neurond.daemon", "neurond.group", "neurond.source"])

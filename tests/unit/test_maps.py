@@ -10,7 +10,17 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize(
-    "package", ["broker", "monitor", "monitor.console", "neurond", "neurond.cli", "neurond.data", "topology"]
+    "package",
+    [
+        "broker",
+        "monitor",
+        "monitor.console",
+        "neurond",
+        "neurond.cli",
+        "neurond.data",
+        "neurond.experiments",
+        "topology",
+    ],
 )
 def test_a_map_names_every_module(package: str) -> None:
     """Whoever adds or removes a module says there what it is for."""

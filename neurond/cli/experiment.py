@@ -1,0 +1,189 @@
+"""The verb experiment: studies that are run, judged, drawn and written down."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shlex
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from neurond.cli.output import out, out_json, say, suggest
+from neurond.cli.topologies import DataDir
+from neurond.errors import NeurondError
+
+if TYPE_CHECKING:
+    from neurond.experiments.conduct import Conduct
+    from neurond.experiments.judge import Verdict
+    from neurond.experiments.results import Results
+
+FOLDER = Path("experiments")
+
+
+def experiment(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME]...", help="Studies; all of them: all. None: what there is.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, max=1000, metavar="N", help="Runs of each arm.")] = 5,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Everything once and short, to see that it works; nothing is judged.")
+    ] = False,
+    folder: Annotated[
+        Path, typer.Option("--dir", metavar="DIR", help="Where results and charts are, and are looked for.")
+    ] = FOLDER,
+    page: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the page of all studies, from the results in DIR.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON list, an object a study.")] = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Run a study of how networks learn, draw it, and judge its claims; without a name, list the studies.
+
+    A run that DIR holds already is not made again, so whatever ends this, the same command goes on.
+    """
+    from neurond.experiments.catalog import chosen
+    from neurond.experiments.conduct import Conduct
+    from neurond.experiments.results import read
+
+    quick_seeds = 1 if quick else seeds
+    studies = [read(folder, study, quick=quick) for study in chosen(names or ["all"])]
+    where = None if data_dir is None else os.path.abspath(data_dir)  # noqa: PTH100 - runs change no folder
+    conduct = Conduct(studies, quick_seeds, where, say)
+    if not names:
+        _list(studies, conduct, as_json)
+        if page is not None:
+            _page(folder, page, quick, quick_seeds)
+        return
+    from neurond.experiments import draw
+
+    draw.require()  # before an hour of runs, not after it
+    if left := conduct.left_s():
+        from neurond.experiments.conduct import duration
+
+        say(f"about {duration(left)}; Ctrl-C loses only the run that goes on")
+    told = []
+
+    def finished(results: Results) -> None:
+        if results.runs:
+            paths = draw.draw(results, folder, quick_seeds)
+            told.append(_told(results, quick_seeds, [results.path, *paths], as_json))
+
+    asyncio.run(_stoppable(conduct, finished))
+    if as_json:
+        out_json(told)
+    if page is not None:
+        _page(folder, page, quick, quick_seeds)
+    _end(conduct, studies, names, folder)
+
+
+def _end(conduct: Conduct, studies: list[Results], names: list[str], folder: Path) -> None:
+    """What is missing, as an exception; a study that lacks its data is one only if it was asked for by its name."""
+    if conduct.failed:
+        n = len(conduct.failed)
+        runs = f"{n} run{'s' if n > 1 else ''} failed ({conduct.failed[0]}{', ...' if n > 1 else ''})"
+        raise NeurondError(f"{runs}; the same command tries again")
+    for name, error in conduct.lacking.items():
+        if name in names:
+            raise error
+    if len(studies) == 1:
+        shown = "" if folder == FOLDER else f" --dir {shlex.quote(str(folder))}"
+        suggest(f"neurond experiment{shown}")
+
+
+async def _stoppable(conduct: Conduct, finished: Callable[[Results], None]) -> None:
+    """Ctrl-C, SIGTERM and a terminal that is closed end the one that goes on in good order; twice, at once."""
+    stop = asyncio.Event()
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+
+    def interrupt() -> None:
+        if stop.is_set():
+            task.cancel()
+        else:
+            stop.set()
+            say("stopping; Ctrl-C once more to leave at once")
+
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup
+        numbers.append(signal.SIGHUP)
+    before = {number: signal.getsignal(number) for number in numbers}
+    for number in numbers:
+        loop.add_signal_handler(number, interrupt)
+    try:
+        await conduct.run(stop, finished)
+    except asyncio.CancelledError:
+        raise conduct.interrupted() from None
+    finally:
+        for number, handler in before.items():
+            loop.remove_signal_handler(number)
+            signal.signal(number, handler)
+
+
+def _list(studies: list[Results], conduct: Conduct, as_json: bool) -> None:
+    """The studies: how much of each there is, how long the rest takes, and what it asks."""
+    from neurond.experiments.conduct import duration
+
+    rows: list[dict[str, Any]] = []
+    for results in studies:
+        wanted = conduct.seeds * len(results.study.arms)
+        made = wanted - sum(1 for _ in conduct.missing(results))
+        left = conduct.left_s([results])
+        rows.append(
+            {
+                "name": results.study.name,
+                "runs": made,
+                "of": wanted,
+                "left_s": round(left),
+                "title": results.study.title,
+            }
+        )
+    if as_json:
+        out_json(rows)
+        return
+    wide = max(len(row["name"]) for row in rows)
+    for row in rows:
+        runs = f"{row['runs']}/{row['of']}"
+        told = f"{duration(row['left_s'])} left" if row["left_s"] else "complete"
+        out(f"{row['name']:<{wide}}  {runs:>8} runs  {told:>11}  {row['title']}")
+    suggest(f"neurond experiment {rows[0]['name']}")
+
+
+def _told(results: Results, seeds: int, paths: list[Path], as_json: bool) -> dict[str, Any]:
+    """Print what came of a study, unless it is to be JSON, and give that."""
+    from neurond.experiments.page import verdicts
+
+    found: list[Verdict] = verdicts(results, seeds)
+    if not as_json:
+        out(f"{results.study.name}: {results.study.title}")
+        for verdict in found:
+            out(f"  {verdict.claim.words}")
+            out(f"    {verdict.sentence}")
+        for path in paths:
+            out(f"  {path}")
+    return {
+        "study": results.study.name,
+        "quick": results.quick,
+        "claims": [
+            {"claim": v.claim.words, "outcome": v.outcome, "told": v.sentence, "values": list(v.values)}
+            for v in found
+        ],
+        "files": [str(path) for path in paths],
+    }
+
+
+def _page(folder: Path, page: Path, quick: bool, seeds: int) -> None:
+    """Write the page from all results that the folder holds."""
+    from neurond.experiments.catalog import STUDIES
+    from neurond.experiments.page import page as made
+    from neurond.experiments.results import read
+    from neurond.runs import write_text
+
+    seen_from = os.path.relpath(folder, page.parent)
+    command = f"neurond experiment --dir {shlex.quote(str(folder))} --page {shlex.quote(str(page))}"
+    studies = [read(folder, study, quick=quick) for study in STUDIES.values()]
+    write_text(page, made(studies, "" if seen_from == "." else f"{seen_from}/", command, seeds))
+    out(str(page))

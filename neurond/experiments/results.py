@@ -1,0 +1,158 @@
+"""What the runs of a study have measured, in one JSON file: every single run with all its figures.
+
+The file is written anew, whole or not at all, after every run, so that an end at any time costs that run alone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from neurond.errors import RunError
+from neurond.experiments.study import Alike, Study
+from neurond.runs import write_text
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One run.
+
+    Args:
+        arm: its label.
+        seed: of the run.
+        print: of the arm (`Study.print_of`); another one there now makes the result void.
+        figures: by name.
+        took_s: by the wall, start and end included.
+        where: number of the environment in the file's list.
+
+    """
+
+    arm: str
+    seed: int
+    print: str
+    figures: Mapping[str, float]
+    took_s: float = 0.0
+    where: int = 0
+
+
+@dataclass
+class Results:
+    """The results of one study, and the file that keeps them.
+
+    Args:
+        path: of the file.
+        study: whose results they are.
+        quick: whether the runs were short ones, that measure nothing.
+
+    """
+
+    path: Path
+    study: Study
+    quick: bool = False
+    runs: list[Result] = field(default_factory=list)
+    environments: list[dict[str, Any]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._arms = {arm.label: arm for arm in self.study.arms}
+        self._prints: dict[str, str] = {}
+
+    def print_of(self, arm: str) -> str:
+        """The print of an arm as it is now; made when it is asked for, since that takes a while."""
+        if arm not in self._prints:
+            self._prints[arm] = self.study.print_of(self._arms[arm], quick=self.quick)
+        return self._prints[arm]
+
+    def find(self, arm: str, seed: int) -> Result | None:
+        """The run of an arm with a seed, if there is one that still counts."""
+        found = (r for r in self.runs if r.arm == arm and r.seed == seed and r.print == self.print_of(arm))
+        return next(found, None)
+
+    def of(self, arm: str, seeds: int | None = None) -> list[Result]:
+        """The runs of an arm that count, by seed; of the first `seeds` of them."""
+        of_arm = {r.seed for r in self.runs if r.arm == arm and (seeds is None or r.seed < seeds)}
+        return [r for seed in sorted(of_arm) if (r := self.find(arm, seed)) is not None]
+
+    def alike(self, seeds: int | None = None) -> list[Alike]:
+        """Seed by seed, the figures of every arm that was run with it."""
+        by_seed: dict[int, dict[str, Mapping[str, float]]] = {}
+        for arm in self.study.arms:
+            for result in self.of(arm.label, seeds):
+                by_seed.setdefault(result.seed, {})[arm.label] = result.figures
+        return [by_seed[seed] for seed in sorted(by_seed)]
+
+    def add(self, result: Result) -> None:
+        """Put a run in its place, and write the file; RunError if that cannot be."""
+        self.runs = [r for r in self.runs if (r.arm, r.seed) != (result.arm, result.seed)]
+        self.runs.append(result)
+        order = {arm.label: i for i, arm in enumerate(self.study.arms)}
+        self.runs = [r for r in self.runs if r.arm in order]
+        self.runs.sort(key=lambda r: (r.seed, order[r.arm]))
+        whole = {
+            "format": FORMAT,
+            "study": self.study.name,
+            "quick": self.quick,
+            "arms": {label: self.study.overrides(arm, quick=self.quick) for label, arm in self._arms.items()},
+            "environments": self.environments,
+            "runs": [asdict(r) for r in self.runs],
+        }
+        lines = [f'"{key}": {_json(value)}' for key, value in whole.items()]
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunError(f"cannot make {self.path.parent}: {error.strerror}; choose another with --dir") from error
+        write_text(self.path, "{" + ",\n".join(lines) + "}\n")
+
+    def here(self, environment: dict[str, Any]) -> int:
+        """The number of this environment in the list; one that is there but for its time is not put there again."""
+
+        def lasting(e: Mapping[str, Any]) -> dict[str, Any]:
+            return {key: value for key, value in e.items() if key != "started"}
+
+        for number, known in enumerate(self.environments):
+            if lasting(known) == lasting(environment):
+                return number
+        self.environments.append(environment)
+        return len(self.environments) - 1
+
+
+def _json(value: Any) -> str:
+    """JSON with a line for each element, as differences between two versions are read."""
+    if isinstance(value, dict):
+        return "{\n" + ",\n".join(f"{json.dumps(k)}: {json.dumps(v)}" for k, v in value.items()) + "\n}"
+    if isinstance(value, list):
+        return "[\n" + ",\n".join(map(json.dumps, value)) + "\n]"
+    return json.dumps(value)
+
+
+def file_of(folder: Path, study: Study, *, quick: bool = False, end: str = ".json") -> Path:
+    """Where something of a study is kept."""
+    return folder / f"{study.name}{'.quick' if quick else ''}{end}"
+
+
+def read(folder: Path, study: Study, *, quick: bool = False) -> Results:
+    """What is known of a study so far, perhaps nothing; RunError if its file cannot be used."""
+    path = file_of(folder, study, quick=quick)
+    results = Results(path, study, quick)
+    try:
+        whole = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return results
+    except OSError as error:
+        raise RunError(f"cannot read {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise RunError(f"{path} is damaged: {error}; remove it, and its runs are made again") from error
+    try:
+        if whole["format"] != FORMAT or whole["study"] != study.name or whole["quick"] != quick:
+            raise ValueError("it is of another format or study")
+        results.environments = list(map(dict, whole["environments"]))
+        results.runs = [Result(**run) for run in whole["runs"]]
+        if not all(isinstance(run.figures, dict) and isinstance(run.seed, int) for run in results.runs):
+            raise ValueError("a run is none")
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunError(f"{path} is damaged: {error}; remove it, and its runs are made again") from error
+    return results

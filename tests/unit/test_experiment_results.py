@@ -1,0 +1,71 @@
+"""The file of a study's results: kept, found again, and void where the study has changed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from neurond.errors import RunError
+from neurond.experiments.results import Result, file_of, read
+from neurond.experiments.study import Arm
+from tests.studies import ENVIRONMENT, SMALL
+
+
+def kept(folder: Path) -> None:
+    """Put two runs into the file of a study."""
+    results = read(folder, SMALL)
+    for seed, arm in ((1, "always"), (0, "threshold")):
+        where = results.here(ENVIRONMENT)
+        figures = {"test_accuracy": 0.5 + seed / 10}
+        results.add(Result(arm, seed, results.print_of(arm), figures, 1.5, where))
+
+
+def test_what_was_kept_is_found(tmp_path: Path) -> None:
+    """Another reader finds every run with all its figures, in the order of seeds and arms."""
+    kept(tmp_path / "new")
+    results = read(tmp_path / "new", SMALL)
+    assert [(r.arm, r.seed) for r in results.runs] == [("threshold", 0), ("always", 1)]
+    found = results.find("always", 1)
+    assert found is not None
+    assert (found.figures, found.took_s) == ({"test_accuracy": 0.6}, 1.5)
+    assert results.find("always", 0) is None
+    assert results.alike() == [{"threshold": {"test_accuracy": 0.5}}, {"always": {"test_accuracy": 0.6}}]
+    assert results.alike(1) == [{"threshold": {"test_accuracy": 0.5}}]
+    assert results.environments == [ENVIRONMENT]
+    assert results.here({**ENVIRONMENT, "started": "later"}) == 0
+    assert results.here({**ENVIRONMENT, "cpus": 64}) == 1
+
+
+def test_a_run_of_an_arm_that_has_changed_is_void(tmp_path: Path) -> None:
+    """It is not found, and goes from the file with the next run; so do those of an arm that is no more."""
+    kept(tmp_path)
+    changed = replace(SMALL, arms=(Arm("always", {"groups.h1.size": 9}), Arm("new", {})))
+    results = read(tmp_path, changed)
+    assert results.find("always", 1) is None
+    assert results.alike() == []
+    results.add(Result("always", 1, results.print_of("always"), {"test_accuracy": 0.9}))
+    again = read(tmp_path, changed)
+    assert [(r.arm, r.figures["test_accuracy"]) for r in again.runs] == [("always", 0.9)]
+
+
+def test_quick_runs_are_kept_apart(tmp_path: Path) -> None:
+    """A quick run never takes the place of a measurement, nor is it taken for one."""
+    kept(tmp_path)
+    quick = read(tmp_path, SMALL, quick=True)
+    assert quick.runs == []
+    quick.add(Result("always", 1, quick.print_of("always"), {}))
+    assert {path.name for path in tmp_path.iterdir()} == {"small.json", "small.quick.json"}
+    file_of(tmp_path, SMALL, quick=True).rename(file_of(tmp_path, SMALL))
+    with pytest.raises(RunError, match="is damaged"):
+        read(tmp_path, SMALL)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"format": 1}', '{"format": 1, "study": "other", "quick": false}'])
+def test_a_damaged_file_is_one_line(tmp_path: Path, text: str) -> None:
+    """It says which, and what to do."""
+    file_of(tmp_path, SMALL).write_text(text)
+    with pytest.raises(RunError, match=r"small\.json is damaged: .*remove it, and its runs are made again") as error:
+        read(tmp_path, SMALL)
+    assert "\n" not in str(error.value)
