@@ -1,8 +1,8 @@
 """Studies that measure what the 2016 note claims, and what this project claims, with networks that really train.
 
     study.py       what a study is, as data: arms, charts, claims
-    catalog.py     all studies: thresholds.py, learning.py, delays.py, steering.py, networks.py; arms.py what they
-                   have in common
+    catalog.py     all studies: thresholds.py, learning.py, delays.py, steering.py, joining.py, networks.py; arms.py
+                   what they have in common
     conduct.py     makes the runs that are missing, one after the other
     processes.py   one run, through real processes; disturb.py what is done to it meanwhile
     virtual.py     one run in virtual time

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from neurond.errors import WrongUse
-from neurond.experiments import delays, learning, networks, steering, thresholds
+from neurond.experiments import delays, joining, learning, networks, steering, thresholds
 from neurond.experiments.study import Study
 from topology.errors import guess
 
@@ -14,6 +14,7 @@ PARTS = (
     learning,
     delays,
     steering,
+    joining,
     networks,
 )
 STUDIES: dict[str, Study] = {study.name: study for part in PARTS for study in part.STUDIES}
