@@ -104,7 +104,7 @@ class GroupMachine:
         literal = plan.update.rule == "literal"
         self._literal = Literal(plan, self._neuron) if literal else None
         self._rules = [
-            None if link.pre == SOURCE or literal else Notifier(link.notify, link.n_pre, rng)
+            None if link.pre == SOURCE or literal else Notifier(link.notify, link.n_pre, rng, arithmetic)
             for link in plan.links_in
         ]
         self._readout = None if plan.loss is None else Readout(plan.loss, plan.size, rng, arithmetic)

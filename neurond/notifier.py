@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neurond.arithmetic import FAST, Arithmetic
 from neurond.rules import Floats, make_rule
 from neurond.steering import Steering
 from topology.plan import NotifyPlan
@@ -21,11 +22,11 @@ class Notifier:
     the gradients that it is given are sent.
     """
 
-    def __init__(self, plan: NotifyPlan, width: int, rng: np.random.Generator) -> None:
+    def __init__(self, plan: NotifyPlan, width: int, rng: np.random.Generator, arithmetic: Arithmetic = FAST) -> None:
         self.plan = plan
         self._width, self._rng = width, rng
         self._rule = make_rule(plan, width, rng)
-        self._steering = _steering(plan, width)
+        self._steering = _steering(plan, width, arithmetic)
 
     def __call__(self, g: Floats, share: float = 1.0) -> Floats:
         """What is sent of g; see `Rule`."""
@@ -86,12 +87,12 @@ class Notifier:
             self._steering.restore(state["thresholds"], self.plan.threshold)
 
 
-def _steering(plan: NotifyPlan, width: int) -> Steering | None:
+def _steering(plan: NotifyPlan, width: int, arithmetic: Arithmetic) -> Steering | None:
     match plan.adapt:
         case "off":
             return None
         case "link":
-            return Steering(plan.target, width)
+            return Steering(plan.target, width, arithmetic=arithmetic)
         case "neuron":
-            return Steering(plan.target, 1, width)
+            return Steering(plan.target, 1, width, arithmetic)
     raise ValueError(f"unknown adapt {plan.adapt!r}: one of off, link, neuron")

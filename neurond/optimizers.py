@@ -48,7 +48,7 @@ def schedule(plan: OptimizerPlan, stimuli: int) -> float:
     if plan.schedule == "linear":
         return 1.0 - progress
     if plan.schedule == "step":
-        return float(steady.power(plan.factor, sum(progress >= step for step in plan.steps)))
+        return steady.power(plan.factor, sum(progress >= step for step in plan.steps))
     return steady.share_of_cosine(progress)
 
 
@@ -93,7 +93,7 @@ class Synapses:
         self._arithmetic = arithmetic
         self._unit = optimizer.lr_unit
         self._optimizer = _Optimizer(optimizer, w.shape)
-        self._release = make_release(update, w.shape, self._unit)
+        self._release = make_release(update, w.shape, self._unit, arithmetic)
         self._every = update.every if update.rule == "every" else 0
         self._pending: Floats = np.zeros(w.shape if self._every else (0, 0), np.float32)
         self._reached: Flags = np.zeros(len(w), np.bool_)  # rows of `_pending` that are not all zero
@@ -129,7 +129,7 @@ class Synapses:
         if isinstance(self._release, Threshold):
             self._release.adjust(update, anew)
         else:
-            self._release = make_release(update, self.w.shape, self._unit)
+            self._release = make_release(update, self.w.shape, self._unit, self._arithmetic)
 
     @property
     def held(self) -> Threshold | None:

@@ -41,7 +41,7 @@ class Readout:
 
     def __init__(self, plan: LossPlan, size: int, rng: np.random.Generator, arithmetic: Arithmetic = FAST) -> None:
         self.plan = plan
-        self.rule = Notifier(plan.notify, size, rng)
+        self.rule = Notifier(plan.notify, size, rng, arithmetic)
         self.targets_in = Inbound()
         self.confirms_out = Outbound(SOURCE)
         self._loss = make_loss(plan.kind, arithmetic)

@@ -25,7 +25,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from neurond import steady
+from neurond.arithmetic import FAST, Arithmetic
 
 Floats = NDArray[np.float32]
 
@@ -42,13 +42,17 @@ class Steering:
         target: wanted share, above 0.
         cells: gradients, or weights, a stimulus that each threshold stands before; need not be whole.
         thresholds: how many there are.
+        arithmetic: of logarithms and back.
 
     `factor` is what the first threshold is to be multiplied by now: a float where there is one (`thresholds` None),
     else float32 (thresholds,).
 
     """
 
-    def __init__(self, target: float, cells: float, thresholds: int | None = None) -> None:
+    def __init__(
+        self, target: float, cells: float, thresholds: int | None = None, arithmetic: Arithmetic = FAST
+    ) -> None:
+        self._exp, self._log_of = arithmetic.exp, arithmetic.log
         self._cells = cells
         self._one = thresholds is None
         self._log = np.zeros(thresholds or 1)
@@ -74,21 +78,21 @@ class Steering:
 
     def thresholds(self, first: float) -> NDArray[np.float64]:
         """The thresholds now, if they began with this; (thresholds,)."""
-        now: NDArray[np.float64] = first * steady.exp(self._log)
+        now: NDArray[np.float64] = first * self._exp(self._log)
         return now
 
     def mean(self, first: float) -> float:
         """Geometric mean of `thresholds`."""
-        return first * float(np.exp(self._log.mean()))
+        return first * float(self._exp(self._log.mean()))
 
     def restore(self, thresholds: NDArray[np.float64], first: float) -> None:
         """Take up what `thresholds` gave, within range of `first`; ValueError for another number of them."""
         if thresholds.shape != self._log.shape:
             raise ValueError(f"expected {self._log.size} steered thresholds")
-        self._log[:] = steady.log(np.maximum(thresholds, np.finfo(float).tiny) / first)
+        self._log[:] = self._log_of(np.maximum(thresholds, np.finfo(float).tiny) / first)
         self._settle()
 
     def _settle(self) -> None:
         bound = math.log(RANGE)
         np.clip(self._log, -bound, bound, out=self._log)
-        self.factor = float(steady.exp(self._log[0])) if self._one else steady.exp(self._log).astype(np.float32)
+        self.factor = float(self._exp(self._log[0])) if self._one else self._exp(self._log).astype(np.float32)

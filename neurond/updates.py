@@ -17,6 +17,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from neurond.arithmetic import FAST, Arithmetic
 from neurond.steering import Steering
 from topology.plan import UpdatePlan
 
@@ -74,7 +75,7 @@ class Release(Protocol):
         ...
 
 
-def make_release(plan: UpdatePlan, shape: tuple[int, ...], unit: int = 1) -> Release:
+def make_release(plan: UpdatePlan, shape: tuple[int, ...], unit: int = 1, arithmetic: Arithmetic = FAST) -> Release:
     """The update rule for weights of that shape; ValueError if it is unknown. `unit` is the optimizer's `lr_unit`.
 
     With T = 0 `threshold` is `always`, by either release.
@@ -85,7 +86,7 @@ def make_release(plan: UpdatePlan, shape: tuple[int, ...], unit: int = 1) -> Rel
         return _Always()
     if plan.release not in ("value", "quantum"):
         raise ValueError(f"unknown release {plan.release!r}: one of value, quantum")
-    return Threshold(plan, shape, unit)
+    return Threshold(plan, shape, unit, arithmetic)
 
 
 class _Always:
@@ -117,11 +118,13 @@ class Threshold:
     w + held, and what the clip has removed, is at all times the initial weight plus the sum of the steps.
     """
 
-    def __init__(self, plan: UpdatePlan, shape: tuple[int, ...], unit: int = 1) -> None:
+    def __init__(
+        self, plan: UpdatePlan, shape: tuple[int, ...], unit: int = 1, arithmetic: Arithmetic = FAST
+    ) -> None:
         self._first, self._threshold = plan.threshold, np.float32(plan.threshold)
         self._quantum = plan.release == "quantum"
         self._held = np.zeros(shape, np.float32)
-        self._steering = _steering(plan, shape, unit)
+        self._steering = _steering(plan, shape, unit, arithmetic)
         self._by_row = plan.adapt == "neuron"
         self._clip = np.float32(plan.residual_clip)
         self._flush = plan.flush
@@ -248,13 +251,13 @@ class Threshold:
 _NONE: NDArray[np.intp] = np.zeros(0, np.intp)
 
 
-def _steering(plan: UpdatePlan, shape: tuple[int, ...], unit: int) -> Steering | None:
+def _steering(plan: UpdatePlan, shape: tuple[int, ...], unit: int, arithmetic: Arithmetic) -> Steering | None:
     n_post, n_pre = shape
     match plan.adapt:
         case "off":
             return None
         case "link":
-            return Steering(plan.target, n_post * n_pre / unit)
+            return Steering(plan.target, n_post * n_pre / unit, arithmetic=arithmetic)
         case "neuron":
-            return Steering(plan.target, n_pre / unit, n_post)
+            return Steering(plan.target, n_pre / unit, n_post, arithmetic)
     raise ValueError(f"unknown adapt {plan.adapt!r}: one of off, link, neuron")

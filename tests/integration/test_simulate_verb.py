@@ -22,7 +22,7 @@ source: {data: digits, epochs: 0.4, window: 32, volley: 8}
 groups:
   a: {size: 24, neuron: tanh, update: {adapt: neuron, target: 0.01}}
   b: {size: 16, neuron: sigmoid, optimizer: {kind: momentum, lr: 0.02}, look_ahead: 1, delay_compensation: 0.5}
-  c: {size: 16, neuron: relu, optimizer: {kind: adam, lr: 0.003}}
+  c: {size: 16, neuron: relu, join: latest, optimizer: {kind: adam, lr: 0.003}}
   out: {size: 10, neuron: linear}
 loss: {reads: out, kind: cross-entropy}
 defaults:
@@ -32,6 +32,7 @@ links:
   source -> a:
   a -> b: {notify: {rule: drop, adapt: neuron, target: 0.1}}
   a -> c: {feedback: random}
+  b -> c:
   b -> out: {notify: {adapt: link, target: 0.2}}
   c -> out:
 """
