@@ -10,9 +10,9 @@ from difflib import get_close_matches
 from topology.plan import SOURCE, Plan
 
 FRAME_S = 1e-4
-"""A process is busy so long with a frame, beside its products: measured of real ones."""
+"""A process is busy so long with a frame, beside its products: of the order of a real one. `--frame` says another."""
 MULTIPLIES_PER_S = 5e9
-"""Multiply-adds a second of one core: measured of volleys of 16 to 64."""
+"""Multiply-adds a second of one core: a cautious round number. `--multiplies` says another."""
 DOWN_S = 5.0
 _BITS = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(k|M|G)bit(?:/s)?")
 _SCALE = {"k": 1e3, "M": 1e6, "G": 1e9}

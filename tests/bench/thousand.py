@@ -1,8 +1,8 @@
 """A thousand groups over wide-area links, with churn, on one core: how long it takes, and how much memory.
 
-    python -m tests.bench.thousand [--columns 250] [--epochs 1] [--shards]
+    python -m tests.bench.thousand [--columns 250] [--epochs 1]
 
-Two networks: 250 columns of four groups each under one readout, or one layer of a thousand shards. Prints a row.
+250 columns of four groups each under one readout. Prints a row.
 """
 
 from __future__ import annotations
@@ -42,13 +42,6 @@ def columns(n: int, epochs: float) -> str:
     return "\n".join([HEAD.format(name="columns", epochs=epochs), "groups:", *groups, "links:", *links, ""])
 
 
-def shards(n: int, epochs: float) -> str:
-    """A topology of one layer of n shards, two neurons each, and the readout."""
-    head = HEAD.format(name="shards", epochs=epochs)
-    groups = f"groups: {{h: {{size: {2 * n}, shards: {n}}}, out: {{size: 10, neuron: linear}}}}\n"
-    return head + groups + "links: {source -> h: , h -> out: }\n"
-
-
 def measure(text: str, *options: str) -> dict[str, object]:
     """The summary of a run of its own process on one core, with its memory."""
     with tempfile.TemporaryDirectory() as folder:
@@ -72,10 +65,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--columns", type=int, default=250)
     parser.add_argument("--epochs", type=float, default=1.0)
-    parser.add_argument("--shards", action="store_true", help="one layer of as many shards")
     parser.add_argument("--fast", action="store_true")
     args = parser.parse_args()
-    text = shards(4 * args.columns, args.epochs) if args.shards else columns(args.columns, args.epochs)
+    text = columns(args.columns, args.epochs)
     told = measure(text, *(["--fast"] if args.fast else []))
     figures = ("stimuli", "frames", "deaths", "represented", "virtual_s", "wall_s", "cpu_s", "peak_mb")
     print(*(f"{key} {told[key]}" for key in (*figures, "test_accuracy", "digest")), sep="  ", flush=True)
