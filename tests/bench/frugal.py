@@ -11,22 +11,32 @@ from tests.bench.learning import twin_accuracy
 from tests.bench.live import scratch, shown, summary
 from tests.bench.report import Row, Settings, say, spread
 
-NETWORK = "mnist-frugal"
+NAME = "mnist in few messages"
+FRUGAL = (
+    "source.epochs=10",
+    "defaults.link.coding=small",
+    "defaults.link.values=uint8",
+    "defaults.link.notify.threshold=0.4",
+    "defaults.group.update.threshold=0.08",
+    "defaults.group.update.cool=0.1",
+    "defaults.group.optimizer.lr=0.5",
+)
 POINTS = 0.1  # below the twin
 NOTIFICATIONS, UPDATES, BYTES = 100, 5_000, 10  # times fewer
 
 
 def frugal(settings: Settings) -> list[Row]:
     """Test accuracy beside the twin's, mean of the seeds; notifications, updates and bytes against dense."""
-    short = ["--set", "source.epochs=0.1"] if settings.quick else []
+    sets = (*FRUGAL, "source.epochs=0.1") if settings.quick else FRUGAL
+    told = [part for override in sets for part in ("--set", override)]
     examples = data.load("mnist", data_dir=str(settings.data_dir))
     runs: list[dict[str, Any]] = []
     for seed in range(1 if settings.quick else settings.seeds):
         with scratch() as folder:
-            arguments = [NETWORK, "--seed", str(seed), *short, "--data-dir", str(settings.data_dir)]
+            arguments = ["mnist", "--seed", str(seed), *told, "--data-dir", str(settings.data_dir)]
             result = summary(folder / "run", *arguments)
             plan = open_run(folder / "run").plan
-        say(f"{NETWORK}, seed {seed}: {100 * result['test_accuracy']:.2f} %; now the synchronous twin")
+        say(f"{NAME}, seed {seed}: {100 * result['test_accuracy']:.2f} %; now the synchronous twin")
         runs.append(
             {
                 "accuracy": 100 * result["test_accuracy"],
@@ -36,7 +46,7 @@ def frugal(settings: Settings) -> list[Row]:
                 },
             }
         )
-        say(f"{NETWORK}, seed {seed}: twin {runs[-1]['twin']:.2f} %")
+        say(f"{NAME}, seed {seed}: twin {runs[-1]['twin']:.2f} %")
     column = {key: [run[key] for run in runs] for key in runs[0]}
     below = statistics.mean(column["twin"]) - statistics.mean(column["accuracy"])
     lines = [
@@ -44,17 +54,15 @@ def frugal(settings: Settings) -> list[Row]:
         f"{r['updates']:,.0f}x fewer updates, {r['bytes']:.1f}x fewer bytes"
         for seed, r in enumerate(runs)
     ]
-    command = shown("run", NETWORK, "--seed", f"0..{len(runs) - 1}", *short, "--json")
+    command = shown("run", "mnist", "--seed", f"0..{len(runs) - 1}", *told, "--json")
 
     def saved(what: str, goal: int) -> Row:
         found = statistics.median(column[what])
-        return Row(
-            f"{NETWORK}, {what}", f">= {goal:,}x fewer", spread(column[what], "{:,.1f}x"), found >= goal, command
-        )
+        return Row(f"{NAME}, {what}", f">= {goal:,}x fewer", spread(column[what], "{:,.1f}x"), found >= goal, command)
 
     return [
         Row(
-            NETWORK,
+            NAME,
             f"within {POINTS:g} points of the synchronous dense twin, mean of 5 seeds",
             f"{statistics.mean(column['accuracy']):.2f} % against {statistics.mean(column['twin']):.2f} %, "
             f"{below:+.2f} points (n={len(runs)})",
