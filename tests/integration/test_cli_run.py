@@ -78,11 +78,11 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Started]]:
 @pytest.mark.parametrize("verb", [["eval", "RUN"], ["predict", "RUN", "x.csv"], ["run", "--resume", "RUN"]])
 @pytest.mark.parametrize("there", [True, False])
 def test_what_is_no_run_folder(tmp_path: Path, verb: list[str], there: bool) -> None:
-    """An empty folder, or none, is one line and 1."""
+    """An empty folder, or none, is one line and 2."""
     if there:
         (tmp_path / "RUN").mkdir()
     done = neurond(tmp_path, *verb)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert len(done.stderr.strip().splitlines()) == 1
     assert done.stderr.startswith("neurond: RUN ")
 
