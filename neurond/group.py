@@ -555,9 +555,7 @@ class GroupMachine:
             "fenced": self._ends.fenced,
         }
         rules = [(name.removeprefix("rule."), rule) for name, rule in self._named_rules()]
-        clipped = own.clipped + sum(rule.clipped for _, rule in rules)
-        if clipped:
-            counters["residual_clipped"] = clipped
+        counters["residual_clipped"] = own.clipped + sum(rule.clipped for _, rule in rules)
         gauges = {
             "neurons": float(plan.size),
             "staleness_max": float(own.staleness_max),
