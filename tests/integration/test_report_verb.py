@@ -132,13 +132,13 @@ def test_two_runs_compared(digits_run: Path, tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_compared(tmp_path: Path) -> None:
-    """One run, and a folder that is no run, are one line each, with 2 and with 1."""
+    """One run, and a folder that is no run, are one line each, and 2."""
     told = neurond(tmp_path, "compare", ".")
     assert (told.returncode, told.stderr) == (
         2,
         "neurond: compare takes two runs or more; for one there is neurond report\n",
     )
     told = neurond(tmp_path, "compare", ".", "nowhere")
-    assert (told.returncode, len(told.stderr.splitlines())) == (1, 1)
+    assert (told.returncode, len(told.stderr.splitlines())) == (2, 1)
     told = neurond(tmp_path, "report", ".")
     assert (told.returncode, len(told.stderr.splitlines())) == (1, 1)
