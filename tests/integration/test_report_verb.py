@@ -141,4 +141,4 @@ def test_what_cannot_be_compared(tmp_path: Path) -> None:
     told = neurond(tmp_path, "compare", ".", "nowhere")
     assert (told.returncode, len(told.stderr.splitlines())) == (2, 1)
     told = neurond(tmp_path, "report", ".")
-    assert (told.returncode, len(told.stderr.splitlines())) == (1, 1)
+    assert (told.returncode, len(told.stderr.splitlines())) == (2, 1)
