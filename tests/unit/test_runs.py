@@ -208,9 +208,11 @@ def test_a_run_to_go_on_from(run: runs.Run) -> None:
 )
 def test_no_run(tmp_path: Path, content: str | None, expected: str) -> None:
     """A folder that holds no run is refused in words."""
+    folder = tmp_path / "mine"  # whose neighbours are no run to be guessed
+    folder.mkdir()
     if content is not None:
-        (tmp_path / "plan.json").write_text(content)
+        (folder / "plan.json").write_text(content)
     with pytest.raises(RunError, match=expected):
-        runs.open_run(tmp_path)
+        runs.open_run(folder)
     with pytest.raises(RunError, match="is no folder"):
         runs.open_run(tmp_path / "nowhere")
