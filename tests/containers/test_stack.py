@@ -16,7 +16,7 @@ DIGITS = {"broker", "source", "h1", "h2", "out"}
 DIVERGES = "groups.h1.optimizer.lr=1e6"
 HEALTHY_S = 90.0  # on however busy a machine: six of them each start Python to ask, every few seconds
 PAUSE_S = 3.0  # as long as the broker waits for a beat
-MORE = 20_000  # stimuli that show that it trains again
+MORE = 50_000  # stimuli that show that it trains again, and after which it is to have learned
 
 TWO_KINDS = """\
 neurond: 1

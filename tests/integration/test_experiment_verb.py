@@ -82,7 +82,7 @@ IN_STEP = next(arm.settings for arm in LATENCY.arms if arm.label.startswith("in 
 
 @pytest.mark.timeout(120)
 async def test_late_links_are_late() -> None:
-    """With one volley in flight and 100 ms on each of six ways, few come home but those before the links were late."""
+    """With one volley in flight and 100 ms on each of six ways, few come home but those before links were late."""
     study = replace(LATENCY, for_s=3.0)
     found = await measured(study, Arm("late", IN_STEP, during=Late(0.1)), 0, False, None, asyncio.Event())
     quiet = await measured(study, Arm("quiet", IN_STEP), 0, False, None, asyncio.Event())
