@@ -16,7 +16,7 @@ DIGITS = {"broker", "source", "h1", "h2", "out"}
 DIVERGES = "groups.h1.optimizer.lr=1e6"
 HEALTHY_S = 90.0  # on however busy a machine: six of them each start Python to ask, every few seconds
 PAUSE_S = 3.0  # as long as the broker waits for a beat
-MORE = 50_000  # stimuli that show that it trains again, and after which it is to have learned
+MORE = 20_000  # stimuli that show that it trains again
 
 TWO_KINDS = """\
 neurond: 1
@@ -111,9 +111,7 @@ def test_a_pause_does_not_end_the_run(stack: Stack) -> None:
     stack.train(MORE)
     assert stack.status()["state"] == "running"
     assert stack.alive() == dict.fromkeys(DIGITS - {"broker"}, (True, 1))
-    stack("kill", "-s", "SIGINT", "broker")
-    stack.wait()
-    assert accuracy(stack("logs", "broker").stdout) >= 0.95
+    assert stack.end() >= 0.95
 
 
 def test_stopped_in_order(stack: Stack) -> None:
@@ -152,9 +150,7 @@ def test_a_process_that_dies_is_started_again(stack: Stack) -> None:
     until(lambda: stack.alive().get("h1") == (True, 2), "it has its place again")
     assert stack.restarts("h1") >= 1
     stack.train(MORE)
-    stack("kill", "-s", "SIGINT", "broker")
-    stack.wait()
-    assert accuracy(stack("logs", "broker").stdout) >= 0.95
+    assert stack.end() >= 0.95
 
 
 def test_limits(stack: Stack) -> None:
@@ -186,6 +182,4 @@ def test_a_container_that_is_cut_off(stack: Stack) -> None:
     stack.connect("h1")
     until(lambda: stack.alive().get("h1", (False, 0))[0], "it is back")
     stack.train(MORE)
-    stack("kill", "-s", "SIGINT", "broker")
-    stack.wait()
-    assert accuracy(stack("logs", "broker").stdout) >= 0.95
+    assert stack.end() >= 0.95
