@@ -41,11 +41,19 @@ class View:
         run: the run folder as the user should type it.
         late: it is followed from some time after its start, with what its broker has kept.
         speed: how many seconds of `now` go by in one of ours.
+        counted: stimuli that whoever has told of the run before has seen counted.
 
     """
 
     def __init__(
-        self, plan_processes: Sequence[str], name: str = "", run: str = "", *, late: bool = False, speed: float = 1.0
+        self,
+        plan_processes: Sequence[str],
+        name: str = "",
+        run: str = "",
+        *,
+        late: bool = False,
+        speed: float = 1.0,
+        counted: int = 0,
     ) -> None:
         self.name = name
         self.late = late
@@ -64,6 +72,7 @@ class View:
         self.costs: list[tuple[float, float]] = []  # (MB sent by all for the training, running training accuracy)
         self.log: deque[tuple[float | None, Event]] = deque(maxlen=LOG)  # what happened, and when: `_train_s`
         self._processes = {p: Process(p, late) for p in plan_processes}
+        self._counted = counted
         self._confirmed: int | None = None
         self._tested: dict[str, float] = {}  # from evaluations, until a gauge says the same
 
@@ -81,7 +90,7 @@ class View:
         if self.now is None or not process.hear(t, self.now) or t.role != "source":
             return
         # A source that was started anew goes back to its last checkpoint; what it has confirmed, counts once.
-        self._confirmed = stimuli = max(self._confirmed or 0, process.counters.get("confirmed", 0))
+        self._confirmed = stimuli = max(self._confirmed or self._counted, process.counters.get("confirmed", 0))
         for history, gauge in ((self.losses, "loss"), (self.accuracies, "train_accuracy")):
             value = process.gauges.get(gauge)
             if value is not None and (not history or history[-1][0] < stimuli):

@@ -162,7 +162,7 @@ def _conduct(options: argparse.Namespace) -> int:
             if left is None:
                 runs.write_plan(run.path, run.plan)
                 launch.write_origin(run, topology)
-            watched = Witness(run, options.address, keys, exporter)
+            watched = Witness(run, options.address, keys, exporter, again=left is not None)
             with watched as witness, announced(run.path, from_here(options.address)):
                 resume = options.resume is not None
                 status = serve(run.plan, sockets, run.path.absolute(), resume=resume, again=left is not None)

@@ -40,13 +40,22 @@ class Witness:
         broker: the address that it is bound to.
         keys: the broker's own, where it has some.
         exporter: serves the figures of the run meanwhile, where they are asked for.
+        again: its broker takes the place of one that is gone, and its rows follow those of that one's.
 
     """
 
     def __init__(
-        self, run: runs.Run, broker: str, keys: Keyring | None = None, exporter: Exporter | None = None
+        self,
+        run: runs.Run,
+        broker: str,
+        keys: Keyring | None = None,
+        exporter: Exporter | None = None,
+        *,
+        again: bool = False,
     ) -> None:
         self._run, self._address, self._keys, self._exporter = run, from_here(broker), keys, exporter
+        # What was counted is not counted back, though the source may have lost what its journal had yet to sync.
+        self._counted = max((row.get("stimuli") or 0 for row in run.metrics), default=0) if again else 0
         self._ended: dict[str, Any] | None = None
         self._trouble: Exception | None = None
         self._left = threading.Event()
@@ -94,7 +103,8 @@ class Witness:
         from monitor.progress import PlainProgress  # late, while the processes start: they bring rich
         from monitor.view import View
 
-        self._view: View = View(self._run.plan.processes, self._run.plan.name, str(self._run.path))
+        plan, path = self._run.plan, str(self._run.path)
+        self._view: View = View(plan.processes, plan.name, path, counted=self._counted)
         metrics, self._events = runs.Rows(self._run.path), Events(self._run.path)
         try:
             with PlainProgress(say, time.monotonic) as progress:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from neurond.runs import open_run
 from tests.byhand import DIGITS, ByHand, by_hand
 from tests.command import neurond
 from tests.fault.faults import Fault, Place, injects
@@ -69,6 +70,8 @@ def test_everything_is_killed_and_started_again(tmp_path: Path) -> None:
         assert "goes on from the journal of incarnation 1" in (tmp_path / f"{name}.log").read_text()
     found = summary(tmp_path)
     assert (found["why"], found["stimuli"]) == ("finished", TOTAL)
+    counted = [row["stimuli"] for row in open_run(tmp_path / "run").metrics]
+    assert counted == sorted(counted)
 
 
 def test_what_the_last_broker_put_down_is_damaged(tmp_path: Path) -> None:

@@ -167,6 +167,17 @@ def test_stimuli_never_go_back(restored: float) -> None:
     assert view.summary()["stimuli"] == 90
 
 
+def test_what_another_has_seen_counted_is_not_counted_back() -> None:
+    """Who tells of a run in the place of another begins where that one was; before anything is heard, nothing is."""
+    view = View(PROCESSES, counted=100)
+    assert view.stimuli is None
+    told = []
+    for seq, confirmed in enumerate((80, 90, 120), 1):
+        view.update(telemetry("source", {"confirmed": confirmed}, seq=seq, incarnation=2), float(seq))
+        told.append(view.stimuli)
+    assert told == [100, 100, 120]
+
+
 def test_restarts_are_counted() -> None:
     """A higher incarnation than the first is a restart, however it is heard of, and so is another broker."""
     view = View(PROCESSES)
