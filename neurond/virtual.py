@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import heapq
 import struct
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Protocol
@@ -27,7 +27,8 @@ from neurond.arithmetic import FAST, Arithmetic
 from neurond.conditions import Conditions
 from neurond.data import Dataset
 from neurond.group import GroupMachine
-from neurond.machine import Action, Frame, Idle, Machine, Peers, Request, Send, Start, State, Tell, Tick
+from neurond.inbox import Inbox
+from neurond.machine import Action, Idle, Machine, Peers, Request, Send, Start, State, Tell, Tick
 from neurond.source import SourceMachine
 from topology import wire
 from topology.plan import SOURCE, Plan
@@ -53,38 +54,6 @@ class Chance(Protocol):
     def exponential(self, scale: float) -> float:
         """Above 0, with this mean."""
         ...
-
-
-class Inbox:
-    """A process' frames that have come in, taken in the order in which the real shell takes them.
-
-    While it is `working`, all that it wants done is in `pending`, in order.
-    """
-
-    __slots__ = ("forward", "pending", "urgent", "working")
-
-    def __init__(self) -> None:
-        self.urgent: deque[bytes] = deque()
-        self.forward: deque[bytes] = deque()
-        self.working = False
-        self.pending: list[Action] = []
-
-    def __len__(self) -> int:
-        """Frames that wait."""
-        return len(self.urgent) + len(self.forward)
-
-    def put(self, frame: bytes) -> None:
-        """A frame has come."""
-        (self.forward if wire.kind_of(frame) == wire.SPIKES else self.urgent).append(frame)
-
-    def take(self) -> Frame | None:
-        """The next to be handled; None if none waits."""
-        if self.urgent:
-            return Frame(self.urgent.popleft())
-        if self.forward:
-            frame = self.forward.popleft()
-            return Frame(frame, more=bool(self.forward))
-        return None
 
 
 class Network:

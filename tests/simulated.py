@@ -16,8 +16,8 @@ import numpy as np
 from neurond import virtual
 from neurond.conditions import Conditions, Latency
 from neurond.data import Dataset
+from neurond.inbox import Inbox
 from neurond.machine import Frame, Idle, Machine, Send, Tick
-from neurond.virtual import Inbox
 from tests.fault.history import History
 from topology.plan import SOURCE, Plan
 

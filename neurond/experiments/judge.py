@@ -124,6 +124,11 @@ def lost(arm: str, than: str, words: str = "", figure: str = "test_accuracy") ->
     )
 
 
+def less(figure: str, arm: str, than: str, words: str) -> Quantity:
+    """By how much a figure, called so in words, is smaller in `arm` than in `than`."""
+    return Quantity(f"{words} of {than} less that of {arm}", lambda alike: alike[than][figure] - alike[arm][figure])
+
+
 def times(figure: str, arm: str, than: str, words: str) -> Quantity:
     """How many times as large a figure is in `arm` as it is in `than`."""
     return Quantity(words, lambda alike: alike[arm][figure] / max(alike[than][figure], 1e-12), "x", ratio=True)

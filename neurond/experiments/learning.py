@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from neurond.experiments.arms import ALWAYS, EXACT, in_step, notify
-from neurond.experiments.judge import lost, times
-from neurond.experiments.study import Arm, Claim, Dots, Lines, Quantity, Study
+from neurond.experiments.judge import less, lost, times
+from neurond.experiments.study import Arm, Claim, Dots, Lines, Study
 
 OPTIMIZERS = {
     "sgd": {"kind": "sgd", "lr": 0.1},
@@ -83,10 +83,7 @@ NOISE = Study(
     claims=(
         Claim(
             "Noise of 0.01 on exact gradients lowers the test loss",
-            Quantity(
-                "the test loss without noise less that with it",
-                lambda alike: alike["exact, none"]["test_loss"] - alike["exact, noise 0.01"]["test_loss"],
-            ),
+            less("test_loss", "exact, noise 0.01", "exact, none", "the test loss"),
             least=0.0,
         ),
         Claim(

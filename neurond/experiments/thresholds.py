@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from neurond.experiments.arms import ALWAYS, EXACT, notify
-from neurond.experiments.judge import lost, times
+from neurond.experiments.judge import less, lost, times
 from neurond.experiments.study import Alike, Arm, Claim, Lines, Map, Quantity, Study
 
 RULES = ("drop", "residual", "quantum", "stochastic")
@@ -206,34 +206,22 @@ REGULARISATION = Study(
     claims=(
         Claim(
             "Stochastic notification at T = 0.4 narrows the gap of the losses by a hundredth at least",
-            Quantity(
-                "the gap of exact less that of stochastic 0.4",
-                lambda alike: alike["exact"]["loss_gap"] - alike["stochastic 0.4"]["loss_gap"],
-            ),
+            less("loss_gap", "stochastic 0.4", "exact", "the gap"),
             least=0.01,
         ),
         Claim(
             "Stochastic notification at T = 0.4 lowers the loss of the test part",
-            Quantity(
-                "the test loss of exact less that of stochastic 0.4",
-                lambda alike: alike["exact"]["test_loss"] - alike["stochastic 0.4"]["test_loss"],
-            ),
+            less("test_loss", "stochastic 0.4", "exact", "the test loss"),
             least=0.0,
         ),
         Claim(
             "Dropping at T = 0.4 narrows the gap of the losses by a hundredth at least",
-            Quantity(
-                "the gap of exact less that of drop 0.4",
-                lambda alike: alike["exact"]["loss_gap"] - alike["drop 0.4"]["loss_gap"],
-            ),
+            less("loss_gap", "drop 0.4", "exact", "the gap"),
             least=0.01,
         ),
         Claim(
             "Dropping at T = 0.4 lowers the loss of the test part",
-            Quantity(
-                "the test loss of exact less that of drop 0.4",
-                lambda alike: alike["exact"]["test_loss"] - alike["drop 0.4"]["test_loss"],
-            ),
+            less("test_loss", "drop 0.4", "exact", "the test loss"),
             least=0.0,
         ),
     ),

@@ -46,12 +46,15 @@ def test_no_death_and_no_partition_hangs_or_miscounts(block: int) -> None:
 @pytest.mark.parametrize("settings", [{"join": "latest"}, {"join": "sum"}, {"update": "literal"}], ids=str)
 def test_no_other_way_of_learning_breaks_a_promise(settings: dict[str, str]) -> None:
     """Groups that do not wait for a stimulus, or learn by traces, are killed and cut off, and all is counted once."""
+    disasters = 0
     for seed in range(6):
         network = build(seed, draw_disasters(seed), lr=1e-4, **settings)
         try:
             run_through(network)
         except AssertionError as error:
             raise AssertionError(f"seed {seed}, {network.faults}: {error}") from error
+        disasters += network.disasters
+    assert disasters > 5
 
 
 @injects(Place.SIMULATED, Fault.ZOMBIE, Fault.ONE_WAY_CUT, Fault.CLOCK_JUMP, Fault.SLOW_RECEIVER, Fault.STOP)
