@@ -14,7 +14,7 @@ COMPILE := $(VENV)/bin/uv pip compile pyproject.toml --group build --quiet --uni
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: run test faults soak lint format types lock bench pictures setup clean help
+.PHONY: run test faults soak lint format types lock bench parts pictures setup clean help
 
 run: $(RUN)  ## train the embedded digits network and show it live (ARGS="--set groups.h1.size=64")
 	@$(PY) -m neurond run digits $(ARGS)
@@ -43,6 +43,9 @@ types: $(DEV)  ## check the types
 
 bench: $(DEV)  ## measure accuracy, savings, throughput, start and memory (many minutes)
 	@$(PY) -m tests.bench $(ARGS)
+
+parts: $(DEV)  ## time the small parts of a hop, each alone (ten seconds)
+	@$(PY) -m pytest tests/bench --benchmark-enable --benchmark-columns=min,median,iqr,rounds $(ARGS)
 
 pictures: $(DEV)  ## take the pictures of the console in docs/ anew (ten seconds)
 	@$(PY) -m tests.pictures

@@ -21,6 +21,7 @@ from pathlib import Path
 from neurond import NeurondError
 from neurond.data import DataError
 from neurond.environment import environment
+from tests.bench.adam import adam
 from tests.bench.console import console
 from tests.bench.curve import curve
 from tests.bench.frugal import frugal
@@ -39,6 +40,7 @@ MEASUREMENTS: dict[str, Callable[[Settings], list[Row]]] = {
     "digits": digits,
     "mnist": mnist,
     "frugal": frugal,
+    "adam": adam,
     "throughput": throughput,
     "reaching": reaching,
     "latency": latency,
