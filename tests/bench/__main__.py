@@ -8,19 +8,20 @@ exit code 1 (PyTorch excepted, which is not needed for anything else).
 from __future__ import annotations
 
 import argparse
-import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 from neurond import NeurondError
 from neurond.data import DataError
 from neurond.environment import environment
+from tests.bench import kept
 from tests.bench.adam import adam
 from tests.bench.console import console
 from tests.bench.curve import curve
@@ -65,34 +66,41 @@ def main() -> int:
     data_dir = Path(options.data_dir or os.environ.get("NEUROND_DATA") or BESIDE).absolute()
     torch_python = options.torch_python or os.environ.get("NEUROND_BENCH_TORCH") or None
     settings = Settings(data_dir, torch_python, options.seeds, options.pairs, options.quick)
-    load = ", ".join(f"{n:.2f}" for n in os.getloadavg())  # of others: ours is yet to come
     rows: list[Row] = []
     failed = False
+    here = environment()
+    found = kept.read(options.json) if options.json is not None else {}
     for name in options.only or MEASUREMENTS:
         say(f"measuring {name}")
+        load = ", ".join(f"{n:.2f}" for n in os.getloadavg())
         began = time.monotonic()
         try:
-            rows += MEASUREMENTS[name](settings)
+            now = MEASUREMENTS[name](settings)
         except (MeasurementError, NeurondError, DataError, AssertionError, subprocess.SubprocessError) as error:
             why = str(error).partition("\n")[0]
-            rows.append(Row(name, "-", why.partition(";")[0], None, "not measured", [why]))
+            now = [Row(name, "-", why.partition(";")[0], None, "not measured", [why])]
             failed |= not why.startswith("PyTorch not installed")
         if options.quick:  # nothing is judged by a run that is not the promised one
-            rows = [replace(row, met=None) for row in rows]
+            now = [replace(row, met=None) for row in now]
         say(f"measured {name} in {time.monotonic() - began:.0f} s")
-    here = environment()
+        rows += now
+        found[name] = kept.measured(now, here, load, quick=options.quick)
+        if options.json is not None:
+            kept.write(options.json, found)
     quick = "; --quick: NOT the promised conditions" if options.quick else ""
-    heading = f"neurond, {os.cpu_count()} cores, load over 1, 5 and 15 minutes before it {load}{quick}"
-    print(text(rows, heading))
-    if options.json is not None:
-        whole = {
-            "quick": options.quick,
-            "load_before": load,
-            "environment": here,
-            "rows": list(map(asdict, rows)),
-        }
-        options.json.write_text(json.dumps(whole, indent=2) + "\n")
+    print(text(rows, f"neurond, {os.cpu_count()} cores{quick}"))
+    if options.page is not None:
+        figures = "" if options.json is None else options.json.name
+        command = shlex.join(["python", "-m", "tests.bench", *_written(options)])
+        in_order = {name: found[name] for name in MEASUREMENTS if name in found}
+        options.page.write_text(kept.page(in_order, figures, command))
     return int(failed)
+
+
+def _written(options: argparse.Namespace) -> list[str]:
+    """The options by which the page was written."""
+    given = {"--json": options.json, "--page": options.page}
+    return [part for name, path in given.items() if path is not None for part in (name, str(path))]
 
 
 def _options() -> argparse.Namespace:
@@ -109,7 +117,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--pairs", type=_positive, default=5, metavar="N", help="pairs of the throughput (5)")
     parser.add_argument("--data-dir", metavar="DIR", help="folder that holds mnist/ (or NEUROND_DATA)")
     parser.add_argument("--torch-python", metavar="PATH", help="an interpreter with PyTorch (or NEUROND_BENCH_TORCH)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write every single measurement to this file")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="keep every single measurement in this file")
+    parser.add_argument("--page", type=Path, metavar="FILE", help="write all that is kept as a page")
     return parser.parse_args()
 
 

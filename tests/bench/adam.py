@@ -13,7 +13,7 @@ SETS = (
     "groups.h1.size=500",
     "groups.h2.size=500",
     "defaults.group.optimizer.kind=adam",
-    "defaults.group.optimizer.lr=0.001",
+    "defaults.group.optimizer.lr=0.002",
 )
 
 
