@@ -16,5 +16,6 @@ curve.py        what keys cost
 processes.py    start, idle processor time, memory
 thousand.py     a thousand groups, simulated
 
-Not part of the tests, but for the parts, once each: machines and moments differ, and nothing here fails because a goal was missed.
+Not part of the tests, but for the parts, once each: machines and moments differ, and nothing here fails because a
+goal was missed.
 """
