@@ -23,7 +23,8 @@ Where things are:
                     decisions (pure)
     settings.py     what may be changed of a process while it runs; injected.py faults on purpose, tap.py a look at
                     what it sends (pure)
-    links.py        both ends of a link; ends.py all ends of a process (pure)
+    links.py        both ends of a link; ends.py all ends of a process, wiring.py those of a group (pure)
+    ledger.py       what a group counts and tells; lasting.py what of it outlives its process (pure)
     neurons.py, losses.py, rules.py, optimizers.py, updates.py, weights.py, forward.py
                     the numerics; notifier.py a link's rule as it may be changed, steering.py its threshold;
                     arithmetic.py how they multiply, steady.py functions that are alike on any machine
