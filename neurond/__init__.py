@@ -12,8 +12,8 @@ Where things are:
     api.py          run, run_async
     supervise.py    a whole run on this machine; launch.py what it starts from, keep.py what keeps it alive,
                     conclusion.py how it ends, signals.py; until.py its goal; events.py what happened, in its folder
-    simulate.py     a whole run in virtual time; virtual.py its network, inbox.py what waits
-                    for a process of it, conditions.py what it is like
+    simulate.py     a whole run in virtual time; virtual.py its processes, messenger.py what goes between them,
+                    inbox.py what waits for one, conditions.py what all of it is like
     runs.py         the folder of a run; environment.py where it ran; abandoned.py which of them has lost its broker,
                     living.py which are alive; damaged.py what of its files is left out
     daemon.py       one process; begin.py what it begins with; shell.py and control.py its sockets,
