@@ -26,7 +26,7 @@ FOLDER = Path("experiments")
 
 def experiment(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME]...", help="Studies; all of them: all. None: what there is.")
+        list[str] | None, typer.Argument(metavar="[NAME]...", help="Which studies to run, or all; none lists them.")
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, max=1000, metavar="N", help="Runs of each arm.")] = 5,
     quick: Annotated[
@@ -49,14 +49,14 @@ def experiment(
     from neurond.experiments.conduct import Conduct
     from neurond.experiments.results import read
 
-    quick_seeds = 1 if quick else seeds
+    seeds = 1 if quick else seeds
     studies = [read(folder, study, quick=quick) for study in chosen(names or ["all"])]
     where = None if data_dir is None else os.path.abspath(data_dir)  # noqa: PTH100 - runs change no folder
-    conduct = Conduct(studies, quick_seeds, where, say)
+    conduct = Conduct(studies, seeds, where, say)
     if not names:
         _list(studies, conduct, as_json)
         if page is not None:
-            _page(folder, page, quick, quick_seeds)
+            _page(folder, page, quick, seeds)
         return
     from neurond.experiments import draw
 
@@ -69,14 +69,14 @@ def experiment(
 
     def finished(results: Results) -> None:
         if results.runs:
-            paths = draw.draw(results, folder, quick_seeds)
-            told.append(_told(results, quick_seeds, [results.path, *paths], as_json))
+            paths = draw.draw(results, folder, seeds)
+            told.append(_told(results, seeds, [results.path, *paths], as_json))
 
     asyncio.run(_stoppable(conduct, finished))
     if as_json:
         out_json(told)
     if page is not None:
-        _page(folder, page, quick, quick_seeds)
+        _page(folder, page, quick, seeds)
     _end(conduct, studies, names, folder)
 
 
