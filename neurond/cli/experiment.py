@@ -96,8 +96,10 @@ def _end(conduct: Conduct, studies: list[Results], names: list[str], folder: Pat
 
 async def _stoppable(conduct: Conduct, finished: Callable[[Results], None]) -> None:
     """Ctrl-C, SIGTERM and a terminal that is closed end the one that goes on in good order; twice, at once."""
+    from neurond.signals import hangup, heard
+
     stop = asyncio.Event()
-    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    task = asyncio.current_task()
     assert task is not None
 
     def interrupt() -> None:
@@ -107,20 +109,11 @@ async def _stoppable(conduct: Conduct, finished: Callable[[Results], None]) -> N
             stop.set()
             say("stopping; Ctrl-C once more to leave at once")
 
-    numbers = [signal.SIGINT, signal.SIGTERM]
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup
-        numbers.append(signal.SIGHUP)
-    before = {number: signal.getsignal(number) for number in numbers}
-    for number in numbers:
-        loop.add_signal_handler(number, interrupt)
     try:
-        await conduct.run(stop, finished)
+        with heard(dict.fromkeys((signal.SIGINT, signal.SIGTERM, *hangup()), interrupt)):
+            await conduct.run(stop, finished)
     except asyncio.CancelledError:
         raise conduct.interrupted() from None
-    finally:
-        for number, handler in before.items():
-            loop.remove_signal_handler(number)
-            signal.signal(number, handler)
 
 
 def _list(studies: list[Results], conduct: Conduct, as_json: bool) -> None:
