@@ -33,8 +33,9 @@ RECENT = 1000
 class Dendrites:
     """The weights of a group, and the count of its own updates by which staleness is measured.
 
-    `version` grows by one with every call of `learn` that changed a weight; `stimuli` is the group's own count
-    of taught stimuli, first presentations only, by which the learning rate goes.
+    `version` grows by one with every step that changed a weight, of which `learn` makes one a call at most; `stimuli`
+    is the group's own count of taught stimuli, first presentations only, by which the learning rate goes. `finite`
+    turns false, and stays so, once weights are no numbers or enormous.
     """
 
     def __init__(self, plan: GroupPlan, arithmetic: Arithmetic = FAST) -> None:
@@ -75,7 +76,7 @@ class Dendrites:
         )
 
     def sum(self, inputs: Sequence[Floats], z: Floats, slots: Slots | None = None) -> None:
-        """Z = sum_p w_p x_p + b into z, float32 (stimuli, size), from the inputs as `Memory` keeps them.
+        """Write sum_p w_p x_p + b into z, float32 (stimuli, size), from the inputs as `Memory` keeps them.
 
         `slots` are those of stimuli that teach: they may fire with the weights that are foreseen for the time when
         their gradients come, and z may be kept to correct these.
@@ -189,7 +190,7 @@ class Dendrites:
             self.histogram[bucket] += int(found[bucket])
 
     def _compensated(self, d: Floats, x: Sequence[Floats], then: Floats) -> Floats:
-        """D (n, size), corrected for the weights having moved since z was `then`; see `learn`."""
+        """The gradients d (n, size), corrected for the weights having moved since z was `then`; see `learn`."""
         now = np.empty_like(then)
         self.sum(x, now)
         compensated: Floats = d + np.float32(self._plan.delay_compensation) * d * d * (now - then)

@@ -67,7 +67,7 @@ class Synapses:
 
     A bias is a matrix with one column whose x is all ones. `w` is taken over and changed in place: it may be
     read at any time and must not be written by others. `finite` turns false, and stays so, once what a call
-    touched is not a number or enormous.
+    touched is not a number, or beyond `updates.ENORMOUS`.
     """
 
     __slots__ = (
@@ -265,7 +265,7 @@ def _sgd(_plan: OptimizerPlan, _t: int, lr: float, g: Floats, _sums: list[Floats
 
 
 def _momentum(plan: OptimizerPlan, _t: int, lr: float, g: Floats, sums: list[Floats]) -> Floats:
-    """V = mu v + g, step -lr v (Polyak 1964; lr outside of v, so that a schedule acts at once)."""
+    """The velocity is v = mu v + g, the step -lr v (Polyak 1964; lr outside of v: a schedule then acts at once)."""
     (velocity,) = sums
     velocity *= np.float32(plan.momentum)
     velocity += g
@@ -273,7 +273,7 @@ def _momentum(plan: OptimizerPlan, _t: int, lr: float, g: Floats, sums: list[Flo
 
 
 def _adagrad(plan: OptimizerPlan, _t: int, lr: float, g: Floats, sums: list[Floats]) -> Floats:
-    """S = s + g^2, step -lr g / (sqrt(s) + epsilon) (Duchi, Hazan and Singer 2011, the diagonal form)."""
+    """The squares are s = s + g^2, the step as in `_over_root` (Duchi, Hazan and Singer 2011, the diagonal form)."""
     (squares,) = sums
     scale = g * g
     squares += scale
@@ -281,7 +281,7 @@ def _adagrad(plan: OptimizerPlan, _t: int, lr: float, g: Floats, sums: list[Floa
 
 
 def _rmsprop(plan: OptimizerPlan, _t: int, lr: float, g: Floats, sums: list[Floats]) -> Floats:
-    """S = decay s + (1 - decay) g^2, step -lr g / (sqrt(s) + epsilon) (Tieleman and Hinton 2012)."""
+    """The squares are s = decay s + (1 - decay) g^2, the step as in `_over_root` (Tieleman and Hinton 2012)."""
     (squares,) = sums
     squares *= np.float32(plan.decay)
     scale = g * g
@@ -291,7 +291,7 @@ def _rmsprop(plan: OptimizerPlan, _t: int, lr: float, g: Floats, sums: list[Floa
 
 
 def _over_root(plan: OptimizerPlan, lr: float, g: Floats, squares: Floats, room: Floats) -> Floats:
-    """Step -lr g / (sqrt(s) + epsilon) in place of g; `room` is of its shape, and written over."""
+    """The step -lr g / (sqrt(s) + epsilon), in place of g; `room` is of its shape, and written over."""
     np.sqrt(squares, out=room)
     room += np.float32(plan.epsilon)
     g *= np.float32(-lr)
