@@ -30,7 +30,8 @@ Where things are:
     links.py        both ends of a link; ends.py all ends of a process, wiring.py those of a group (pure)
     neurons.py, losses.py, rules.py, optimizers.py, updates.py, weights.py, forward.py
                     the numerics; notifier.py a link's rule as it may be changed, steering.py its threshold;
-                    arithmetic.py how they multiply, steady.py functions that are alike on any machine
+                    staleness.py how old gradients are; arithmetic.py how products are made, steady.py functions that
+                    are alike on any machine
     checkpoint.py   one process' part of a checkpoint
     journal.py      what a process that was killed goes on from; changes.py its records, scribe.py when it is written
     data/           data sets and readers

@@ -97,7 +97,7 @@ class Ledger:
         own = self._dendrites
         gauges = {
             "neurons": float(self._plan.size),
-            "staleness_max": float(own.staleness_max),
+            "staleness_max": float(own.staleness.largest),
             "remembered": float(len(self._memory)),
             "lr": own.learning_rate(),
             "weight_norm": own.norm(),
