@@ -28,7 +28,7 @@ Where things are:
     settings.py     what may be changed of a process while it runs; injected.py faults on purpose, tap.py a look at
                     what it sends (pure)
     links.py        both ends of a link; ends.py all ends of a process, wiring.py those of a group (pure)
-    neurons.py, losses.py, rules.py, optimizers.py, updates.py, weights.py, forward.py
+    neurons.py, losses.py, rules.py, synapses.py, optimizers.py, updates.py, weights.py, forward.py
                     the numerics; notifier.py a link's rule as it may be changed, steering.py its threshold;
                     staleness.py how old gradients are; arithmetic.py how products are made, steady.py functions that
                     are alike on any machine

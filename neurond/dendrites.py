@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from neurond.arithmetic import FAST, Arithmetic
 from neurond.machine import State, counters_from
 from neurond.memory import Floats, Memory, Slots
-from neurond.optimizers import Synapses, learning_rate, schedule
+from neurond.optimizers import learning_rate, schedule
 from neurond.ring import numbers
 from neurond.staleness import BUCKETS, Staleness
+from neurond.synapses import Synapses
 from neurond.updates import Rows
 from neurond.weights import feedback_weights, initial_bias, link_weights
 from topology.plan import SOURCE, GroupPlan

@@ -28,8 +28,9 @@ from neurond.experiments.study import Arm, Study
 from neurond.launch import planned
 from neurond.losses import make_loss
 from neurond.neurons import make_neuron
-from neurond.optimizers import Synapses, learning_rate, schedule
+from neurond.optimizers import learning_rate, schedule
 from neurond.rules import make_rule
+from neurond.synapses import Synapses
 from neurond.weights import initial_bias, link_weights
 from topology.plan import SOURCE, GroupPlan, NotifyPlan, Plan
 
