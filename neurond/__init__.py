@@ -12,21 +12,26 @@ Where things are:
     api.py          run, run_async
     supervise.py    a whole run on this machine; launch.py what it starts from, keep.py what keeps it alive,
                     conclusion.py how it ends, signals.py; until.py its goal; events.py what happened, in its folder
-    simulate.py     a whole run in virtual time; virtual.py its network, inbox.py what waits
-                    for a process of it, conditions.py what it is like
+    simulate.py     a whole run in virtual time; virtual.py its processes, messenger.py what goes between them,
+                    inbox.py what waits for one, conditions.py what all of it is like
     runs.py         the folder of a run; environment.py where it ran; abandoned.py which of them has lost its broker,
                     living.py which are alive; damaged.py what of its files is left out
     daemon.py       one process; begin.py what it begins with; shell.py and control.py its sockets,
                     guard.py whose frames come in
-    group.py, source.py, readout.py, machine.py, flight.py, memory.py, joins.py, ring.py, ready.py, seen.py,
-                    raster.py, dendrites.py, literal.py
-                    decisions (pure)
+    machine.py      what is said between a machine, which decides and is pure, and its shell
+    group.py        the machine of a group: it joins, fires and learns; dendrites.py its weights, memory.py what it
+                    remembers of each stimulus, ring.py where; ready.py what is about to fire, joins.py where
+                    inputs mix; literal.py the note's own rule; readout.py the loss, seen.py what has counted there
+    ledger.py       what a group counts and tells; lasting.py what of it outlives its process, raster.py its spikes
+    source.py       the machine of the source; order.py what it presents next, window.py how much of it,
+                    flight.py what is under way, score.py how well it goes
     settings.py     what may be changed of a process while it runs; injected.py faults on purpose, tap.py a look at
                     what it sends (pure)
-    links.py        both ends of a link; ends.py all ends of a process (pure)
-    neurons.py, losses.py, rules.py, optimizers.py, updates.py, weights.py, forward.py
+    links.py        both ends of a link; ends.py all ends of a process, wiring.py those of a group (pure)
+    neurons.py, losses.py, rules.py, synapses.py, optimizers.py, updates.py, weights.py, forward.py
                     the numerics; notifier.py a link's rule as it may be changed, steering.py its threshold;
-                    arithmetic.py how they multiply, steady.py functions that are alike on any machine
+                    staleness.py how old gradients are; arithmetic.py how products are made, steady.py functions that
+                    are alike on any machine
     checkpoint.py   one process' part of a checkpoint
     journal.py      what a process that was killed goes on from; changes.py its records, scribe.py when it is written
     data/           data sets and readers

@@ -30,7 +30,7 @@ MANTISSA = 53
 """Bits of a float64."""
 
 
-def _free() -> int:
+def _uncounted() -> int:
     return 0
 
 
@@ -49,7 +49,7 @@ class Arithmetic:
     log: Callable[..., Any]
     tanh: Callable[..., Any]
     generator: Callable[[np.random.SeedSequence], np.random.Generator]
-    spent: Callable[[], int] = _free
+    spent: Callable[[], int] = _uncounted
 
 
 def exact_product(a: Floats, b: Floats, out: Floats | None = None) -> Floats:

@@ -16,34 +16,30 @@ from numpy.typing import NDArray
 from neurond.arithmetic import FAST, Arithmetic
 from neurond.machine import State, counters_from
 from neurond.memory import Floats, Memory, Slots
-from neurond.optimizers import Synapses, learning_rate, schedule
+from neurond.optimizers import learning_rate, schedule
 from neurond.ring import numbers
+from neurond.staleness import BUCKETS, Staleness
+from neurond.synapses import Synapses
 from neurond.updates import Rows
 from neurond.weights import feedback_weights, initial_bias, link_weights
 from topology.plan import SOURCE, GroupPlan
 
-_COUNTS = ("stimuli", "version", "updates", "staleness_sum", "staleness_count", "staleness_max")
-BUCKETS = (0, *(1 << k for k in range(11)))
-"""Least staleness of each bucket of the histogram: 0, 1, 2, 4, ... 1024. The last one holds all from there on."""
-_EDGES = np.array(BUCKETS)
-RECENT = 1000
-"""Gradients of late over which the staleness is averaged that the weights are foreseen by."""
+_COUNTS = ("stimuli", "version", "updates", "staleness_sum", "staleness_count", "staleness_max", *map(str, BUCKETS))
+"""What a checkpoint counts, in its order; behind the names the histogram of staleness."""
 
 
 class Dendrites:
     """The weights of a group, and the count of its own updates by which staleness is measured.
 
-    `version` grows by one with every call of `learn` that changed a weight; `stimuli` is the group's own count
-    of taught stimuli, first presentations only, by which the learning rate goes.
+    `version` grows by one with every step that changed a weight, of which `learn` makes one a call at most; `stimuli`
+    is the group's own count of taught stimuli, first presentations only, by which the learning rate goes. `finite`
+    turns false, and stays so, once weights are no numbers or enormous.
     """
 
     def __init__(self, plan: GroupPlan, arithmetic: Arithmetic = FAST) -> None:
         self.version = 0
         self.stimuli = 0
-        self.staleness_max = 0
-        self.staleness_sum = 0
-        self.staleness_count = 0
-        self.histogram = [0] * len(BUCKETS)  # gradients by their staleness
+        self.staleness = Staleness()
         self.updates = 0
         self.finite = True
         # A count of stimuli, and what the schedule leaves then: asked for several times a volley.
@@ -67,7 +63,6 @@ class Dendrites:
             for link in plan.links_in
         ]
         self.size = sum(w.size for w in self._weights)
-        self._noted, self._delay = 0, 0.0  # mean staleness of late, and over how many gradients
         self._foreseen: tuple[tuple[int, float, float], list[Floats]] | None = None  # of when, and the weights
         # Of each slot, z as it was when its stimulus fired; only where stale gradients are corrected.
         self._then: Floats | None = (
@@ -75,7 +70,7 @@ class Dendrites:
         )
 
     def sum(self, inputs: Sequence[Floats], z: Floats, slots: Slots | None = None) -> None:
-        """Z = sum_p w_p x_p + b into z, float32 (stimuli, size), from the inputs as `Memory` keeps them.
+        """Write sum_p w_p x_p + b into z, float32 (stimuli, size), from the inputs as `Memory` keeps them.
 
         `slots` are those of stimuli that teach: they may fire with the weights that are foreseen for the time when
         their gradients come, and z may be kept to correct these.
@@ -94,9 +89,9 @@ class Dendrites:
         weights and the optimizer's sums for each volley at most, and room for a copy of them.
         """
         lr = self.learning_rate()
-        when = (self.version, lr, self._delay)
+        when = (self.version, lr, self.staleness.of_late)
         if self._foreseen is None or self._foreseen[0] != when:
-            steps = self._plan.look_ahead * self._delay
+            steps = self._plan.look_ahead * self.staleness.of_late
             self._foreseen = when, [synapses.ahead(steps, lr) for synapses in self._links]
         return self._foreseen[1]
 
@@ -148,7 +143,7 @@ class Dendrites:
         scale: Floats | None = None
         if len(d):
             staleness = self.version - memory.version[told]
-            self._note(staleness)
+            self.staleness.note(staleness)
             self._last = d
             if plan.staleness_decay:
                 scale = (1.0 / (1.0 + plan.staleness_decay * staleness[:, None])).astype(np.float32)
@@ -173,23 +168,8 @@ class Dendrites:
         self._step(d, x, self.learning_rate())
         return [(w, synapses.w != w) for w, synapses in zip(before, self._links, strict=True)]
 
-    def _note(self, staleness: NDArray[np.int64]) -> None:
-        """Count the gradients of some stimuli by their staleness."""
-        n, total, most = len(staleness), int(np.add.reduce(staleness)), int(np.maximum.reduce(staleness))
-        self.staleness_sum += total
-        self.staleness_count += n
-        self.staleness_max = max(self.staleness_max, most)
-        self._noted = min(self._noted + n, RECENT)
-        self._delay += min(1.0, n / self._noted) * (total / n - self._delay)
-        if most * n == total:  # the usual case: all of a volley fired together
-            self.histogram[min(most.bit_length(), len(BUCKETS) - 1)] += n
-            return
-        found = np.bincount(np.searchsorted(_EDGES, staleness, side="right") - 1)
-        for bucket in found.nonzero()[0].tolist():
-            self.histogram[bucket] += int(found[bucket])
-
     def _compensated(self, d: Floats, x: Sequence[Floats], then: Floats) -> Floats:
-        """D (n, size), corrected for the weights having moved since z was `then`; see `learn`."""
+        """The gradients d (n, size), corrected for the weights having moved since z was `then`; see `learn`."""
         now = np.empty_like(then)
         self.sum(x, now)
         compensated: Floats = d + np.float32(self._plan.delay_compensation) * d * d * (now - then)
@@ -310,12 +290,7 @@ class Dendrites:
 
     def counters(self) -> dict[str, int]:
         """What telemetry tells of updates and staleness."""
-        buckets = {f"staleness_{least}": n for least, n in zip(BUCKETS, self.histogram, strict=True)}
-        return {
-            "updates": self.updates,
-            "staleness_sum": self.staleness_sum,
-            "staleness_count": self.staleness_count,
-        } | buckets
+        return {"updates": self.updates} | self.staleness.counters()
 
     def state(self) -> State:
         """Weights as ``w.<pre process>`` and ``b``; beside them what the update rules hold back."""
@@ -367,20 +342,21 @@ class Dendrites:
         self._count_on(counts)
 
     def _tally(self) -> NDArray[np.int64]:
-        """All counts, as a checkpoint holds them: `_COUNTS`, then the histogram."""
-        return np.array([*(getattr(self, name) for name in _COUNTS), *self.histogram], np.int64)
+        """All counts, as a checkpoint holds them: `_COUNTS`."""
+        own, stale = (self.stimuli, self.version, self.updates), self.staleness
+        return np.array([*own, stale.total, stale.count, stale.largest, *stale.histogram], np.int64)
 
-    def _count_on(self, counts: dict[str, int]) -> None:
+    def _count_on(self, counts: list[int]) -> None:
         """Take up what was counted before, as `_tallied` gives it."""
-        for name in _COUNTS:
-            setattr(self, name, counts.pop(name))
-        self.histogram = list(counts.values())
+        stale = self.staleness
+        self.stimuli, self.version, self.updates, *of_staleness = counts
+        stale.total, stale.count, stale.largest, *stale.histogram = of_staleness
 
     def _named(self) -> Iterator[tuple[str, Synapses]]:
         for link, synapses in zip(self._plan.links_in, self._links, strict=True):
             yield f"w.{link.pre}", synapses
 
 
-def _tallied(tally: NDArray[Any]) -> dict[str, int]:
-    """The inverse of `Dendrites._tally`, by name; ValueError if the checkpoint counted other things."""
-    return counters_from([*_COUNTS, *map(str, BUCKETS)], tally)
+def _tallied(tally: NDArray[Any]) -> list[int]:
+    """The inverse of `Dendrites._tally`; ValueError if the checkpoint counted other things."""
+    return list(counters_from(_COUNTS, tally).values())

@@ -1,15 +1,12 @@
-"""What the source keeps of the stimuli that are under way, and the score it keeps of those that came back."""
+"""What the source keeps of the stimuli that are under way."""
 
 from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from math import inf
 
-import numpy as np
-from numpy.typing import NDArray
-
+from neurond.score import LATE
 from topology.wire import EVALUATION
 
 DOUBLINGS = 3
@@ -50,7 +47,7 @@ class Flight:
         self._unsettled_until = -inf  # not all may have heard yet who is there
         self._pending = 0  # confirmed, and waiting for their gradient to be taken in everywhere
         self.share = 1.0
-        """Share of the last thousand or so that were confirmed that had a gradient; at first taken to be all."""
+        """Share of the stimuli confirmed of late (`LATE` or so) that had a gradient; at first taken to be all."""
 
     @property
     def gradients(self) -> float:
@@ -75,7 +72,7 @@ class Flight:
         """The readout has seen these; returns which of them count now (the others were confirmed before)."""
         counts = []
         if ids and ids[0] < EVALUATION:
-            self.share += min(1.0, len(ids) / Trend.SPAN) * (sum(pending) / len(ids) - self.share)
+            self.share += min(1.0, len(ids) / LATE) * (sum(pending) / len(ids) - self.share)
         for stimulus, waits in zip(ids, pending, strict=True):
             entry = self._stimuli.get(stimulus)
             if entry is None:
@@ -152,91 +149,3 @@ class Flight:
     def _watch(self, ids: list[int], presentation: int, now: float, wait: float) -> None:
         self._volleys += 1
         heapq.heappush(self._due, (now + wait, self._volleys, presentation, wait, ids))
-
-
-class Evaluation:
-    """Passes over the test part, one at a time, beside the training.
-
-    Args:
-        rows: rows of the test part; with none there is never a pass.
-        first_id: of the stimuli of all passes.
-
-    """
-
-    def __init__(self, rows: int, first_id: int = EVALUATION) -> None:
-        self.result: tuple[float, float] | None = None  # accuracy and mean loss of the last whole pass
-        self.stimuli = -1  # training stimuli that counted when the last pass began
-        self.still = False  # whether the weights stood still throughout it
-        self._rows = rows
-        self._next_row = rows
-        self._next_id = first_id
-        self._seen = self._hits = 0
-        self._loss = 0.0
-        self._under_way = False
-        self._asked = False
-
-    def ask(self) -> None:
-        """Let a pass begin as soon as none is under way."""
-        self._asked = True
-
-    def begin(self, stimuli: int, still: bool = False) -> None:
-        """Begin a pass; `stimuli` is how many training stimuli have counted, `still` whether none are under way."""
-        if self._rows:
-            self._under_way, self._asked = True, False
-            self.stimuli, self.still = stimuli, still
-            self._next_row = self._seen = self._hits = 0
-            self._loss = 0.0
-
-    def cancel(self) -> None:
-        """Forget a pass that is asked for; present nothing more of one that is under way."""
-        self._asked = False
-        self._next_row = self._rows
-
-    @property
-    def due(self) -> bool:
-        """Whether a pass was asked for and may begin."""
-        return self._asked and not self._under_way
-
-    @property
-    def left(self) -> int:
-        """Rows that the pass has yet to present."""
-        return self._rows - self._next_row
-
-    def take(self, n: int) -> tuple[int, NDArray[np.int64]]:
-        """The next n rows of the pass, and the id of the first."""
-        first, rows = self._next_id, np.arange(self._next_row, self._next_row + n)
-        self._next_id += n
-        self._next_row += n
-        return first, rows
-
-    def add(self, loss: NDArray[np.float32], hit: NDArray[np.bool_]) -> None:
-        """Take in what the readout said of some rows; both arrays have an entry a row."""
-        self._seen += len(loss)
-        self._hits += int(hit.sum())
-        self._loss += float(loss.sum(dtype=np.float64))
-
-    def complete(self) -> bool:
-        """Whether the pass has just come to its end; `result` is its outcome then."""
-        if not self._under_way or self._seen < self._rows:
-            return False
-        self._under_way = False
-        self.result = (self._hits / self._rows, self._loss / self._rows)
-        return True
-
-
-@dataclass(slots=True)
-class Trend:
-    """Running means of loss and accuracy over about the last thousand stimuli."""
-
-    loss: float = 0.0
-    accuracy: float = 0.0
-    stimuli: int = 0
-    SPAN = 1000
-
-    def add(self, loss: NDArray[np.float32], hit: NDArray[np.bool_]) -> None:
-        """Take some stimuli in; both arrays have an entry a stimulus."""
-        n = len(loss)
-        self.stimuli += n
-        share = n / max(n, min(self.stimuli, self.SPAN))
-        self.loss += share * (float(np.add.reduce(loss)) / n - self.loss)
-        self.accuracy += share * (int(np.count_nonzero(hit)) / n - self.accuracy)

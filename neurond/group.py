@@ -6,12 +6,13 @@ d = f'(z) * e goes on to each pre group as w_p^T d, through the link's rule, and
 group has closed s, the sum enters the weights through the update rule and s is forgotten. The readout does the
 same, with the loss in the place of its post group.
 
-With several links in, which inputs fire together is a matter of the group's join: see `joins.py`.
+With several links in, which inputs fire together is a matter of the group's join: see `joins.py`. What is counted is
+in `ledger.py`, and what outlives the process in `lasting.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from math import isfinite
 from typing import Any
 
@@ -20,9 +21,10 @@ from numpy.typing import NDArray
 
 from neurond.arithmetic import FAST, Arithmetic
 from neurond.dendrites import Dendrites
-from neurond.ends import Ends
 from neurond.joins import MixedMemory
-from neurond.links import FLOAT_BYTES, Closing, Early, Inbound, Outbound, link_counters
+from neurond.lasting import Lasting
+from neurond.ledger import Ledger
+from neurond.links import Closing, Early, Outbound
 from neurond.literal import Literal, gathering
 from neurond.machine import (
     Action,
@@ -35,8 +37,6 @@ from neurond.machine import (
     State,
     Tell,
     Tick,
-    counters_array,
-    counters_from,
     seed_of,
 )
 from neurond.memory import Flags, Floats, Ids, Memory, Slots
@@ -47,33 +47,11 @@ from neurond.readout import Readout
 from neurond.ready import Ready
 from neurond.settings import VERBS, Settings, of_group
 from neurond.updates import few
+from neurond.wiring import Wiring
 from topology import wire
-from topology.plan import LOSS_LINK, SOURCE, GroupPlan
+from topology.plan import SOURCE, GroupPlan
 
 HINT = "lower the learning rate (optimizer.lr) or the window (source.window), and give inputs that are about one"
-
-COUNTERS = (
-    "stimuli",
-    "eval_stimuli",
-    "volleys",
-    "spikes",
-    "spikes_dense",
-    "notifications",
-    "notifications_dense",
-    "updates_dense",
-    "bytes",
-    "bytes_dense",
-    "eval_bytes",
-    "frames_in",
-    "frames_out",
-    "closes",
-    "skipped",
-    "seen_again",
-    "mixed",
-    "unsent",
-    "wire_errors",
-    "nonfinite",
-)
 
 
 class GroupMachine:
@@ -103,7 +81,7 @@ class GroupMachine:
         self._neuron = make_neuron(plan.neuron, plan.slope, arithmetic)
         literal = plan.update.rule == "literal"
         self._literal = Literal(plan, self._neuron) if literal else None
-        self._rules = [
+        self._notifiers = [
             None if link.pre == SOURCE or literal else Notifier(link.notify, link.n_pre, rng, arithmetic)
             for link in plan.links_in
         ]
@@ -123,24 +101,25 @@ class GroupMachine:
             )
             self.memory = self._mixed
         self._plain = self._mixed is None and self._literal is None
-        self._position_in = {link.index: k for k, link in enumerate(plan.links_in)}
-        self._position_out = {link.index: k for k, link in enumerate(plan.links_out)}
-        self._spikes_in = [Inbound() for _ in plan.links_in]
-        self._errors_out = [Outbound(link.pre) for link in plan.links_in]
-        self._spikes_out = [Outbound(link.post) for link in plan.links_out]
-        self._errors_in = [Inbound() for _ in plan.links_out]
-        self._ends = Ends(self._hears(), self._tells())
+        self._wiring = wiring = Wiring(plan, self._readout)
+        self._ends = wiring.ends
         self._ready: Ready | None = None
         self._closing = Closing(len(plan.links_in), plan.hold)
-        self._errors_width = sum(link.n_pre for link in plan.links_in if link.pre != SOURCE)
-        rules = {name.removeprefix("rule."): rule for name, rule in self._named_rules()}
+        self.rules = {
+            link.pre: rule for link, rule in zip(plan.links_in, self._notifiers, strict=True) if rule is not None
+        }
+        """By pre process, and ``loss`` for that of the loss."""
+        if self._readout is not None:
+            self.rules["loss"] = self._readout.rule
         self.settings = Settings(plan.name)
-        self.settings.add(of_group(self.dendrites, rules))
+        self.settings.add(of_group(self.dendrites, self.rules))
+        self._ledger = Ledger(plan, wiring, self.dendrites, self.memory, self.rules)
+        self._count = self._ledger.count
+        self._lasting = Lasting(self.dendrites, self._count, self.memory, self.rules, self._readout, self._literal)
         self._raster = Raster(plan.size)
         self._now = 0.0
         self._diverged = False
         self._seq = 0
-        self._count = dict.fromkeys(COUNTERS, 0)
         self._out: list[Action] = []
 
     # --- events -----------------------------------------------------------------------------------------
@@ -199,11 +178,11 @@ class GroupMachine:
         self.progress += len(message.ids)
 
     def _spikes(self, message: wire.Spikes) -> None:
-        position = self._position_in.get(message.link, -1)
+        position = self._wiring.position_in.get(message.link, -1)
         if position < 0:
             raise wire.WireError(f"no link {message.link} comes in here")
         self._check(message.ids, message.values, self.plan.links_in[position].n_pre)
-        if self._spikes_in[position].accept(message.incarnation, message.seq):
+        if self._wiring.spikes_in[position].accept(message.incarnation, message.seq):
             self._join(position, message)
 
     def _targets(self, message: wire.Targets) -> None:
@@ -217,12 +196,12 @@ class GroupMachine:
             self._join(len(self.plan.links_in), message)
 
     def _errors(self, message: wire.Notifications | wire.Closes) -> None:
-        position = self._position_out.get(message.link, -1)
+        position = self._wiring.position_out.get(message.link, -1)
         if position < 0:
             raise wire.WireError(f"no link {message.link} goes out here")
         values = message.values if isinstance(message, wire.Notifications) else None
         self._check(message.ids, values, self.plan.size)
-        if not self._errors_in[position].accept(message.incarnation, message.seq):
+        if not self._wiring.errors_in[position].accept(message.incarnation, message.seq):
             return
         slots, known = self.memory.find(message.ids, message.presentation)
         ids = message.ids if known is None else message.ids[known]
@@ -238,20 +217,6 @@ class GroupMachine:
         if known is not None:
             e, closed = e[known], closed[known]
         self._backward(position, slots, ids, message.presentation, e, closed)
-
-    def _hears(self) -> Iterator[tuple[str, Inbound]]:
-        """Every process that sends to this one, with the end that receives it."""
-        for link, inbound in zip(self.plan.links_in, self._spikes_in, strict=True):
-            yield link.pre, inbound
-        for link, inbound in zip(self.plan.links_out, self._errors_in, strict=True):
-            yield link.post, inbound
-        if self._readout is not None:
-            yield SOURCE, self._readout.targets_in
-
-    def _tells(self) -> list[Outbound]:
-        """Every end that sends."""
-        sends = [*self._errors_out, *self._spikes_out]
-        return sends if self._readout is None else [*sends, self._readout.confirms_out]
 
     def _check(self, ids: Ids, values: Floats | None, width: int) -> None:
         if values is not None and values.shape[1] != width:
@@ -315,10 +280,10 @@ class GroupMachine:
                 self._raster.look(a[0], self._now)
         else:
             self._count["eval_stimuli"] += len(ids)
-        spiked = int(np.count_nonzero(a != 0.0)) if self._spikes_out else 0
+        spiked = int(np.count_nonzero(a != 0.0)) if self._wiring.spikes_out else 0
         if teach:
-            self._count_volley(a, spiked)
-        for link, outbound in zip(self.plan.links_out, self._spikes_out, strict=True):
+            self._ledger.note_volley(a, spiked)
+        for link, outbound in zip(self.plan.links_out, self._wiring.spikes_out, strict=True):
             outbound.carried(spiked, a.size)
             head = (link.index, self.incarnation, outbound.incarnation, outbound.seq)
             spikes = wire.Spikes(*head, presentation, teach, ids, a)
@@ -331,20 +296,6 @@ class GroupMachine:
     def _forget_evaluation(self, slots: Slots) -> None:
         self.memory.forget(slots)
         self._send_closes()  # or a long evaluation would pass by stimuli that only wait for a full frame
-
-    def _count_volley(self, a: Floats, spiked: int) -> None:
-        """Note a volley of training, activations (n, size) of which so many are not zero."""
-        count, posts, n = self._count, len(self._spikes_out), len(a)
-        count["stimuli"] += n
-        count["volleys"] += 1
-        count["spikes"] += spiked * posts
-        count["spikes_dense"] += a.size * posts
-        count["notifications_dense"] += n * self._errors_width
-        count["updates_dense"] += self.dendrites.size
-        count["bytes_dense"] += FLOAT_BYTES * n * (self.plan.size * posts + self._errors_width)  # both ways
-        for link, outbound in zip(self.plan.links_in, self._errors_out, strict=True):
-            if link.pre != SOURCE:
-                outbound.dense += n * link.n_pre
 
     def _judge(self, readout: Readout, slots: Slots, ids: Ids, presentation: int, teach: bool, a: Floats) -> None:
         """The readout's turn: compare with the targets, confirm, and start the errors on their way back."""
@@ -394,7 +345,7 @@ class GroupMachine:
         whole = np.count_nonzero(done) == n  # the usual case: nothing is to be picked out
         told: set[int] = set()  # links whose notifications carry the closes
         active = few(np.logical_or.reduce(d, axis=0))
-        for k, (rule, link) in enumerate(zip(self._rules, self.plan.links_in, strict=True)):
+        for k, (rule, link) in enumerate(zip(self._notifiers, self.plan.links_in, strict=True)):
             if rule is None:
                 continue
             g = self.dendrites.back(k, d, active)
@@ -407,7 +358,7 @@ class GroupMachine:
                 continue
             told.add(k)
             self._count["notifications"] += notified
-            self._errors_out[k].values += notified
+            self._wiring.errors_out[k].values += notified
             if whole:
                 self._notify(k, ids, presentation, done, g)
             else:
@@ -438,7 +389,7 @@ class GroupMachine:
     def _send_back_mixed(self, mixed: MixedMemory, slots: Slots, d: Floats) -> None:
         """Notify the pre groups of d (n, size): for each stimulus of which an input was mixed in, its part."""
         active = few(np.logical_or.reduce(d, axis=0))
-        for k, (rule, link) in enumerate(zip(self._rules, self.plan.links_in, strict=True)):
+        for k, (rule, link) in enumerate(zip(self._notifiers, self.plan.links_in, strict=True)):
             if rule is None:
                 continue
             ids, shown, g, unsent = mixed.route(k, slots, self.dendrites.back(k, d, active), link.gated)
@@ -447,7 +398,7 @@ class GroupMachine:
                 continue
             fired = (g := rule(g, self.dendrites.share(link.notify.cool))) != 0.0
             self._count["notifications"] += int(np.count_nonzero(fired))
-            self._errors_out[k].values += int(np.count_nonzero(fired))
+            self._wiring.errors_out[k].values += int(np.count_nonzero(fired))
             some = np.logical_or.reduce(fired, axis=1)
             for presentation in np.unique(shown[some]).tolist():
                 rows = some & (shown == presentation)
@@ -464,7 +415,7 @@ class GroupMachine:
             notified = int(np.count_nonzero(g))
             if link.pre != SOURCE and notified:
                 self._count["notifications"] += notified
-                self._errors_out[k].values += notified
+                self._wiring.errors_out[k].values += notified
                 self._notify(k, ids[-1:], presentation, np.zeros(1, np.bool_), g[None])
 
     def _release(self, mixed: MixedMemory, idle: bool = False, tick: bool = False) -> None:
@@ -473,7 +424,7 @@ class GroupMachine:
             self._closing.add(link, presentation, ids, awaited=True)
 
     def _notify(self, position: int, ids: Ids, presentation: int, closed: Flags, g: Floats) -> None:
-        link, outbound = self.plan.links_in[position], self._errors_out[position]
+        link, outbound = self.plan.links_in[position], self._wiring.errors_out[position]
         head = (link.index, self.incarnation, outbound.incarnation, outbound.seq)
         message = wire.Notifications(*head, presentation, ids, closed, g)
         self._send(outbound, wire.encode(message, link.coding, link.values), True)
@@ -517,7 +468,7 @@ class GroupMachine:
 
     def _send_closes(self) -> None:
         for k, presentation, awaited, ids in self._closing.take():
-            link, outbound = self.plan.links_in[k].index, self._errors_out[k]
+            link, outbound = self.plan.links_in[k].index, self._wiring.errors_out[k]
             head = (link, self.incarnation, outbound.incarnation, outbound.seq)
             closes = wire.Closes(*head, presentation, ids, awaited)
             self._send(outbound, wire.encode(closes), True)
@@ -537,95 +488,23 @@ class GroupMachine:
 
     def telemetry(self, now: float) -> wire.Telemetry:
         """Cumulative counters and gauges as they are now."""
-        plan, own = self.plan, self.dendrites
-        ends = [
-            *zip(plan.links_in, self._spikes_in, self._errors_out, strict=True),
-            *zip(plan.links_out, self._errors_in, self._spikes_out, strict=True),
-        ]
-        named = [(link.name, received, sent) for link, received, sent in ends]
-        if self._readout is not None:
-            named.append((LOSS_LINK, self._readout.targets_in, self._readout.confirms_out))
         self._seq += 1
-        counters = own.counters() | {
-            **self._count,
-            "expired": self.memory.expired,
-            "late": self.memory.late,
-            "gaps": sum(received.gaps for _, received, _ in named),
-            "duplicates": sum(received.duplicates for _, received, _ in named),
-            "fenced": self._ends.fenced,
-        }
-        rules = [(name.removeprefix("rule."), rule) for name, rule in self._named_rules()]
-        counters["residual_clipped"] = own.clipped + sum(rule.clipped for _, rule in rules)
-        gauges = {
-            "neurons": float(plan.size),
-            "staleness_max": float(own.staleness_max),
-            "remembered": float(len(self.memory)),
-            "lr": own.learning_rate(),
-            "weight_norm": own.norm(),
-        }
-        gradient_norm = own.gradient_norm()
-        if gradient_norm is not None:
-            gauges["gradient_norm"] = gradient_norm
-        gauges |= {f"threshold.{pre}": threshold for pre, threshold in own.thresholds().items()}
-        gauges |= {f"notify.{pre}.threshold": rule.threshold for pre, rule in rules if rule.steered}
-        links = {name: link_counters(received, sent) for name, received, sent in named}
-        raster = self._raster.of_late(now)
-        return wire.Telemetry(self.name, self.role, self.incarnation, self._seq, counters, gauges, links, raster)
+        ledger, raster = self._ledger, self._raster.of_late(now)
+        told = ledger.counters(), ledger.gauges(), ledger.links(), raster
+        return wire.Telemetry(self.name, self.role, self.incarnation, self._seq, *told)
 
     def state(self) -> State:
-        """Weights as ``w.<pre process>`` and ``b``; beside them what the update and link rules hold back."""
-        state = self.dendrites.state() | {"counters": counters_array(self._count)}
-        state["forgotten"] = np.array([self.memory.expired, self.memory.late], np.int64)
-        if self._readout is not None:
-            state |= self._readout.state()
-        if self._literal is not None:
-            state |= self._literal.state()
-        for name, rule in self._named_rules():
-            state |= {f"{name}/{key}": value for key, value in rule.state().items()}
-        return state
+        """What a checkpoint holds: see `Lasting.state`."""
+        return self._lasting.state()
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Take up what `state` gave; ValueError when it belongs to another network."""
-        self.dendrites.restore(state)
-        self._count = counters_from(COUNTERS, state["counters"])  # a run's figures go on
-        self.memory.expired, self.memory.late = (int(n) for n in state["forgotten"])
-        if self._readout is not None:
-            self._readout.restore(state)
-        if self._literal is not None:
-            self._literal.restore(state)
-        for name, rule in self._named_rules():
-            rule.restore(_of(name, state))
+        self._lasting.restore(state)
 
     def durable(self) -> State:
-        """Weights, counts and steered thresholds.
-
-        What the rules of the links hold back is not in it: it may have been sent since.
-        """
-        state = self.dendrites.durable() | {"counters": counters_array(self._count)}
-        for name, rule in self._named_rules():
-            state |= {f"{name}/{key}": value for key, value in rule.durable().items()}
-        state["forgotten"] = np.array([self.memory.expired, self.memory.late], np.int64)
-        return state if self._readout is None else state | self._readout.state()
+        """What a journal holds: see `Lasting.durable`."""
+        return self._lasting.durable()
 
     def recover(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Take up what `durable` gave; ValueError, and nothing is changed, when it belongs to another network."""
-        count = counters_from(COUNTERS, state["counters"])
-        expired, late = (int(n) for n in state["forgotten"])
-        self.dendrites.recover(state)
-        self._count = count
-        self.memory.expired, self.memory.late = expired, late
-        if self._readout is not None:
-            self._readout.restore(state)
-        for name, rule in self._named_rules():
-            rule.recover(_of(name, state))
-
-    def _named_rules(self) -> list[tuple[str, Notifier]]:
-        links = zip(self.plan.links_in, self._rules, strict=True)
-        named = [(f"rule.{link.pre}", rule) for link, rule in links if rule is not None]
-        return named if self._readout is None else [*named, ("rule.loss", self._readout.rule)]
-
-
-def _of(name: str, state: Mapping[str, NDArray[Any]]) -> State:
-    """What a state holds of one rule."""
-    start = f"{name}/"
-    return {key[len(start) :]: value for key, value in state.items() if key.startswith(start)}
+        self._lasting.recover(state)

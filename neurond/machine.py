@@ -1,7 +1,7 @@
 """What a machine is told and what it wants done: the words between a pure machine and its shell.
 
-A machine has no socket, no clock and no event loop. The shell (`shell.py`), or a simulated network in the
-tests, calls ``handle(event, now)`` and performs the actions that come back, in order. ``now`` is a number of
+A machine has no socket, no clock and no event loop. The shell (`shell.py`), or a simulated network
+(`virtual.py`), calls ``handle(event, now)`` and performs the actions that come back, in order. ``now`` is a number of
 seconds on the caller's own clock, of which only differences are used.
 """
 

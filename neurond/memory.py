@@ -31,6 +31,9 @@ class Memory:
             gets one more column, which is always 1: the bias is the weight of that.
         posts: post groups that must close a stimulus.
 
+    `expired` counts the stimuli that were forgotten while they were open, `late` the inputs, notifications and closes
+    that came too late or once more, each once a stimulus.
+
     """
 
     def __init__(self, capacity: int, size: int, widths: Sequence[int], posts: int) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from neurond.arithmetic import FAST, Arithmetic
 from neurond.rules import Floats, make_rule
-from neurond.steering import Steering
+from neurond.steering import make_steering
 from topology.plan import NotifyPlan
 
 
@@ -26,7 +26,7 @@ class Notifier:
         self.plan = plan
         self._width, self._rng = width, rng
         self._rule = make_rule(plan, width, rng)
-        self._steering = _steering(plan, width, arithmetic)
+        self._steering = make_steering(plan, (width, 1), arithmetic=arithmetic)
 
     def __call__(self, g: Floats, share: float = 1.0) -> Floats:
         """What is sent of g; see `Rule`."""
@@ -85,14 +85,3 @@ class Notifier:
         """Take up what `durable` gave, if it gave anything; ValueError for another number of neurons."""
         if self._steering is not None and "thresholds" in state:
             self._steering.restore(state["thresholds"], self.plan.threshold)
-
-
-def _steering(plan: NotifyPlan, width: int, arithmetic: Arithmetic) -> Steering | None:
-    match plan.adapt:
-        case "off":
-            return None
-        case "link":
-            return Steering(plan.target, width, arithmetic=arithmetic)
-        case "neuron":
-            return Steering(plan.target, 1, width, arithmetic)
-    raise ValueError(f"unknown adapt {plan.adapt!r}: one of off, link, neuron")

@@ -34,7 +34,7 @@ privacy, arXiv:1607.00133.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -103,9 +103,9 @@ def _bare_rule(plan: NotifyPlan, width: int, rng: np.random.Generator) -> Rule:
         case "drop":
             return _Drop(plan.threshold)
         case "residual":
-            return _Residual(plan, width)
+            return _Remembering(plan, width, _fire_all)
         case "quantum":
-            return _Quantum(plan, width)
+            return _Remembering(plan, width, _fire_multiples)
         case "stochastic":
             return _Stochastic(plan.threshold, rng)
     return _Exact()
@@ -178,13 +178,35 @@ class _Stochastic(_Exact):
         return sent
 
 
+Fire = Callable[[Floats, np.float32, Floats], None]
+"""Move what goes out of the sums of some neurons, given T, to an array of zeros; both are float32 (width,)."""
+
+
+def _fire_all(kept: Floats, threshold: np.float32, out: Floats) -> None:
+    """`residual`: the whole of each sum whose size is above T."""
+    # "not at most T" and not "more than T", so that a NaN leaves and does not stay for ever
+    fired = np.logical_not(np.abs(kept) <= threshold)
+    np.copyto(out, kept, where=fired)
+    np.copyto(kept, 0.0, where=fired)
+
+
+def _fire_multiples(kept: Floats, threshold: np.float32, out: Floats) -> None:
+    """`quantum`: the whole multiples of T in each sum."""
+    np.divide(kept, threshold, out=out)
+    np.trunc(out, out=out)
+    out *= threshold
+    kept -= out
+
+
 class _Remembering:
     """The memory of `residual` and `quantum`: a float32 a neuron, what was not sent so far.
 
-    What came in is at all times what was sent, what is kept, and what was removed by the clip.
+    They differ in what they `fire`. What came in is at all times what was sent, what is kept, and what was removed by
+    the clip.
     """
 
-    def __init__(self, plan: NotifyPlan, width: int) -> None:
+    def __init__(self, plan: NotifyPlan, width: int, fire: Fire) -> None:
+        self._fire = fire
         self._threshold = np.float32(plan.threshold)
         self._residual = np.zeros(width, np.float32)
         self._clip = np.float32(plan.residual_clip)
@@ -210,10 +232,6 @@ class _Remembering:
                     out[turn] += kept[turn]
                     kept[turn] = 0.0
         return sent
-
-    def _fire(self, kept: Floats, threshold: np.float32, out: Floats) -> None:
-        """Move from `kept` to `out`, which is all zeros, what goes out."""
-        raise NotImplementedError
 
     def _cut(self, kept: Floats, most: np.float32) -> None:
         over = np.abs(kept) > most
@@ -242,22 +260,6 @@ class _Remembering:
         self._removed[:] = state.get("removed", 0.0)
         self._counts[:] = state.get("counts", 0)
         self._counts[1] %= self._flush or 1
-
-
-class _Residual(_Remembering):
-    def _fire(self, kept: Floats, threshold: np.float32, out: Floats) -> None:
-        # "not at most T" and not "more than T", so that a NaN leaves and does not stay for ever
-        fired = np.logical_not(np.abs(kept) <= threshold)
-        np.copyto(out, kept, where=fired)
-        np.copyto(kept, 0.0, where=fired)
-
-
-class _Quantum(_Remembering):
-    def _fire(self, kept: Floats, threshold: np.float32, out: Floats) -> None:
-        np.divide(kept, threshold, out=out)
-        np.trunc(out, out=out)
-        out *= threshold
-        kept -= out
 
 
 class _Shaped:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from neurond.data import Dataset
 from neurond.ends import Ends
-from neurond.flight import Evaluation, Flight, Trend
+from neurond.flight import Flight
 from neurond.links import FLOAT_BYTES, Early, Inbound, Outbound, link_counters
 from neurond.machine import (
     Action,
@@ -32,7 +32,10 @@ from neurond.machine import (
     counters_array,
     counters_from,
 )
+from neurond.order import Order
+from neurond.score import Evaluation, Trend
 from neurond.settings import VERBS, Setting, Settings
+from neurond.window import Window
 from topology import wire
 from topology.plan import LOSS_LINK, SOURCE, SourcePlan
 
@@ -81,7 +84,7 @@ class SourceMachine:
         self._data = data
         self._train = len(data.x_train)
         self._test = len(data.x_test)
-        self._total = round(plan.epochs * self._train)
+        self._order = Order(self._train, round(plan.epochs * self._train), plan.seed)
         self._spikes_out = [Outbound(link.post) for link in plan.links_out]
         self._closes_in = [Inbound() for _ in plan.links_out]
         self._position = {link.index: k for k, link in enumerate(plan.links_out)}
@@ -92,14 +95,10 @@ class SourceMachine:
         # Ids of each incarnation are its own: the readout has seen those of the ones before.
         self._first_id = (incarnation - 1) * wire.IDS
         self._flight = Flight(len(plan.links_out), plan.retry_s)
-        self._set_window(plan.window)
+        self._window = Window(plan, self._flight)
         self.settings = Settings(SOURCE)
         self.settings.add(self._adjustable())
-        self._opens_at = 0  # stimuli that were confirmed when the window last began to open
         self._one_hot = np.eye(plan.classes, dtype=np.float32)
-        self._next = 0  # training stimuli presented for the first time
-        self._again: list[int] = []  # rows that were under way when the run was saved
-        self._order: tuple[int, NDArray[np.int64]] = (-1, np.zeros(0, np.int64))
         self._started = self._paused = self._draining = self._finished = False
         self._last_evaluation = True  # whether one is still to be made when the training is over
         self._evaluation = Evaluation(self._test, wire.EVALUATION + self._first_id)
@@ -138,7 +137,7 @@ class SourceMachine:
             if self._changes not in (None, peers.changes):
                 self._flight.expedite(now)
                 self._retry(now)
-                self._opens_at = self._count["confirmed"]
+                self._window.open_anew(self._count["confirmed"])
             self._changes = peers.changes
 
     def _frame(self, data: bytes, now: float) -> None:
@@ -183,7 +182,7 @@ class SourceMachine:
         if after // self._train > before // self._train:
             self._tell("epoch", epoch=after // self._train, stimuli=after)
         every = self.plan.eval_every or self._train
-        if after // every > before // every and after < self._total:
+        if after // every > before // every and after < self._order.total:
             self._evaluation.ask()
 
     def _request(self, request: Request) -> None:
@@ -237,7 +236,7 @@ class SourceMachine:
         return {"test_accuracy": accuracy, "test_loss": loss} if self.plan.classes else {"test_loss": loss}
 
     def _exhausted(self) -> bool:
-        return self._draining or (self._next >= self._total and not self._again)
+        return self._draining or self._order.exhausted
 
     def _present(self, now: float) -> bool:
         """Send one volley, of training or evaluation stimuli, if there is one and the window has room."""
@@ -248,15 +247,15 @@ class SourceMachine:
         evaluating = evaluation.left > 0 and (self._evaluation_turn or not training)
         if not evaluating and not training:
             return False
-        left = evaluation.left if evaluating else self._total - self._next + len(self._again)
-        n = min(self._volley, left)
-        if not self._has_room(n):
+        left = evaluation.left if evaluating else self._order.left
+        n = min(self._window.volley, left)
+        if not self._window.has_room(n, self._count["confirmed"]):
             return False
         self._evaluation_turn = not evaluating
         if evaluating:
             first, rows = evaluation.take(n)
         else:
-            rows = self._take(n)
+            rows = self._order.take(n)
             n = len(rows)  # fewer where a resumed run's own leftovers end
             first = self._first_id + self._count["presented"]
             self._count["presented"] += n
@@ -265,23 +264,6 @@ class SourceMachine:
         self._flight.launch(ids.tolist(), rows.tolist(), now)
         self._send(ids, rows, 1, teach=not evaluating)
         return True
-
-    def _take(self, n: int) -> NDArray[np.int64]:
-        """The next n rows of the run: what a saved run had under way first, then each epoch's own order."""
-        if self._again:
-            taken, self._again = self._again[:n], self._again[n:]
-            return np.array(taken, np.int64)
-        parts: list[NDArray[np.int64]] = []
-        while n:
-            epoch, offset = divmod(self._next, self._train)
-            if self._order[0] != epoch:
-                rng = np.random.default_rng(np.random.SeedSequence([self.plan.seed, epoch]))
-                self._order = (epoch, rng.permutation(self._train))
-            part = self._order[1][offset : offset + n]
-            parts.append(part)
-            self._next += len(part)
-            n -= len(part)
-        return np.concatenate(parts)
 
     def _send(self, ids: NDArray[np.int64], rows: NDArray[np.int64], presentation: int, teach: bool) -> None:
         data, count = self._data, self._count
@@ -318,47 +300,22 @@ class SourceMachine:
         for presentation, stimuli in again.items():
             for teach in (True, False):
                 ids = sorted(s for s in stimuli if (s < wire.EVALUATION) == teach)
-                for at in range(0, len(ids), self._volley):
-                    part = ids[at : at + self._volley]
+                for at in range(0, len(ids), self._window.volley):
+                    part = ids[at : at + self._window.volley]
                     rows = np.array([stimuli[s] for s in part], np.int64)
                     self._count["represented"] += len(part)
                     self._send(np.array(part, np.int64), rows, presentation, teach)
 
-    def _has_room(self, n: int) -> bool:
-        """Whether the window has room for so many more stimuli.
-
-        What makes news old is the gradients that are under way, not the stimuli: most of these need none once the
-        network has learned a little. So where `window_by` says so the window counts the gradients that are to be
-        expected, and stimuli only up to `places`, for the groups' memory has an end.
-        """
-        if self.plan.window_by == "stimuli":
-            return len(self._flight) + n <= self._window()
-        most = max(self.plan.places, self._volley)
-        return len(self._flight) + n <= most and self._flight.gradients + n * self._flight.share <= self._window()
-
-    def _window(self) -> int:
-        """What may be under way: the window opens gradually, for errors are large when all is new.
-
-        So they are when a group has come back with weights that the others have left behind.
-        """
-        since = self._count["confirmed"] - self._opens_at
-        share = min(1.0, since / self.plan.opening) if self.plan.opening else 1.0
-        return self._volley + int(share * (self._widest - self._volley))
-
-    def _set_window(self, window: float) -> None:
-        self._widest = int(window)  # what the window opens to
-        self._volley = min(self.plan.volley, self._widest)
-
     def _adjustable(self) -> dict[str, Setting]:
         """What may be changed while it runs. The groups' memory is made for a window of about the plan's."""
-        flight = self._flight
+        flight, window = self._flight, self._window
 
         def set_retry(seconds: float) -> None:
             flight.retry_s = seconds
 
         most = WIDER * self.plan.window
         return {
-            "window": Setting(lambda: self._widest, self._set_window, least=1, most=most, whole=True),
+            "window": Setting(lambda: window.widest, window.widen, least=1, most=most, whole=True),
             "retry_s": Setting(lambda: flight.retry_s, set_retry, above=True, most=3600.0),
         }
 
@@ -376,10 +333,10 @@ class SourceMachine:
         confirmed, train_s = self._count["confirmed"], self._train_s()
         gauges: dict[str, float] = {
             "in_flight": len(self._flight),
-            "window": self._window(),
+            "window": self._window.width(confirmed),
             "epoch": confirmed / self._train,
             "epochs": self.plan.epochs,
-            "total": self._total,
+            "total": self._order.total,
             "train_s": train_s,
             "paused": float(self._paused),
         }
@@ -413,26 +370,22 @@ class SourceMachine:
 
     def state(self) -> State:
         """Where in the run the source stands: enough to go on with every stimulus counted once."""
-        again = [*self._flight.unconfirmed(), *self._again]
         return {
-            "next": np.array([self._next], np.int64),
+            "next": np.array([self._order.taken], np.int64),
             "counters": counters_array(self._count),
-            "again": np.array(again, np.int64),
+            "again": np.array([*self._flight.unconfirmed(), *self._order.again], np.int64),
             "train_s": np.array([self._train_s()]),
         }
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Take up what `state` gave; ValueError, and nothing is changed, when it belongs to other data."""
         count = counters_from(COUNTERS, state["counters"])  # a run's figures go on
-        again = [int(row) for row in state["again"]]
-        if again and max(again) >= self._train:
-            raise ValueError("the checkpoint of the source belongs to other data")
-        self._next, self._before_s = int(state["next"][0]), float(state["train_s"][0])
-        self._count, self._again = count, again
+        self._order.go_on(int(state["next"][0]), (int(row) for row in state["again"]))
+        self._count, self._before_s = count, float(state["train_s"][0])
 
     durable = state  # it is small, and tells of every stimulus whether it counts yet
 
     def recover(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Take up what `durable` gave, as `restore` does; groups may have lost more than the source, or less."""
         self.restore(state)
-        self._opens_at = self._count["confirmed"]
+        self._window.open_anew(self._count["confirmed"])

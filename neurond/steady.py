@@ -75,7 +75,7 @@ def share_of_cosine(progress: float) -> float:
 
 
 def power(x: float, n: int) -> float:
-    """X to the n-th, n not negative, by squaring."""
+    """The n-th power of x, n not negative, by squaring."""
     found = 1.0
     while n:
         if n & 1:

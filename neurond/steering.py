@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurond.arithmetic import FAST, Arithmetic
+from topology.plan import NotifyPlan, UpdatePlan
 
 Floats = NDArray[np.float32]
 
@@ -96,3 +97,21 @@ class Steering:
         bound = math.log(RANGE)
         np.clip(self._log, -bound, bound, out=self._log)
         self.factor = float(self._exp(self._log[0])) if self._one else self._exp(self._log).astype(np.float32)
+
+
+def make_steering(
+    plan: NotifyPlan | UpdatePlan, shape: tuple[int, ...], unit: int = 1, arithmetic: Arithmetic = FAST
+) -> Steering | None:
+    """What steers the thresholds of a plan as its `adapt` says: none, one for the link, or one for each neuron.
+
+    `shape` is that of what stands before them in `unit` stimuli, neurons first. ValueError for an unknown `adapt`.
+    """
+    neurons, each = shape
+    match plan.adapt:
+        case "off":
+            return None
+        case "link":
+            return Steering(plan.target, neurons * each / unit, arithmetic=arithmetic)
+        case "neuron":
+            return Steering(plan.target, each / unit, neurons, arithmetic)
+    raise ValueError(f"unknown adapt {plan.adapt!r}: one of off, link, neuron")

@@ -18,11 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurond.arithmetic import FAST, Arithmetic
-from neurond.steering import Steering
+from neurond.steering import make_steering
 from topology.plan import UpdatePlan
 
 Floats = NDArray[np.float32]
 Rows = NDArray[np.intp] | None  # numbers of rows of a matrix; None is all of them
+
+_NONE: NDArray[np.intp] = np.zeros(0, np.intp)
 
 ENORMOUS = 1e6
 """Weights whose norm is beyond this have diverged: activations, and so useful weights, are of order one."""
@@ -124,7 +126,7 @@ class Threshold:
         self._first, self._threshold = plan.threshold, np.float32(plan.threshold)
         self._quantum = plan.release == "quantum"
         self._held = np.zeros(shape, np.float32)
-        self._steering = _steering(plan, shape, unit, arithmetic)
+        self._steering = make_steering(plan, shape, unit, arithmetic)
         self._by_row = plan.adapt == "neuron"
         self._clip = np.float32(plan.residual_clip)
         self._flush = plan.flush
@@ -246,18 +248,3 @@ class Threshold:
             held[:] = 0.0
             sane = sane and is_sane(w[turn])
         return changed, sane
-
-
-_NONE: NDArray[np.intp] = np.zeros(0, np.intp)
-
-
-def _steering(plan: UpdatePlan, shape: tuple[int, ...], unit: int, arithmetic: Arithmetic) -> Steering | None:
-    n_post, n_pre = shape
-    match plan.adapt:
-        case "off":
-            return None
-        case "link":
-            return Steering(plan.target, n_post * n_pre / unit, arithmetic=arithmetic)
-        case "neuron":
-            return Steering(plan.target, n_pre / unit, n_post, arithmetic)
-    raise ValueError(f"unknown adapt {plan.adapt!r}: one of off, link, neuron")

@@ -4,21 +4,17 @@ Only sockets and clocks are replaced, by a heap of what happens when; nothing he
 chance comes from one generator. So the same seed gives the same run, to the last bit, as far as the arithmetic
 does (`arithmetic.py`).
 
-A frame leaves when its sender is done with what it came of, waits until the link is free, takes the link's latency,
-and overtakes none before it. It may be lost, which is counted; the source presents again what did not come home.
-Whoever gets it takes what goes backward before what goes forward, as the shell does, and is then busy for a while.
-Processes may die, and come back as the next incarnation with what their journal held.
+A frame leaves when its sender is done with what it came of, and goes its way (`messenger.py`). Whoever gets it takes
+what goes backward before what goes forward, as the shell does, and is then busy for a while. Processes may die, and
+come back as the next incarnation with what their journal held.
 """
 
 from __future__ import annotations
 
-import hashlib
-import heapq
-import struct
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +25,7 @@ from neurond.data import Dataset
 from neurond.group import GroupMachine
 from neurond.inbox import Inbox
 from neurond.machine import Action, Idle, Machine, Peers, Request, Send, Start, State, Tell, Tick
+from neurond.messenger import Chance, Messenger
 from neurond.source import SourceMachine
 from topology import wire
 from topology.plan import SOURCE, Plan
@@ -41,22 +38,9 @@ JOURNAL_S = 0.25
 """Between two looks of a journal, where the plan keeps none."""
 
 _IDLE, _TICK = Idle(), Tick()
-_DELIVERY = struct.Struct("<d")
 
 
-class Chance(Protocol):
-    """Where all chance comes from: a `numpy.random.Generator` will do, and `steady.Chance` on any machine alike."""
-
-    def random(self) -> float:
-        """Uniform from 0 to 1, below 1."""
-        ...
-
-    def exponential(self, scale: float) -> float:
-        """Above 0, with this mean."""
-        ...
-
-
-class Network:
+class Network(Messenger):
     """All processes of a plan, and all that is on its way between them.
 
     Args:
@@ -66,9 +50,6 @@ class Network:
         conditions: what links and processes are like.
         arithmetic: of the groups.
         incarnation: of all processes.
-
-    Invariant, for each pair of processes: sent + doubled = delivered + lost + in flight; `doubled` is for those who
-    extend this.
 
     """
 
@@ -81,9 +62,8 @@ class Network:
         arithmetic: Arithmetic = FAST,
         incarnation: int = 1,
     ) -> None:
+        super().__init__(chance, conditions or Conditions())
         self.plan = plan
-        self.conditions = conditions or Conditions()
-        self.now = 0.0
         self.events: list[wire.Event] = []
         """What the processes told."""
         self.on_event: Callable[[wire.Event], None] = self.events.append
@@ -94,12 +74,6 @@ class Network:
         """How often all have reported."""
         self.counts_on: set[str] = set()
         """Processes that went on from what their journal held."""
-        self.sent: Counter[tuple[str, str]] = Counter()
-        """Frames by (sender, receiver); so are those below."""
-        self.dropped: Counter[tuple[str, str]] = Counter()
-        """Lost on the way."""
-        self.delivered: Counter[tuple[str, str]] = Counter()
-        """Come to the receiver's inbox, or to where a dead one's was."""
         self.lost_in_death = 0
         """Frames delivered that no process has handled, for theirs had been killed."""
         self.deaths = 0
@@ -111,7 +85,6 @@ class Network:
         self.journals: dict[str, State] = {}
         """Process -> what was put down of it last, if it may die."""
         self._data = data
-        self._chance = chance
         self._arithmetic = arithmetic
         self._plans = {group.name: group for group in plan.groups}
         self._moved: dict[str, tuple[int, int]] = {}  # incarnation and progress at the last tick
@@ -125,14 +98,8 @@ class Network:
         self._heard = dict.fromkeys(self.machines, -1)
         self._ticks = 0
         self._tick_due = TICK_S
-        self._posted = 0
-        # (when, a tie breaker, to whom, what: a frame, or something to be done, by whom)
-        self._heap: list[tuple[float, int, str, bytes | Callable[[], None], str]] = []
         self._inboxes = {name: Inbox() for name in self.machines}
-        self._in_order: dict[tuple[str, str], float] = {}
-        self._free_at: dict[tuple[str, str], float] = {}
         self._dies_at = {name: self._life() for name in self.machines} if self.conditions.churn_s else {}
-        self._deliveries = hashlib.sha256()
 
     # --- what is asked of it ----------------------------------------------------------------------------
 
@@ -147,11 +114,6 @@ class Network:
     def groups(self) -> dict[str, GroupMachine]:
         """The groups, as they are now."""
         return {name: m for name, m in self.machines.items() if isinstance(m, GroupMachine)}
-
-    @property
-    def in_flight(self) -> Counter[tuple[str, str]]:
-        """Frames on their way now."""
-        return Counter((sender, to) for _, _, to, what, sender in self._heap if isinstance(what, bytes))
 
     def counters(self, name: str) -> dict[str, int]:
         """Telemetry counters of one process."""
@@ -328,7 +290,7 @@ class Network:
             self.journals[name] = {key: array.copy() for key, array in machine.durable().items()}
             self._written[name] = (self.now, machine.progress)
 
-    # --- frames -----------------------------------------------------------------------------------------
+    # --- what they want done, and what comes to them ----------------------------------------------------
 
     def _perform(self, name: str, actions: Sequence[Action]) -> None:
         """Do what a process wants done, once it is done with what it works at: its loop does one thing at a time."""
@@ -343,31 +305,7 @@ class Network:
                 self.finished |= action.event.kind == "finished"
                 self.on_event(action.event)
 
-    def _post(self, sender: str, to: str, frame: bytes) -> None:
-        pair = (sender, to)
-        self.sent[pair] += 1
-        if self._loses(pair):
-            self.dropped[pair] += 1
-            return
-        for _ in range(self._copies(pair)):
-            come = self._through(pair, len(frame)) + self._latency_s(pair)
-            self._push(self._in_turn(pair, come), to, frame, sender)
-
-    def _push(self, at: float, name: str, what: bytes | Callable[[], None], sender: str = "") -> None:
-        self._posted += 1
-        heapq.heappush(self._heap, (at, self._posted, name, what, sender))
-
-    def _next(self) -> None:
-        self.now, _, name, what, sender = heapq.heappop(self._heap)
-        if isinstance(what, bytes):
-            self._deliver(name, what, sender)
-        else:
-            what()
-
-    def _deliver(self, name: str, frame: bytes, sender: str) -> None:
-        self.delivered[sender, name] += 1
-        self._deliveries.update(_DELIVERY.pack(self.now) + f"{sender}>{name} {len(frame)}:".encode())
-        self._deliveries.update(frame)
+    def _arrive(self, name: str, frame: bytes) -> None:
         if name in self._down:
             self.lost_in_death += 1
             return
@@ -396,30 +334,6 @@ class Network:
         """What befalls a process: its time may have come."""
         if self._dies_at and self._dies_at[name] <= self.now:
             self.kill(name, self._chance.exponential(self.conditions.down_s))
-
-    def _loses(self, pair: tuple[str, str]) -> bool:  # noqa: ARG002 - for those whose links differ
-        return self._chance.random() < self.conditions.loss
-
-    def _copies(self, pair: tuple[str, str]) -> int:  # noqa: ARG002 - for those whose links differ
-        """How many times a frame comes that is not lost."""
-        return 1
-
-    def _through(self, pair: tuple[str, str], size: int) -> float:
-        """When a frame of so many bytes that is sent now has left, the frames before it having done so."""
-        if not self.conditions.bytes_per_s:
-            return self.now
-        left = max(self.now, self._free_at.get(pair, 0.0)) + size / self.conditions.bytes_per_s
-        self._free_at[pair] = left
-        return left
-
-    def _latency_s(self, pair: tuple[str, str]) -> float:
-        latency = self.conditions.between(pair)
-        return latency.least_s + self._chance.exponential(latency.spread_s)
-
-    def _in_turn(self, pair: tuple[str, str], at: float) -> float:
-        """A frame comes no sooner than those before it on its way."""
-        at = self._in_order[pair] = max(at, self._in_order.get(pair, 0.0))
-        return at
 
     def _news_s(self) -> float:
         """How long it takes until a process hears of the roster."""

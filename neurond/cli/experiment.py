@@ -26,7 +26,7 @@ FOLDER = Path("experiments")
 
 def experiment(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME]...", help="Studies; all of them: all. None: what there is.")
+        list[str] | None, typer.Argument(metavar="[NAME]...", help="Which studies to run, or all; none lists them.")
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, max=1000, metavar="N", help="Runs of each arm.")] = 5,
     quick: Annotated[
@@ -49,14 +49,14 @@ def experiment(
     from neurond.experiments.conduct import Conduct
     from neurond.experiments.results import read
 
-    quick_seeds = 1 if quick else seeds
+    seeds = 1 if quick else seeds
     studies = [read(folder, study, quick=quick) for study in chosen(names or ["all"])]
     where = None if data_dir is None else os.path.abspath(data_dir)  # noqa: PTH100 - runs change no folder
-    conduct = Conduct(studies, quick_seeds, where, say)
+    conduct = Conduct(studies, seeds, where, say)
     if not names:
         _list(studies, conduct, as_json)
         if page is not None:
-            _page(folder, page, quick, quick_seeds)
+            _page(folder, page, quick, seeds)
         return
     from neurond.experiments import draw
 
@@ -69,14 +69,14 @@ def experiment(
 
     def finished(results: Results) -> None:
         if results.runs:
-            paths = draw.draw(results, folder, quick_seeds)
-            told.append(_told(results, quick_seeds, [results.path, *paths], as_json))
+            paths = draw.draw(results, folder, seeds)
+            told.append(_told(results, seeds, [results.path, *paths], as_json))
 
     asyncio.run(_stoppable(conduct, finished))
     if as_json:
         out_json(told)
     if page is not None:
-        _page(folder, page, quick, quick_seeds)
+        _page(folder, page, quick, seeds)
     _end(conduct, studies, names, folder)
 
 
@@ -96,8 +96,10 @@ def _end(conduct: Conduct, studies: list[Results], names: list[str], folder: Pat
 
 async def _stoppable(conduct: Conduct, finished: Callable[[Results], None]) -> None:
     """Ctrl-C, SIGTERM and a terminal that is closed end the one that goes on in good order; twice, at once."""
+    from neurond.signals import hangup, heard
+
     stop = asyncio.Event()
-    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    task = asyncio.current_task()
     assert task is not None
 
     def interrupt() -> None:
@@ -107,20 +109,11 @@ async def _stoppable(conduct: Conduct, finished: Callable[[Results], None]) -> N
             stop.set()
             say("stopping; Ctrl-C once more to leave at once")
 
-    numbers = [signal.SIGINT, signal.SIGTERM]
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup
-        numbers.append(signal.SIGHUP)
-    before = {number: signal.getsignal(number) for number in numbers}
-    for number in numbers:
-        loop.add_signal_handler(number, interrupt)
     try:
-        await conduct.run(stop, finished)
+        with heard(dict.fromkeys((signal.SIGINT, signal.SIGTERM, *hangup()), interrupt)):
+            await conduct.run(stop, finished)
     except asyncio.CancelledError:
         raise conduct.interrupted() from None
-    finally:
-        for number, handler in before.items():
-            loop.remove_signal_handler(number)
-            signal.signal(number, handler)
 
 
 def _list(studies: list[Results], conduct: Conduct, as_json: bool) -> None:

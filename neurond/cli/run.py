@@ -152,8 +152,8 @@ async def _stoppable(work: Work, display: _Display) -> Run:
     A terminal that is closed stops it in good order too, however often that is told.
     """
     from neurond.errors import Interrupted
+    from neurond.signals import hangup, heard
 
-    loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     task = asyncio.current_task()
     assert task is not None
@@ -165,23 +165,14 @@ async def _stoppable(work: Work, display: _Display) -> Run:
             stop.set()
             display.say("stopping and saving; Ctrl-C once more to leave at once")
 
-    actions: dict[int, Callable[[], None]] = {signal.SIGINT: interrupt, signal.SIGTERM: interrupt}
-    hangup = getattr(signal, "SIGHUP", None)  # not on Windows
-    if hangup is not None and signal.getsignal(hangup) is not signal.SIG_IGN:  # nohup
-        actions[hangup] = stop.set
-    before = {number: signal.getsignal(number) for number in actions}
-    for number, act in actions.items():
-        loop.add_signal_handler(number, act)
+    actions = {signal.SIGINT: interrupt, signal.SIGTERM: interrupt} | dict.fromkeys(hangup(), stop.set)
     try:
-        return await display.over(work, stop, interrupt)
+        with heard(actions):
+            return await display.over(work, stop, interrupt)
     except asyncio.CancelledError:
         if stop.is_set():
             raise Interrupted("interrupted once more: left at once, and the run was not saved") from None
         raise KeyboardInterrupt from None
-    finally:
-        for number, handler in before.items():
-            loop.remove_signal_handler(number)
-            signal.signal(number, handler)
 
 
 class _Display:

@@ -1,4 +1,4 @@
-"""The verb simulate: train a network in virtual time, over links and with processes as bad as one likes."""
+"""The verb simulate: train a network in virtual time, over links that are slow and lossy, with processes that die."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ def simulate(
     file: File,
     latency: Annotated[
         list[str] | None,
-        typer.Option(metavar="TIME", help="Of every link: 50ms±20ms (or +-), or of one: 'h1 -> h2=200ms'."),
+        typer.Option(metavar="TIME", help="Of links: 50ms±20ms (or +-); of one alone: 'h1 -> h2=200ms'."),
     ] = None,
-    loss: Annotated[str, typer.Option(metavar="SHARE", help="Of the frames, that are lost: 1%.")] = "",
-    bandwidth: Annotated[str, typer.Option(metavar="BITS", help="Of a link, each way: 10Mbit.")] = "",
+    loss: Annotated[str, typer.Option(metavar="SHARE", help="Share of the frames that are lost: 1%.")] = "",
+    bandwidth: Annotated[str, typer.Option(metavar="BITS", help="What a link carries each way: 10Mbit.")] = "",
     slow: Annotated[
         list[str] | None, typer.Option(metavar="NAME=TIMES", help="A straggler: h1=10 is ten times slower.")
     ] = None,
-    churn: Annotated[str, typer.Option(metavar="TIME", help="A process lives so long on average: 10m.")] = "",
-    down: Annotated[str, typer.Option(metavar="TIME", help="One that died is back after so long: 5s.")] = "",
+    churn: Annotated[str, typer.Option(metavar="TIME", help="How long a process lives on average: 10m.")] = "",
+    down: Annotated[str, typer.Option(metavar="TIME", help="How long one that died is away on average: 5s.")] = "",
     frame: Annotated[
-        str, typer.Option(metavar="TIME", help="A process is busy so long with a frame, beside its products: 0.1ms.")
+        str, typer.Option(metavar="TIME", help="What a process needs for a frame, beside its multiplications: 0.1ms.")
     ] = "",
     multiplies: Annotated[
-        float, typer.Option(metavar="N", help="Multiply-adds a second of a process; 0: any number.")
+        float, typer.Option(metavar="N", help="Multiply-adds that a process makes in a second; 0: no limit.")
     ] = MULTIPLIES_PER_S,
     seed: Seed = None,
     until: Until = None,
@@ -59,6 +59,9 @@ def simulate(
     """Train a network in virtual time: the same seed gives the same run, on any machine."""
     target, for_s = wanted(until, for_)
     os.environ |= blas_threads(os.environ)  # before NumPy loads: one core is what it is about
+    from monitor.progress import progress
+    from neurond import simulate as simulation
+    from topology.load import load
 
     def conditions(plan: Plan) -> Conditions:
         try:
@@ -66,18 +69,19 @@ def simulate(
         except ValueError as error:
             raise WrongUse(str(error)) from None
 
-    from monitor.progress import progress
-    from neurond.simulate import simulate as run_it
-    from topology.load import load
+    def conclude(finished: Run) -> None:
+        shown.finish(finished.summary)
+        if not quiet:
+            say(_outcome(finished.summary))
+        if as_json:
+            out_json(finished.summary)
 
-    settings = with_seed(set_, seed)
-    settings += [] if epochs is None else [f"source.epochs={epochs:g}"]
+    settings = with_seed(set_, seed) + ([] if epochs is None else [f"source.epochs={epochs:g}"])
     topology = load(file, settings, os.environ)
     shown = progress(words(), time.monotonic, quiet=quiet)
-    finished: Run | None = None
     try:
         with shown:
-            finished = run_it(
+            finished = simulation.simulate(
                 topology,
                 conditions,
                 run_dir=run_dir,
@@ -88,16 +92,9 @@ def simulate(
                 on_view=shown,
             )
     except TargetNotReached as error:
-        finished = error.run  # there is a summary all the same; `main` says the rest
-        raise
-    finally:
-        if finished is not None:
-            summary = finished.summary
-            shown.finish(summary)
-            if not quiet:
-                say(_outcome(summary))
-            if as_json:
-                out_json(summary)
+        conclude(error.run)
+        raise  # `main` says the rest
+    conclude(finished)
     if not quiet:
         suggest(f"neurond report {shlex.quote(str(finished.path))}")
 

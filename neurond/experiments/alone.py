@@ -28,8 +28,9 @@ from neurond.experiments.study import Arm, Study
 from neurond.launch import planned
 from neurond.losses import make_loss
 from neurond.neurons import make_neuron
-from neurond.optimizers import Synapses, learning_rate, schedule
+from neurond.optimizers import learning_rate, schedule
 from neurond.rules import make_rule
+from neurond.synapses import Synapses
 from neurond.weights import initial_bias, link_weights
 from topology.plan import SOURCE, GroupPlan, NotifyPlan, Plan
 
@@ -40,11 +41,7 @@ async def measured(
     study: Study, arm: Arm, seed: int, quick: bool, data_dir: str | None, stop: asyncio.Event
 ) -> dict[str, float]:
     """Train an arm's network in this process; see `processes.measured`."""
-    from neurond.api import topology_of
-
-    topology = topology_of(study.network, {**study.overrides(arm, quick=quick), "seed": seed}, None)
-    assert topology is not None
-    _, plan, _ = await asyncio.to_thread(planned, topology, data_dir)
+    _, plan, _ = await asyncio.to_thread(planned, study.topology(arm, seed, quick=quick), data_dir)
     data = await asyncio.to_thread(load, plan.source.data, data_dir=data_dir, test=plan.source.test)
     return await asyncio.to_thread(_trained, plan, data, stop)
 

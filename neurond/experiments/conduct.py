@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from neurond.data.dataset import DataError
@@ -17,9 +17,12 @@ from neurond.environment import environment
 from neurond.errors import Interrupted, NeurondError
 from neurond.experiments import alone, processes, virtual
 from neurond.experiments.results import Result, Results
-from neurond.experiments.study import Arm, By
+from neurond.experiments.study import Arm, By, Study
 
-MEASURES: dict[By, processes.Measure] = {
+Measure = Callable[[Study, Arm, int, bool, "str | None", asyncio.Event], Awaitable[dict[str, float]]]
+"""A study, one of its arms, a seed, whether the run is a quick one, where data is, what stops it: the figures."""
+
+MEASURES: dict[By, Measure] = {
     "processes": processes.measured,
     "alone": alone.measured,
     "simulated": virtual.measured,

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from neurond.errors import RunError
+
 if TYPE_CHECKING:
+    from neurond.experiments.study import Study
     from neurond.runs import Run
 
 
@@ -90,6 +93,16 @@ def figures(summary: Mapping[str, Any], outputs: int) -> dict[str, float]:
         found.pop("test_loss", None)
     if "test_accuracy" in found:
         found["test_error"] = 1 - found["test_accuracy"]
+    return found
+
+
+def figures_of(run: Run, study: Study, data_dir: str | None) -> dict[str, float]:
+    """The figures of a run of a study, which may have ended by diverging; RunError if it left no summary."""
+    if not run.summary:
+        raise RunError("the run left no summary")
+    found = figures(run.summary, run.plan.group(run.plan.source.readout).size)
+    if not found["diverged"] and (study.fit or "test_accuracy" not in found):
+        found |= fit(run, data_dir)
     return found
 
 

@@ -9,7 +9,7 @@ from neurond.experiments.study import Arm, Claim, Lines, Simulated, Study
 
 LATENCIES = (0.001, 0.01, 0.05, 0.2)
 LOSSES = (0.0, 0.01, 0.05)
-LIVES = (0.0, 30.0, 10.0)
+LIVES = (30.0, 10.0)
 
 
 def _latencies() -> Iterator[Arm]:
@@ -22,7 +22,7 @@ def _latencies() -> Iterator[Arm]:
 
 
 def _churn() -> Iterator[Arm]:
-    for life in LIVES[1:]:
+    for life in LIVES:
         for latency in LATENCIES:
             what = Simulated(latency, 0.4 * latency, churn_s=life, down_s=1.0)
             yield Arm(

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from neurond.api import run_async, topology_of
-from neurond.errors import Diverged, RunError
+from neurond.api import run_async
+from neurond.errors import Diverged
 from neurond.experiments.disturb import accompany
-from neurond.experiments.figures import figures, fit
+from neurond.experiments.figures import figures_of
 from neurond.experiments.study import Arm, Study
-from neurond.runs import Run, open_run
+from neurond.runs import open_run
 
 if TYPE_CHECKING:
     from monitor.client import Client
-
-Measure = Callable[[Study, Arm, int, bool, "str | None", asyncio.Event], Awaitable[dict[str, float]]]
-"""A study, one of its arms, a seed, whether the run is a quick one, where data is, what stops it: the figures."""
 
 
 async def measured(
@@ -34,8 +31,7 @@ async def measured(
         NeurondError: it went wrong, and not by diverging.
 
     """
-    topology = topology_of(study.network, {**study.overrides(arm, quick=quick), "seed": seed}, None)
-    assert topology is not None
+    topology = study.topology(arm, seed, quick=quick)
     groups, for_s = sorted(topology.groups), study.seconds(quick=quick)
     clients: list[Client] = []
 
@@ -63,13 +59,4 @@ async def measured(
             )
         except Diverged:
             run = open_run(folder)
-        return await asyncio.to_thread(_read, run, study, data_dir)
-
-
-def _read(run: Run, study: Study, data_dir: str | None) -> dict[str, float]:
-    if not run.summary:
-        raise RunError("the run left no summary")
-    found = figures(run.summary, run.plan.group(run.plan.source.readout).size)
-    if not found["diverged"] and (study.fit or "test_accuracy" not in found):
-        found |= fit(run, data_dir)
-    return found
+        return await asyncio.to_thread(figures_of, run, study, data_dir)

@@ -206,11 +206,12 @@ class Study:
         """All that is changed of the network for an arm."""
         return {**self.settings, **arm.settings, **(self.short if quick else {})}
 
-    def topology(self, arm: Arm, *, quick: bool = False) -> Topology:
-        """What an arm trains, but for its seed; TopologyError if that cannot be."""
+    def topology(self, arm: Arm, seed: int | None = None, *, quick: bool = False) -> Topology:
+        """What an arm trains, with the zoo's own seed if None is given; TopologyError if that cannot be."""
         from neurond.api import topology_of
 
-        found = topology_of(self.network, self.overrides(arm, quick=quick), None)
+        own = {} if seed is None else {"seed": seed}
+        found = topology_of(self.network, {**self.overrides(arm, quick=quick), **own}, None)
         assert found is not None
         return found
 

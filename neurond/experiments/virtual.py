@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from neurond.errors import Diverged, Interrupted
-from neurond.experiments.figures import figures, fit
+from neurond.experiments.figures import figures_of
 from neurond.experiments.study import Arm, Simulated, Study
 
 if TYPE_CHECKING:
@@ -28,13 +28,10 @@ async def measured(
 def _simulated(
     study: Study, arm: Arm, seed: int, quick: bool, data_dir: str | None, stop: asyncio.Event
 ) -> dict[str, float]:
-    from neurond.api import topology_of
     from neurond.conditions import Conditions, Latency
     from neurond.runs import open_run
     from neurond.simulate import simulate
 
-    topology = topology_of(study.network, {**study.overrides(arm, quick=quick), "seed": seed}, None)
-    assert topology is not None
     assert isinstance(arm.during, Simulated)
     what = arm.during
     conditions = Conditions(
@@ -51,10 +48,9 @@ def _simulated(
     with tempfile.TemporaryDirectory(prefix="neurond-experiment-") as scratch:
         folder = Path(scratch) / "run"
         try:
+            topology = study.topology(arm, seed, quick=quick)
             run = simulate(topology, conditions, run_dir=folder, data_dir=data_dir, fast=True, on_view=on_view)
         except Diverged:
             run = open_run(folder)
-        found = figures(run.summary, run.plan.group(run.plan.source.readout).size)
-        if not found["diverged"] and (study.fit or "test_accuracy" not in found):
-            found |= fit(run, data_dir)
+        found = figures_of(run, study, data_dir)
         return found | {"virtual_s": float(run.summary["virtual_s"]), "deaths": float(run.summary["deaths"])}

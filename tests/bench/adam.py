@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 
-from tests.bench.live import scratch, shown, summary
+from tests.bench.live import overriding, scratch, shown, summary, times_fewer
 from tests.bench.report import Row, Settings, say, spread
 
 GOAL = 98.3
@@ -20,14 +20,14 @@ SETS = (
 def adam(settings: Settings) -> list[Row]:
     """Test accuracy of 784-500-500-10 after ten epochs, the mean of the seeds."""
     sets = (*SETS, "source.epochs=0.1") if settings.quick else SETS
-    told = [part for override in sets for part in ("--set", override)]
+    told = overriding(*sets)
     found, lines = [], []
     for seed in range(1 if settings.quick else settings.seeds):
         with scratch() as folder:
             arguments = ["mnist", "--seed", str(seed), *told, "--data-dir", str(settings.data_dir)]
             result = summary(folder / "run", *arguments)
         found.append(100 * result["test_accuracy"])
-        saved = {key: result[f"{key}_dense"] / max(1, result[key]) for key in ("notifications", "updates", "bytes")}
+        saved = times_fewer(result)
         lines.append(
             f"seed {seed}: {found[-1]:.2f} % in {result['train_s']:.0f} s, {saved['notifications']:.1f}x fewer "
             f"notifications, {saved['updates']:,.0f}x fewer updates, {saved['bytes']:.1f}x fewer bytes"

@@ -8,7 +8,7 @@ from typing import Any
 from neurond import data
 from neurond.runs import open_run
 from tests.bench.learning import twin_accuracy
-from tests.bench.live import scratch, shown, summary
+from tests.bench.live import overriding, scratch, shown, summary, times_fewer
 from tests.bench.report import Row, Settings, say, spread
 
 NAME = "mnist in few messages"
@@ -28,7 +28,7 @@ NOTIFICATIONS, UPDATES, BYTES = 100, 5_000, 10  # times fewer
 def frugal(settings: Settings) -> list[Row]:
     """Test accuracy beside the twin's, mean of the seeds; notifications, updates and bytes against dense."""
     sets = (*FRUGAL, "source.epochs=0.1") if settings.quick else FRUGAL
-    told = [part for override in sets for part in ("--set", override)]
+    told = overriding(*sets)
     examples = data.load("mnist", data_dir=str(settings.data_dir))
     runs: list[dict[str, Any]] = []
     for seed in range(1 if settings.quick else settings.seeds):
@@ -41,9 +41,7 @@ def frugal(settings: Settings) -> list[Row]:
             {
                 "accuracy": 100 * result["test_accuracy"],
                 "twin": 100 * twin_accuracy(plan, examples),
-                **{
-                    key: result[f"{key}_dense"] / max(1, result[key]) for key in ("notifications", "updates", "bytes")
-                },
+                **times_fewer(result),
             }
         )
         say(f"{NAME}, seed {seed}: twin {runs[-1]['twin']:.2f} %")

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from tests.bench.live import DEADLINE_S, scratch
+from tests.bench.live import DEADLINE_S, overriding, scratch
 from tests.bench.report import MeasurementError, Settings
 from tests.command import NEUROND, environment
 from topology import address
@@ -23,7 +23,7 @@ def timed(settings: Settings, mode: str, *overrides: str) -> tuple[dict[str, Any
 
     `overrides` as `--set` takes them.
     """
-    sets = [part for override in overrides for part in ("--set", override)]
+    sets = overriding(*overrides)
     data = ("--data-dir", str(settings.data_dir))
     with scratch() as folder, _sockets() as at:
         broker = _start([*NEUROND, "broker", NETWORK, "--address", at, "--run", str(folder / "run"), *sets, *data])

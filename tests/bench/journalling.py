@@ -11,7 +11,7 @@ import numpy as np
 from neurond.changes import Shadow
 from neurond.data import describe
 from neurond.group import GroupMachine
-from tests.bench.live import scratch, shown, summary
+from tests.bench.live import overriding, scratch, shown, summary
 from tests.bench.report import Row, Settings, say, spread
 from tests.bench.throughput import NEVER
 from topology.load import load
@@ -24,7 +24,7 @@ LOOKS = 300
 def journalling(settings: Settings) -> list[Row]:
     """How much longer a run takes, and how much more processor time of all its processes, for its journals."""
     epochs = 0.2 if settings.quick else 1
-    command = ["mnist", "--set", f"source.epochs={epochs}", "--set", f"source.eval_every={NEVER}"]
+    command = ["mnist", *overriding(f"source.epochs={epochs}", f"source.eval_every={NEVER}")]
     rates: list[tuple[float, float]] = []
     used: list[tuple[float, float]] = []
     details: list[str] = []

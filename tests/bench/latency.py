@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any
 
 from monitor.client import Client
-from tests.bench.live import DEADLINE_S, live
+from tests.bench.live import DEADLINE_S, live, overriding
 from tests.bench.reaching import HORIZONS, neurond, shortest
 from tests.bench.report import MeasurementError, Row, Settings, say, spread
 from tests.bench.throughput import NEVER
@@ -91,7 +91,7 @@ def _free(settings: Settings, epochs: float) -> dict[str, Any]:
 
 def _delayed(settings: Settings, *sets: str) -> dict[str, Any]:
     """The summary of a run of mnist, every frame of which is late."""
-    arguments = [part for override in (f"source.eval_every={NEVER}", *sets) for part in ("--set", override)]
+    arguments = overriding(f"source.eval_every={NEVER}", *sets)
     with live("mnist", *arguments, "--data-dir", str(settings.data_dir)) as network:
         asyncio.run(_delay(asyncio.run(network.address())))
         summary = network.run_dir / "summary.json"

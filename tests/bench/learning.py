@@ -12,7 +12,7 @@ import neurond
 from neurond import data
 from neurond.optimizers import learning_rate
 from neurond.runs import open_run
-from tests.bench.live import scratch, shown, summary
+from tests.bench.live import scratch, shown, summary, times_fewer
 from tests.bench.report import Row, Settings, say, spread
 from tests.twin import Twin
 from tests.unit.test_exact import HEAD, STIMULI, WIRINGS
@@ -63,8 +63,7 @@ def mnist(settings: Settings) -> list[Row]:
             {
                 "accuracy": 100 * result["test_accuracy"],
                 "twin": 100 * twin_accuracy(plan, examples),
-                "notifications": result["notifications_dense"] / max(1, result["notifications"]),
-                "updates": result["updates_dense"] / max(1, result["updates"]),
+                **times_fewer(result),
                 "stimuli_per_s": result["stimuli_per_s"],
             }
         )

@@ -9,7 +9,7 @@ import shlex
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,16 @@ POLL_S = 0.1  # looking through the processes costs processor time that the netw
 def shown(*arguments: str) -> str:
     """A command as it stands in the table; the data folder is the reader's own."""
     return "neurond " + shlex.join(arguments)
+
+
+def overriding(*overrides: str) -> list[str]:
+    """The options by which values of a topology are overridden."""
+    return [part for override in overrides for part in ("--set", override)]
+
+
+def times_fewer(result: Mapping[str, Any]) -> dict[str, float]:
+    """How many times fewer notifications, updates and bytes a run needed than a dense one, from its summary."""
+    return {key: result[f"{key}_dense"] / max(1, result[key]) for key in ("notifications", "updates", "bytes")}
 
 
 @contextlib.contextmanager

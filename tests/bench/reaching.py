@@ -10,7 +10,7 @@ import statistics
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tests.bench.live import scratch, shown, summary
+from tests.bench.live import overriding, scratch, shown, summary
 from tests.bench.pytorch import LOOP, interpreter, measured
 from tests.bench.report import MeasurementError, Row, Settings, say, spread
 from tests.bench.throughput import NEVER
@@ -81,8 +81,7 @@ def neurond(settings: Settings, epochs: float, *more: str) -> Found:
         *more,
     )
     with scratch() as run:
-        arguments = [part for override in sets for part in ("--set", override)]
-        return summary(run / "run", "mnist", *arguments, "--data-dir", str(settings.data_dir))
+        return summary(run / "run", "mnist", *overriding(*sets), "--data-dir", str(settings.data_dir))
 
 
 def shortest(horizons: tuple[float, ...], train: Callable[[float], Found]) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 
-from tests.bench.live import scratch, shown, summary
+from tests.bench.live import overriding, scratch, shown, summary
 from tests.bench.pytorch import LOOP, PIPELINE, interpreter, measured
 from tests.bench.report import Row, Settings, say, spread
 
@@ -19,7 +19,7 @@ def throughput(settings: Settings) -> list[Row]:
     """Stimuli a second of a neurond run and of PyTorch, one right after the other; the medians of the ratios."""
     python, folder = interpreter(settings.torch_python), settings.data_dir / "mnist"
     epochs, batches = (0.2, 50) if settings.quick else (4, 1000)
-    arguments = ["mnist", "--set", f"source.epochs={epochs}", "--set", f"source.eval_every={NEVER}"]
+    arguments = ["mnist", *overriding(f"source.epochs={epochs}", f"source.eval_every={NEVER}")]
     ours: list[float] = []
     single: list[float] = []
     pipelined: list[dict[int, float]] = []

@@ -80,8 +80,7 @@ def draw_faults(seed: int) -> Faults:
 def inbounds(machine: Machine) -> list[Inbound]:
     """Every receiving end of a process."""
     if isinstance(machine, GroupMachine):
-        ends = [*machine._spikes_in, *machine._errors_in]
-        return ends if machine._readout is None else [*ends, machine._readout.targets_in]
+        return machine._wiring.inbounds()
     assert isinstance(machine, SourceMachine)
     return [*machine._closes_in, machine._confirms_in]
 

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from neurond import data
-from neurond.flight import EVALUATION
 from neurond.forward import forward
 from neurond.group import GroupMachine
 from neurond.joins import MixedMemory
@@ -21,6 +20,7 @@ from tests.simulated import Faults, Network
 from tests.zoo import plan_of
 from topology import wire
 from topology.plan import SOURCE, LinkPlan, NotifyPlan, OptimizerPlan, UpdatePlan
+from topology.wire import EVALUATION
 
 SIZE, LR = 4, 0.5
 WIDTHS = {"p": 3, "q": 2, "r": 3}

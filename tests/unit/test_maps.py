@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[2]
         "neurond.cli",
         "neurond.data",
         "neurond.experiments",
+        "tests.bench",
         "topology",
     ],
 )

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from neurond.optimizers import OPTIMIZERS, Synapses, learning_rate
+from neurond.optimizers import OPTIMIZERS, learning_rate
+from neurond.synapses import Synapses
 from topology.plan import OptimizerPlan, UpdatePlan
 
 Array = NDArray[Any]

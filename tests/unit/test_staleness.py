@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from neurond.dendrites import RECENT, Dendrites
+from neurond.dendrites import Dendrites
 from neurond.memory import Memory, Slots
+from neurond.staleness import RECENT
 from tests.plans import group_plan
 from topology.plan import GroupPlan, LinkPlan, OptimizerPlan, UpdatePlan
 
@@ -71,7 +72,7 @@ def test_neurons_fire_with_the_weights_of_the_time_when_the_gradient_comes(far: 
     for _ in range(2 * RECENT):  # of which the last thousand or so count
         under_way.append(late.fire()[0])
         late.learn(under_way.pop(0))
-    assert late.dendrites.staleness_max == 3
+    assert late.dendrites.staleness.largest == 3
     w, ahead = late.w(), far * 3 * 0.1 * late.velocity()
     assert np.abs(ahead).max() > 0.01
     _, x, z = late.fire()

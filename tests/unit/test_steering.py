@@ -153,17 +153,17 @@ def group(adapt: str = "link") -> GroupMachine:
 def test_a_group_tells_and_keeps_its_thresholds(adapt: str) -> None:
     """Telemetry has each steered threshold as it is; checkpoints and journals bring it back; clips are counted."""
     machine = group(adapt)
-    rules = dict(machine._named_rules())
+    rules = machine.rules
     g = np.random.default_rng(0).normal(0, 1, (500, 4)).astype(np.float32)
-    rules["rule.h"](g)
-    rules["rule.loss"](g[:, :3])
+    rules["h"](g)
+    rules["loss"](g[:, :3])
     d, x = g[:, :3], np.random.default_rng(1).random((500, 5), np.float32)
     machine.dendrites._links[0].learn(d, x, lr=0.1)
     told = machine.telemetry(0.0)
     names = {"notify.h.threshold": 0.1, "notify.loss.threshold": 0.2, "threshold.h": 0.05}
     found = {key: told.gauges[key] for key in names}
     assert all(abs(value / names[key] - 1) > 0.1 for key, value in found.items())
-    assert told.counters["residual_clipped"] == rules["rule.h"].clipped > 0
+    assert told.counters["residual_clipped"] == rules["h"].clipped > 0
     for keep in ("state", "durable"):
         other = group(adapt)
         kept = {name: array.copy() for name, array in getattr(machine, keep)().items()}

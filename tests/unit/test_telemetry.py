@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from neurond.dendrites import BUCKETS, Dendrites
+from neurond.dendrites import Dendrites
 from neurond.links import FLOAT_BYTES
 from neurond.raster import LOOKS
+from neurond.staleness import BUCKETS
 from tests.fault.networks import build
 from tests.plans import group_plan
 from tests.simulated import Faults, Network
@@ -94,8 +95,8 @@ def test_norms_and_raster_are_told_once_there_are_any(network: Network) -> None:
 def test_each_staleness_has_its_bucket(staleness: list[int], expected: dict[int, int]) -> None:
     """A bucket holds what is at least its number and below the next one's, also where a volley is of one age."""
     own = Dendrites(group_plan("g", (0, 3, 3), "relu", (LinkPlan(0, "p", "g", 5, "p", 0, 5),)))
-    own._note(np.array(staleness))
-    assert {least: n for least, n in zip(BUCKETS, own.histogram, strict=True) if n} == expected
+    own.staleness.note(np.array(staleness))
+    assert {least: n for least, n in zip(BUCKETS, own.staleness.histogram, strict=True) if n} == expected
     again = Dendrites(group_plan("g", (0, 3, 3), "relu", (LinkPlan(0, "p", "g", 5, "p", 0, 5),)))
     again.recover(own.durable())
     assert again.counters() == own.counters()

@@ -58,7 +58,7 @@ def run(made: Watched) -> Watched:
 
 
 def test_latency_is_what_was_asked_for() -> None:
-    """Its mean, its standard deviation and its least are those of the conditions, whatever else goes on."""
+    """No frame is sooner than the least of the conditions, and their mean is about that of these."""
     made = run(network(Conditions(Latency(0.03, 0.02))))
     found = np.array(
         [
