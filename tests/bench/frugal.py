@@ -19,7 +19,7 @@ FRUGAL = (
     "defaults.link.notify.threshold=0.4",
     "defaults.group.update.threshold=0.08",
     "defaults.group.update.cool=0.1",
-    "defaults.group.optimizer.lr=0.5",
+    "defaults.group.optimizer.lr=1.0",
 )
 POINTS = 0.1  # below the twin
 NOTIFICATIONS, UPDATES, BYTES = 100, 5_000, 10  # times fewer

@@ -73,7 +73,7 @@ def test_a_notification_rule(benchmark: Any, rng: np.random.Generator, rule: str
 @pytest.mark.parametrize("rows", [10, None], ids=["few rows", "all rows"])
 def test_a_step_through_the_threshold_of_updates(benchmark: Any, rng: np.random.Generator, rows: int | None) -> None:
     """The sums of the connections that a step reaches: those of ten neurons, or of all."""
-    release = make_release(UpdatePlan("threshold", threshold=0.0235), (SIZE, WIDTH))
+    release = make_release(UpdatePlan("threshold", threshold=0.032), (SIZE, WIDTH))
     w = np.zeros((SIZE, WIDTH), np.float32)
     which = None if rows is None else np.arange(0, SIZE, SIZE // rows)
 
