@@ -15,6 +15,7 @@ curve.py       what keys cost
 processes.py   start, idle processor time, memory
 telemetry.py   what reports cost
 console.py     what the console costs
+onlooker.py    training beside a console, and beside one that stands still
 
 By themselves:
 

@@ -30,6 +30,7 @@ from tests.bench.hop import hop
 from tests.bench.journalling import journalling
 from tests.bench.latency import latency
 from tests.bench.learning import digits, exact, mnist
+from tests.bench.onlooker import onlooker
 from tests.bench.processes import idle, memory, start
 from tests.bench.reaching import reaching
 from tests.bench.report import MeasurementError, Row, Settings, say, text
@@ -55,6 +56,7 @@ MEASUREMENTS: dict[str, Callable[[Settings], list[Row]]] = {
     "memory": memory,
     "telemetry": telemetry,
     "console": console,
+    "onlooker": onlooker,
 }
 BESIDE = Path(__file__).resolve().parents[3] / "shared" / "data"
 

@@ -103,31 +103,39 @@ def _pretended(folder: Path, groups: int) -> Iterator[str]:
 
 def _used(folder: Path, at: str, seconds: float) -> dict[str, float]:
     """View -> percent of a core of a console on a terminal that somebody reads."""
+    used = {}
+    with opened(folder, at) as (terminal, process):
+        watched = psutil.Process(process.pid)
+        time.sleep(SETTLE_S)
+        for view in VIEWS:
+            os.write(terminal, view.encode())
+            time.sleep(1.0)
+            before, began = sum(watched.cpu_times()[:2]), time.monotonic()
+            time.sleep(seconds)
+            used[view] = 100 * (sum(watched.cpu_times()[:2]) - before) / (time.monotonic() - began)
+        os.write(terminal, b"q")
+        process.wait(20)
+    return used
+
+
+@contextlib.contextmanager
+def opened(folder: Path, at: str) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
+    """`neurond top` on a terminal that somebody reads: where keys are written to, and its process."""
     ours, its = pty.openpty()
     fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
     command = [*NEUROND, "top", "--broker", at]
     variables = environment() | {"TERM": "xterm-256color", "LC_ALL": "C.UTF-8"}
     process = subprocess.Popen(command, cwd=folder, env=variables, stdin=its, stdout=its, stderr=its)
-    watched = psutil.Process(process.pid)
     reader = threading.Thread(target=_read, args=(ours,), daemon=True)
     reader.start()
-    used = {}
     try:
-        time.sleep(SETTLE_S)
-        for view in VIEWS:
-            os.write(ours, view.encode())
-            time.sleep(1.0)
-            before, began = sum(watched.cpu_times()[:2]), time.monotonic()
-            time.sleep(seconds)
-            used[view] = 100 * (sum(watched.cpu_times()[:2]) - before) / (time.monotonic() - began)
-        os.write(ours, b"q")
-        process.wait(20)
+        yield ours, process
     finally:
         process.kill()
+        process.wait()
         os.close(its)
         reader.join()
         os.close(ours)
-    return used
 
 
 def _read(terminal: int) -> None:
