@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from neurond.rules import KINDS, make_rule
+from neurond.rules import KINDS, WIDE, make_rule
 from topology.plan import NotifyPlan
 
 Floats = NDArray[np.float32]
@@ -159,6 +159,18 @@ def test_stochastic_draws_for_each_neuron_of_its_own() -> None:
     act, g = make_rule(plan("stochastic", 0.5), 2, generator()), np.full((1, 2), 0.25, np.float32)
     both = np.mean([(act(g) != 0).all() for _ in range(40_000)])
     assert abs(both - 0.25) < 5 * np.sqrt(0.25 * 0.75 / 40_000)
+
+
+@pytest.mark.parametrize("width", [WIDE - 1, WIDE])
+def test_stochastic_adds_up_in_the_same_order_however_wide(width: int) -> None:
+    """Row by row or by NumPy's own accumulation, to the last bit: what is sent does not depend on the width."""
+    g = gradients(50, width)
+    sent = make_rule(plan("stochastic", 0.3), width, generator())(g)
+    die = generator().random(width, np.float32)
+    large = np.abs(g) >= np.float32(0.3)
+    level = np.vstack([die[None], np.where(large, np.float32(0), g / np.float32(0.3))])
+    fired = np.diff(np.floor(np.add.accumulate(level, axis=0)), axis=0) * np.float32(0.3)
+    np.testing.assert_array_equal(sent, np.where(large, g, fired))
 
 
 def test_stochastic_shares_one_die_in_a_call() -> None:
