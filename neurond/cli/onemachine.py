@@ -53,4 +53,5 @@ def _composed(stack: Stack, every: CommentedMap, service: Service) -> CommentedM
 
 def _health(*names: str, interval: str) -> dict[str, Any]:
     test = words("CMD", "neurond", "status", *names)
-    return {"test": test, "interval": interval, "timeout": "5s", "retries": 3, "start_period": "30s"}
+    # The probe itself gives up on a broker that does not answer; a machine that is slow to start it is no illness.
+    return {"test": test, "interval": interval, "timeout": "20s", "retries": 3, "start_period": "30s"}
