@@ -92,7 +92,7 @@ def _study(results: Results, folder: str, seeds: int | None) -> Iterator[str]:
 
 def _table(results: Results, seeds: int | None) -> Iterator[str]:
     figures = results.study.table
-    heads = [FIGURES[name].label for name in figures]
+    heads = [FIGURES[name].label.replace("|", "\\|") for name in figures]
     yield f"| | {' | '.join(heads)} | seeds |"
     yield f"|---|{'---:|' * len(heads)}---:|"
     for arm in results.study.arms:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from neurond.experiments.catalog import STUDIES
@@ -58,3 +59,12 @@ def test_the_page_in_docs_has_every_study() -> None:
     """docs/experiments.md, as `neurond experiment` has written it, asks every question that there is."""
     text = (ROOT / "docs" / "experiments.md").read_text(encoding="utf-8")
     assert [name for name in STUDIES if f"\nneurond experiment {name}\n" not in text] == []
+
+
+def test_each_table_in_docs_is_one() -> None:
+    """As many cells in its head as in the rule below it, or a reader sees only bars."""
+    lines = (ROOT / "docs" / "experiments.md").read_text(encoding="utf-8").splitlines()
+    rules = [n for n, line in enumerate(lines) if re.fullmatch(r"\|[-:|]+\|", line)]
+    assert len(rules) > 1
+    for n in rules:
+        assert len(re.findall(r"(?<!\\)\|", lines[n - 1])) == lines[n].count("|"), lines[n - 1]
