@@ -47,7 +47,7 @@ def experiment(
     """
     from neurond.experiments.catalog import chosen
     from neurond.experiments.conduct import Conduct
-    from neurond.experiments.results import read
+    from neurond.experiments.results import make, read
 
     seeds = 1 if quick else seeds
     studies = [read(folder, study, quick=quick) for study in chosen(names or ["all"])]
@@ -61,6 +61,7 @@ def experiment(
     from neurond.experiments import draw
 
     draw.require()  # before an hour of runs, not after it
+    make(folder)
     if left := conduct.left_s():
         from neurond.experiments.conduct import duration
 

@@ -82,7 +82,7 @@ class Conduct:
                 done = total - sum(1 for _ in self.missing(results))
                 what = f"{name} {done + 1}/{total}: {arm.label}, seed {seed}"
                 try:
-                    said = await self._one(results, arm, seed, stop)
+                    result = await self._one(results, arm, seed, stop)
                 except Interrupted:
                     raise self.interrupted() from None
                 except DataError as error:
@@ -92,11 +92,14 @@ class Conduct:
                 except NeurondError as error:
                     said = f"FAILED: {str(error).splitlines()[0]}"
                     self.failed.append(f"{name}, {arm.label}, seed {seed}")
+                else:
+                    results.add(result)
+                    said = _told(result)
                 left = self.left_s()
                 self.say(f"{what}: {said}" + (f"; about {duration(left)} left" if left else ""))
             finished(results)
 
-    async def _one(self, results: Results, arm: Arm, seed: int, stop: asyncio.Event) -> str:
+    async def _one(self, results: Results, arm: Arm, seed: int, stop: asyncio.Event) -> Result:
         if stop.is_set():
             raise Interrupted("stopped between two runs")
         study, where = results.study, environment()
@@ -106,7 +109,7 @@ class Conduct:
         if stop.is_set():  # what came to its end by itself just then may have been cut short
             raise Interrupted("stopped")
         took_s = time.monotonic() - began
-        result = Result(
+        return Result(
             arm.label,
             seed,
             results.print_of(arm.label),
@@ -114,16 +117,18 @@ class Conduct:
             round(took_s, 3),
             results.here(where),
         )
-        results.add(result)
-        if found.get("diverged"):
-            return f"diverged after {took_s:.1f} s"
-        return f"{100 * found['test_accuracy']:.2f} % in {took_s:.1f} s"
 
     def interrupted(self) -> Interrupted:
         """What is said where all of it is ended before its end."""
         kept = sum(len(results.of(arm.label)) for results in self.of for arm in results.study.arms)
         missing = sum(1 for results in self.of for _ in self.missing(results))
         return Interrupted(f"interrupted; {kept} runs are kept, and the same command makes the other {missing}")
+
+
+def _told(result: Result) -> str:
+    if result.figures.get("diverged"):
+        return f"diverged after {result.took_s:.1f} s"
+    return f"{100 * result.figures['test_accuracy']:.2f} % in {result.took_s:.1f} s"
 
 
 def _expected_s(results: Results, arm: Arm) -> float:

@@ -6,6 +6,7 @@ The file is written anew, whole or not at all, after every run, so that an end a
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 
 from neurond.errors import RunError
 from neurond.experiments.study import Alike, Study
-from neurond.runs import write_text
+from topology.files import write_whole
 
 FORMAT = 1
 
@@ -86,26 +87,26 @@ class Results:
         return [by_seed[seed] for seed in sorted(by_seed)]
 
     def add(self, result: Result) -> None:
-        """Put a run in its place, and write the file; RunError if that cannot be."""
-        self.runs = [r for r in self.runs if (r.arm, r.seed) != (result.arm, result.seed)]
-        self.runs.append(result)
+        """Put a run in its place, and write the file; RunError if that cannot be, and then it is not there."""
         order = {arm.label: i for i, arm in enumerate(self.study.arms)}
-        self.runs = [r for r in self.runs if r.arm in order]
-        self.runs.sort(key=lambda r: (r.seed, order[r.arm]))
+        runs = [r for r in self.runs if r.arm in order and (r.arm, r.seed) != (result.arm, result.seed)]
+        runs = sorted([*runs, result], key=lambda r: (r.seed, order[r.arm]))
         whole = {
             "format": FORMAT,
             "study": self.study.name,
             "quick": self.quick,
             "arms": {label: self.study.overrides(arm, quick=self.quick) for label, arm in self._arms.items()},
             "environments": self.environments,
-            "runs": [asdict(r) for r in self.runs],
+            "runs": [asdict(r) for r in runs],
         }
         lines = [f'"{key}": {_json(value)}' for key, value in whole.items()]
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(self.path, ("{" + ",\n".join(lines) + "}\n").encode())
         except OSError as error:
-            raise RunError(f"cannot make {self.path.parent}: {error.strerror}; choose another with --dir") from error
-        write_text(self.path, "{" + ",\n".join(lines) + "}\n")
+            what = f"cannot write {self.path}: {error.strerror}"
+            raise RunError(f"{what}; free some space, or choose another folder with --dir") from error
+        self.runs = runs
 
     def here(self, environment: dict[str, Any]) -> int:
         """The number of this environment in the list; one that is there but for its time is not put there again."""
@@ -127,6 +128,24 @@ def _json(value: Any) -> str:
     if isinstance(value, list):
         return "[\n" + ",\n".join(map(json.dumps, value)) + "\n]"
     return json.dumps(value)
+
+
+def make(folder: Path) -> None:
+    """Make the folder of results where it is not there yet; RunError if that, or a file in it, cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"cannot make {folder}: {error.strerror}; choose another with --dir") from error
+    try_to_write(folder, "--dir")
+
+
+def try_to_write(folder: Path, option: str) -> None:
+    """Raise RunError, which names the option that chooses another, if nothing can be written into a folder."""
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(4096))  # a full disk still makes empty files
+    except OSError as error:
+        raise RunError(f"cannot write into {folder}: {error.strerror}; choose another with {option}") from error
 
 
 def file_of(folder: Path, study: Study, *, quick: bool = False, end: str = ".json") -> Path:

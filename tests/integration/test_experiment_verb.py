@@ -145,6 +145,9 @@ def test_what_cannot_be_is_one_line(tmp_path: Path) -> None:
     unwritable = neurond(tmp_path, "experiment", "cancelling", "--quick", "--dir", "file/below")
     assert unwritable.returncode == 1
     assert unwritable.stderr.splitlines()[-1].startswith("neurond: cannot ")
+    unmade = neurond(tmp_path, "experiment", "cancelling", "--quick", "--dir", "/proc/nowhere")
+    assert (unmade.returncode, unmade.stdout) == (1, "")
+    assert unmade.stderr.startswith("neurond: cannot make /proc/nowhere: ")
     (tmp_path / "matplotlib.py").write_text("raise ImportError('hidden by a test')\n")
     path = os.pathsep.join([str(tmp_path), environment()["PYTHONPATH"]])
     without = neurond(tmp_path, "experiment", "cancelling", PYTHONPATH=path)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from neurond.errors import Interrupted
+from neurond.errors import Interrupted, RunError
+from neurond.experiments import results as kept
 from neurond.experiments.conduct import Conduct, duration
 from neurond.experiments.results import Results, read
 from neurond.experiments.study import Study
@@ -69,6 +72,23 @@ async def test_an_interrupt_loses_the_run_that_goes_on_alone(tmp_path: Path) -> 
     made, said = conduct(tmp_path, SMALL)
     await made.run(asyncio.Event(), print)
     assert len(said) == 5
+
+
+async def test_a_disk_that_is_full_ends_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It ends at the first result that cannot be kept, which is not said to be kept, and makes no others."""
+    write, full = kept.write_whole, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def written(path: Path, content: bytes) -> None:
+        if path.exists():
+            raise full
+        write(path, content)
+
+    monkeypatch.setattr(kept, "write_whole", written)
+    made, said = conduct(tmp_path, SMALL)
+    with pytest.raises(RunError, match=r"cannot write .*small\.json: No space .*; .* another folder with --dir$"):
+        await made.run(asyncio.Event(), print)
+    assert (len(said), made.failed) == (1, [])
+    assert len(made.of[0].runs) == len(read(tmp_path, SMALL).runs) == 1
 
 
 async def test_a_study_whose_data_is_not_here_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

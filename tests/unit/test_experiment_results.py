@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from neurond.errors import RunError
-from neurond.experiments.results import Result, file_of, read
+from neurond.experiments.results import Result, file_of, make, read
 from neurond.experiments.study import Arm
 from tests.studies import ENVIRONMENT, SMALL
 
@@ -60,6 +62,22 @@ def test_quick_runs_are_kept_apart(tmp_path: Path) -> None:
     file_of(tmp_path, SMALL, quick=True).rename(file_of(tmp_path, SMALL))
     with pytest.raises(RunError, match="is damaged"):
         read(tmp_path, SMALL)
+
+
+def test_a_folder_is_tried_before_it_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is made, and nothing is left in it; one that cannot be made or written into is one line."""
+    make(tmp_path / "new" / "folder")
+    assert list((tmp_path / "new" / "folder").iterdir()) == []
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match=r"^cannot make .*file: File exists; choose another with --dir$"):
+        make(tmp_path / "file")
+
+    def full(dir: Path) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("tempfile.TemporaryFile", full)
+    with pytest.raises(RunError, match=r"^cannot write into .*: No space left .*; choose another with --dir$"):
+        make(tmp_path)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"format": 1}', '{"format": 1, "study": "other", "quick": false}'])
