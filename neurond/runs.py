@@ -83,7 +83,14 @@ def create(name: str, run_dir: str | os.PathLike[str] | None = None, now: dateti
 
 @contextmanager
 def held(path: Path) -> Iterator[None]:
-    """Hold a run folder: nobody else may run in it meanwhile. RunError if somebody does.
+    """Hold a run folder: nobody else may run in it meanwhile. RunError if somebody does."""
+    with locked(path, f"{path} is in use by another run; wait for it or stop it"):
+        yield
+
+
+@contextmanager
+def locked(path: Path, taken: str) -> Iterator[None]:
+    """Hold a lock on a folder, or raise RunError with the message `taken`.
 
     The lock is on the folder itself, so there is no lock file to leave behind.
     """
@@ -92,7 +99,7 @@ def held(path: Path) -> Iterator[None]:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise RunError(f"{path} is in use by another run; wait for it or stop it") from error
+            raise RunError(taken) from error
         yield
     finally:
         os.close(fd)

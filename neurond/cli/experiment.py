@@ -47,21 +47,32 @@ def experiment(
     """
     from neurond.experiments.catalog import chosen
     from neurond.experiments.conduct import Conduct
-    from neurond.experiments.results import make, read
+    from neurond.experiments.results import held, read
 
+    wanted = chosen(names or ["all"])
     seeds = 1 if quick else seeds
-    studies = [read(folder, study, quick=quick) for study in chosen(names or ["all"])]
     where = None if data_dir is None else os.path.abspath(data_dir)  # noqa: PTH100 - runs change no folder
-    conduct = Conduct(studies, seeds, where, say)
     if not names:
-        _list(studies, conduct, as_json)
+        studies = [read(folder, study, quick=quick) for study in wanted]
+        _list(studies, Conduct(studies, seeds, where, say), as_json)
         if page is not None:
             _page(folder, page, quick, seeds)
         return
     from neurond.experiments import draw
 
     draw.require()  # before an hour of runs, not after it
-    make(folder)
+    with held(folder):
+        conduct = Conduct([read(folder, study, quick=quick) for study in wanted], seeds, where, say)
+        _make(conduct, folder, as_json)
+        if page is not None:
+            _page(folder, page, quick, seeds)
+    _end(conduct, names, folder)
+
+
+def _make(conduct: Conduct, folder: Path, as_json: bool) -> None:
+    """Make the runs that are missing, and draw and tell each study as soon as it has them."""
+    from neurond.experiments import draw
+
     if left := conduct.left_s():
         from neurond.experiments.conduct import duration
 
@@ -70,18 +81,15 @@ def experiment(
 
     def finished(results: Results) -> None:
         if results.runs:
-            paths = draw.draw(results, folder, seeds)
-            told.append(_told(results, seeds, [results.path, *paths], as_json))
+            paths = draw.draw(results, folder, conduct.seeds)
+            told.append(_told(results, conduct.seeds, [results.path, *paths], as_json))
 
     asyncio.run(_stoppable(conduct, finished))
     if as_json:
         out_json(told)
-    if page is not None:
-        _page(folder, page, quick, seeds)
-    _end(conduct, studies, names, folder)
 
 
-def _end(conduct: Conduct, studies: list[Results], names: list[str], folder: Path) -> None:
+def _end(conduct: Conduct, names: list[str], folder: Path) -> None:
     """What is missing, as an exception; a study that lacks its data is one only if it was asked for by its name."""
     if conduct.failed:
         n = len(conduct.failed)
@@ -90,7 +98,7 @@ def _end(conduct: Conduct, studies: list[Results], names: list[str], folder: Pat
     for name, error in conduct.lacking.items():
         if name in names:
             raise error
-    if len(studies) == 1:
+    if len(conduct.of) == 1:
         shown = "" if folder == FOLDER else f" --dir {shlex.quote(str(folder))}"
         suggest(f"neurond experiment{shown}")
 

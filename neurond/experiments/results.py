@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from neurond.errors import RunError
 from neurond.experiments.study import Alike, Study
+from neurond.runs import locked
 from topology.files import write_whole
 
 FORMAT = 1
@@ -130,13 +132,20 @@ def _json(value: Any) -> str:
     return json.dumps(value)
 
 
-def make(folder: Path) -> None:
-    """Make the folder of results where it is not there yet; RunError if that, or a file in it, cannot be."""
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Hold the folder of results, which is made where it is not there yet: nobody else may add to it meanwhile.
+
+    Whoever keeps a run writes all of them, as it has read them: two would take each other's away. Raises RunError if
+    somebody holds it, or if the folder or a file in it cannot be made.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RunError(f"cannot make {folder}: {error.strerror}; choose another with --dir") from error
     try_to_write(folder, "--dir")
+    with locked(folder, f"another neurond experiment is at work in {folder}; wait for it, or choose another --dir"):
+        yield
 
 
 def try_to_write(folder: Path, option: str) -> None:

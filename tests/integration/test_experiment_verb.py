@@ -17,6 +17,7 @@ from neurond.experiments import catalog
 from neurond.experiments.catalog import STUDIES
 from neurond.experiments.delays import LATENCY, STRAGGLERS
 from neurond.experiments.processes import measured
+from neurond.experiments.results import held
 from neurond.experiments.study import Arm, Late, Paused, Slowed
 from tests.command import DEADLINE_S, NEUROND, environment, neurond
 from tests.studies import SMALL
@@ -148,6 +149,11 @@ def test_what_cannot_be_is_one_line(tmp_path: Path) -> None:
     unmade = neurond(tmp_path, "experiment", "cancelling", "--quick", "--dir", "/proc/nowhere")
     assert (unmade.returncode, unmade.stdout) == (1, "")
     assert unmade.stderr.startswith("neurond: cannot make /proc/nowhere: ")
+    with held(tmp_path / "busy"):
+        second = neurond(tmp_path, "experiment", "cancelling", "--quick", "--dir", "busy")
+        assert neurond(tmp_path, "experiment", "--quick", "--dir", "busy").returncode == 0
+    said = "neurond: another neurond experiment is at work in busy; wait for it, or choose another --dir\n"
+    assert (second.returncode, second.stdout, second.stderr) == (1, "", said)
     (tmp_path / "matplotlib.py").write_text("raise ImportError('hidden by a test')\n")
     path = os.pathsep.join([str(tmp_path), environment()["PYTHONPATH"]])
     without = neurond(tmp_path, "experiment", "cancelling", PYTHONPATH=path)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from neurond.errors import RunError
-from neurond.experiments.results import Result, file_of, make, read
+from neurond.experiments.results import Result, file_of, held, read
 from neurond.experiments.study import Arm
 from tests.studies import ENVIRONMENT, SMALL
 
@@ -66,18 +66,34 @@ def test_quick_runs_are_kept_apart(tmp_path: Path) -> None:
 
 def test_a_folder_is_tried_before_it_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is made, and nothing is left in it; one that cannot be made or written into is one line."""
-    make(tmp_path / "new" / "folder")
+    with held(tmp_path / "new" / "folder"):
+        pass
     assert list((tmp_path / "new" / "folder").iterdir()) == []
     (tmp_path / "file").write_text("")
-    with pytest.raises(RunError, match=r"^cannot make .*file: File exists; choose another with --dir$"):
-        make(tmp_path / "file")
+    with (
+        pytest.raises(RunError, match=r"^cannot make .*file: File exists; choose another with --dir$"),
+        held(tmp_path / "file"),
+    ):
+        pass
 
     def full(dir: Path) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr("tempfile.TemporaryFile", full)
-    with pytest.raises(RunError, match=r"^cannot write into .*: No space left .*; choose another with --dir$"):
-        make(tmp_path)
+    with (
+        pytest.raises(RunError, match=r"^cannot write into .*: No space left .*; choose another with --dir$"),
+        held(tmp_path),
+    ):
+        pass
+
+
+def test_a_folder_is_held_by_one(tmp_path: Path) -> None:
+    """Who keeps a run writes all that it knows of, so a second one is sent away until the first is done."""
+    said = r"^another neurond experiment is at work in .*; wait for it, or choose another --dir$"
+    with held(tmp_path), pytest.raises(RunError, match=said), held(tmp_path):
+        pass
+    with held(tmp_path):
+        kept(tmp_path)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"format": 1}', '{"format": 1, "study": "other", "quick": false}'])
