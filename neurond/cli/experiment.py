@@ -14,7 +14,7 @@ import typer
 
 from neurond.cli.output import out, out_json, say, suggest
 from neurond.cli.topologies import DataDir
-from neurond.errors import NeurondError
+from neurond.errors import NeurondError, RunError, WrongUse
 
 if TYPE_CHECKING:
     from neurond.experiments.conduct import Conduct
@@ -47,9 +47,11 @@ def experiment(
     """
     from neurond.experiments.catalog import chosen
     from neurond.experiments.conduct import Conduct
-    from neurond.experiments.results import held, read
+    from neurond.experiments.results import held, read, try_to_write
 
     wanted = chosen(names or ["all"])
+    if page is not None:
+        _check(page, folder)
     seeds = 1 if quick else seeds
     where = None if data_dir is None else os.path.abspath(data_dir)  # noqa: PTH100 - runs change no folder
     if not names:
@@ -62,6 +64,8 @@ def experiment(
 
     draw.require()  # before an hour of runs, not after it
     with held(folder):
+        if page is not None:
+            try_to_write(page.parent, "--page")
         conduct = Conduct([read(folder, study, quick=quick) for study in wanted], seeds, where, say)
         _make(conduct, folder, as_json)
         if page is not None:
@@ -177,15 +181,30 @@ def _told(results: Results, seeds: int, paths: list[Path], as_json: bool) -> dic
     }
 
 
+def _check(page: Path, folder: Path) -> None:
+    """Raise WrongUse if the page would be written over what is no page: a study's results or its chart."""
+    from neurond.experiments.catalog import STUDIES
+    from neurond.experiments.results import files_of
+
+    if page.exists() and not page.is_file():
+        raise WrongUse(f"--page {page} is not a file; name one that the page can be written to")
+    if page.resolve() in {file.resolve() for study in STUDIES.values() for file in files_of(folder, study)}:
+        raise WrongUse(f"--page {page} is where a study keeps its results or its chart; choose another name")
+
+
 def _page(folder: Path, page: Path, quick: bool, seeds: int) -> None:
     """Write the page from all results that the folder holds."""
     from neurond.experiments.catalog import STUDIES
     from neurond.experiments.page import page as made
     from neurond.experiments.results import read
-    from neurond.runs import write_text
+    from topology.files import write_whole
 
     seen_from = os.path.relpath(folder, page.parent)
     command = f"neurond experiment --dir {shlex.quote(str(folder))} --page {shlex.quote(str(page))}"
     studies = [read(folder, study, quick=quick) for study in STUDIES.values()]
-    write_text(page, made(studies, "" if seen_from == "." else f"{seen_from}/", command, seeds))
+    text = made(studies, "" if seen_from == "." else f"{seen_from}/", command, seeds)
+    try:
+        write_whole(page, text.encode())
+    except OSError as error:
+        raise RunError(f"cannot write {page}: {error.strerror}; choose another with --page") from error
     out(str(page))

@@ -162,6 +162,12 @@ def file_of(folder: Path, study: Study, *, quick: bool = False, end: str = ".jso
     return folder / f"{study.name}{'.quick' if quick else ''}{end}"
 
 
+def files_of(folder: Path, study: Study) -> list[Path]:
+    """Every file that is, or may be, kept of a study: results and charts, of measurements and of quick runs."""
+    ends = (".json", ".svg", ".png")
+    return [file_of(folder, study, quick=quick, end=end) for quick in (False, True) for end in ends]
+
+
 def read(folder: Path, study: Study, *, quick: bool = False) -> Results:
     """What is known of a study so far, perhaps nothing; RunError if its file cannot be used."""
     path = file_of(folder, study, quick=quick)

@@ -154,8 +154,30 @@ def test_what_cannot_be_is_one_line(tmp_path: Path) -> None:
         assert neurond(tmp_path, "experiment", "--quick", "--dir", "busy").returncode == 0
     said = "neurond: another neurond experiment is at work in busy; wait for it, or choose another --dir\n"
     assert (second.returncode, second.stdout, second.stderr) == (1, "", said)
+    unseen = neurond(tmp_path, "experiment", "cancelling", "--quick", "--dir", "found", "--page", "none/page.md")
+    said = "neurond: cannot write into none: No such file or directory; choose another with --page\n"
+    assert (unseen.returncode, unseen.stdout, unseen.stderr) == (1, "", said)
+    assert list((tmp_path / "found").iterdir()) == []
     (tmp_path / "matplotlib.py").write_text("raise ImportError('hidden by a test')\n")
     path = os.pathsep.join([str(tmp_path), environment()["PYTHONPATH"]])
     without = neurond(tmp_path, "experiment", "cancelling", PYTHONPATH=path)
     said = "neurond: matplotlib is not installed: pip install 'neurond[experiments]'\n"
     assert (without.returncode, without.stdout, without.stderr) == (1, "", said)
+
+
+@pytest.mark.parametrize("names", [(), ("cancelling",)])
+def test_a_page_is_not_written_over_results(tmp_path: Path, names: tuple[str, ...]) -> None:
+    """What a study keeps, by whatever path, is left alone, and nothing is begun; nor can a folder be a page."""
+    (tmp_path / "found").mkdir()
+    (tmp_path / "link").symlink_to("found")
+    for name in ("literal.json", "literal.quick.json", "sparsity.svg", "traffic.png"):
+        (tmp_path / "found" / name).write_text("kept")
+        told = neurond(tmp_path, "experiment", *names, "--quick", "--dir", "found", "--page", f"link/{name}")
+        assert (told.returncode, told.stdout) == (2, "")
+        said = f"neurond: --page link/{name} is where a study keeps its results or its chart; choose another name\n"
+        assert told.stderr == said
+        assert (tmp_path / "found" / name).read_text() == "kept"
+    told = neurond(tmp_path, "experiment", *names, "--dir", "found", "--page", "found")
+    assert (told.returncode, told.stdout) == (2, "")
+    assert told.stderr == "neurond: --page found is not a file; name one that the page can be written to\n"
+    assert len([*(tmp_path / "found").iterdir()]) == 4
