@@ -59,7 +59,7 @@ def environment(found: dict[str, Any]) -> dict[str, Any]:
 
 def _time(found: Mapping[str, Any]) -> float:
     t_s = found.get("t_s")
-    if not _is_number(t_s) or not 0 <= t_s <= MOST_S:
+    if not is_number(t_s) or not 0 <= t_s <= MOST_S:
         raise ValueError("it has no time")
     return float(t_s)
 
@@ -89,8 +89,9 @@ def _fits(key: str, value: object) -> bool:
         return isinstance(value, bool)
     if key == "unheard":
         return isinstance(value, list) and all(isinstance(name, str) for name in value)
-    return _is_number(value) and (value >= 0 or "loss" in key)
+    return is_number(value) and (value >= 0 or "loss" in key)
 
 
-def _is_number(value: object) -> TypeGuard[float]:
+def is_number(value: object) -> TypeGuard[float]:
+    """Whether something is a finite number of a sane size."""
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= MOST and isfinite(value)

@@ -186,9 +186,14 @@ def _check(page: Path, folder: Path) -> None:
     from neurond.experiments.catalog import STUDIES
     from neurond.experiments.results import files_of
 
-    if page.exists() and not page.is_file():
+    try:
+        is_another = page.exists() and not page.is_file()
+        is_kept = page.resolve() in {file.resolve() for study in STUDIES.values() for file in files_of(folder, study)}
+    except (OSError, RuntimeError) as error:  # a folder that cannot be entered, or a link that leads to itself
+        raise WrongUse(f"--page {page} cannot be found out about ({error}); name another") from error
+    if is_another:
         raise WrongUse(f"--page {page} is not a file; name one that the page can be written to")
-    if page.resolve() in {file.resolve() for study in STUDIES.values() for file in files_of(folder, study)}:
+    if is_kept:
         raise WrongUse(f"--page {page} is where a study keeps its results or its chart; choose another name")
 
 

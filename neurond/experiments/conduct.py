@@ -12,6 +12,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from neurond.damaged import is_number
 from neurond.data.dataset import DataError
 from neurond.environment import environment
 from neurond.errors import Interrupted, NeurondError
@@ -113,7 +114,7 @@ class Conduct:
             arm.label,
             seed,
             results.print_of(arm.label),
-            {key: float(f"{value:.6g}") for key, value in found.items()},
+            {key: float(f"{value:.6g}") for key, value in found.items() if is_number(value)},  # a loss may be inf
             round(took_s, 3),
             results.here(where),
         )

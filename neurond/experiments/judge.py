@@ -77,9 +77,9 @@ def _values(quantity: Quantity, seeds: Sequence[Alike]) -> list[float]:
     for alike in seeds:
         try:
             value = quantity.of(alike)
-        except KeyError:  # a run of this seed is missing
+        except (KeyError, ZeroDivisionError):  # a run of this seed is missing, or counted nothing
             continue
-        if math.isfinite(value):
+        if math.isfinite(value) and (value > 0 or not quantity.ratio):  # nothing has no logarithm
             found.append(value)
     return found
 

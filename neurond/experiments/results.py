@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from neurond.damaged import MOST_S, is_number, parsed
 from neurond.errors import RunError
 from neurond.experiments.study import Alike, Study
 from neurond.runs import locked
@@ -173,20 +174,51 @@ def read(folder: Path, study: Study, *, quick: bool = False) -> Results:
     path = file_of(folder, study, quick=quick)
     results = Results(path, study, quick)
     try:
-        whole = json.loads(path.read_bytes())
+        whole = parsed(path.read_bytes())
+        for key, value in {"format": FORMAT, "study": study.name, "quick": quick}.items():
+            if key not in whole or whole[key] != value:
+                raise ValueError(f"its {key!r} is not {value!r}")
+        results.environments = [_environment(found) for found in _list(whole, "environments")]
+        results.runs = [_run(found, len(results.environments)) for found in _list(whole, "runs")]
     except FileNotFoundError:
         return results
     except OSError as error:
         raise RunError(f"cannot read {path}: {error.strerror}") from error
     except ValueError as error:
         raise RunError(f"{path} is damaged: {error}; remove it, and its runs are made again") from error
-    try:
-        if whole["format"] != FORMAT or whole["study"] != study.name or whole["quick"] != quick:
-            raise ValueError("it is of another format or study")
-        results.environments = list(map(dict, whole["environments"]))
-        results.runs = [Result(**run) for run in whole["runs"]]
-        if not all(isinstance(run.figures, dict) and isinstance(run.seed, int) for run in results.runs):
-            raise ValueError("a run is none")
-    except (KeyError, TypeError, ValueError) as error:
-        raise RunError(f"{path} is damaged: {error}; remove it, and its runs are made again") from error
     return results
+
+
+def _list(whole: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+    """A list of objects; ValueError if it is none, as all below raise."""
+    found = whole.get(name)
+    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+        raise ValueError(f"its {name!r} are no list of objects")
+    return found
+
+
+def _environment(found: dict[str, Any]) -> dict[str, Any]:
+    """Where runs were made, as the page tells it."""
+    packages = found.get("packages")
+    if not isinstance(packages, dict) or not all(v is None or isinstance(v, str) for v in packages.values()):
+        raise ValueError("an environment has no 'packages'")
+    for key, kind in {"python": str, "platform": str, "cpus": int | None}.items():
+        if key not in found or not isinstance(found[key], kind):
+            raise ValueError(f"an environment has no {key!r}")
+    return found
+
+
+def _run(found: dict[str, Any], environments: int) -> Result:
+    """A run: words are words, and numbers are in the range where means can be taken of them."""
+    sound: dict[str, Callable[[Any], bool]] = {
+        "arm": lambda value: isinstance(value, str),
+        "seed": lambda value: is_number(value) and isinstance(value, int) and value >= 0,
+        "print": lambda value: isinstance(value, str),
+        "figures": lambda value: isinstance(value, dict) and all(map(is_number, value.values())),
+        "took_s": lambda value: is_number(value) and 0 <= value <= MOST_S,
+        "where": lambda value: is_number(value) and isinstance(value, int) and 0 <= value < environments,
+    }
+    for key, fits in sound.items():
+        if key not in found or not fits(found[key]):
+            raise ValueError(f"the {key!r} of a run is missing or cannot be")
+    return Result(**{key: found[key] for key in sound})

@@ -181,3 +181,6 @@ def test_a_page_is_not_written_over_results(tmp_path: Path, names: tuple[str, ..
     assert (told.returncode, told.stdout) == (2, "")
     assert told.stderr == "neurond: --page found is not a file; name one that the page can be written to\n"
     assert len([*(tmp_path / "found").iterdir()]) == 4
+    (tmp_path / "loop").symlink_to("loop")
+    told = neurond(tmp_path, "experiment", *names, "--dir", "found", "--page", "loop/page.md")
+    assert (told.returncode, told.stdout, len(told.stderr.splitlines())) == (2, "", 1)

@@ -12,7 +12,7 @@ import pytest
 
 from neurond.errors import Interrupted, RunError
 from neurond.experiments import results as kept
-from neurond.experiments.conduct import Conduct, duration
+from neurond.experiments.conduct import MEASURES, Conduct, duration
 from neurond.experiments.results import Results, read
 from neurond.experiments.study import Study
 from tests.studies import SMALL
@@ -89,6 +89,19 @@ async def test_a_disk_that_is_full_ends_it(tmp_path: Path, monkeypatch: pytest.M
         await made.run(asyncio.Event(), print)
     assert (len(said), made.failed) == (1, [])
     assert len(made.of[0].runs) == len(read(tmp_path, SMALL).runs) == 1
+
+
+async def test_a_figure_without_bounds_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The loss of a network that diverged may be infinite; the file that keeps the run can be read again."""
+
+    async def measured(*_: object) -> dict[str, float]:
+        return {"test_accuracy": 0.1, "diverged": 1.0, "test_loss": float("inf")}
+
+    monkeypatch.setitem(MEASURES, "alone", measured)
+    made, said = conduct(tmp_path, SMALL, seeds=1)
+    await made.run(asyncio.Event(), print)
+    assert "diverged after " in said[0]
+    assert read(tmp_path, SMALL).runs[0].figures == {"test_accuracy": 0.1, "diverged": 1.0}
 
 
 async def test_a_study_whose_data_is_not_here_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

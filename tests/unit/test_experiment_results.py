@@ -103,3 +103,41 @@ def test_a_damaged_file_is_one_line(tmp_path: Path, text: str) -> None:
     with pytest.raises(RunError, match=r"small\.json is damaged: .*remove it, and its runs are made again") as error:
         read(tmp_path, SMALL)
     assert "\n" not in str(error.value)
+
+
+HUGE = "1" + "0" * 400
+
+
+@pytest.mark.parametrize(
+    ("was", "there", "told"),
+    [
+        ('"where": 0', '"where": 1', "the 'where' of a run"),
+        ('"where": 0', '"where": -1', "the 'where' of a run"),
+        ('"where": 0', '"where": "0"', "the 'where' of a run"),
+        ('"seed": 1', '"seed": 1.0', "the 'seed' of a run"),
+        ('"seed": 1', '"seed": true', "the 'seed' of a run"),
+        ('"arm": "always"', '"arm": ["always"]', "the 'arm' of a run"),
+        *(
+            ('"test_accuracy": 0.6', f'"test_accuracy": {x}', "the 'figures' of a run")
+            for x in ("null", '"1"', "NaN")
+        ),
+        *(('"test_accuracy": 0.6', f'"test_accuracy": {x}', "the 'figures' of a run") for x in ("-Infinity", HUGE)),
+        *(('"took_s": 1.5', f'"took_s": {x}', "the 'took_s' of a run") for x in ("Infinity", "-1", "null", HUGE)),
+        ('"took_s": 1.5, ', "", "the 'took_s' of a run"),
+        ('"packages": {', '"packages": [], "other": {', "an environment has no 'packages'"),
+        ('"cpus": 2', '"cpus": "2"', "an environment has no 'cpus'"),
+        ('"python": ', '"snake": ', "an environment has no 'python'"),
+        ('"environments": [', '"environments": [7, ', "its 'environments' are no list"),
+        ('"runs": [', '"runs": [[], ', "its 'runs' are no list"),
+        ('"runs": [', '"runs": ' + "[" * 100_000, "it is nested too deeply"),
+    ],
+)
+def test_what_no_run_can_be_is_one_line(tmp_path: Path, was: str, there: str, told: str) -> None:
+    """A figure that is no number, or a place that is none, is found where the file is read, not where it is used."""
+    kept(tmp_path)
+    file = file_of(tmp_path, SMALL)
+    assert was in file.read_text()
+    file.write_text(file.read_text().replace(was, there))
+    with pytest.raises(RunError, match=rf"small\.json is damaged: {told}.*; remove it, and its runs") as error:
+        read(tmp_path, SMALL)
+    assert "\n" not in str(error.value)

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from neurond.experiments.judge import FAILS, HOLDS, UNDECIDED, UNJUDGED, interval, judge, lost, times, value
-from neurond.experiments.study import Alike, Claim
+from neurond.experiments.study import Alike, Claim, Quantity
 
 
 def seeds(*accuracies: tuple[float, float]) -> list[Alike]:
@@ -80,3 +80,11 @@ def test_what_is_no_number_is_no_value() -> None:
     """An infinite quantity is left out, and does not make a claim hold."""
     claim = Claim("x is large", value("x", "a", "x of a"), least=1)
     assert judge(claim, [{"a": {"x": math.inf}}]).outcome == UNJUDGED
+
+
+def test_a_ratio_of_nothing_is_no_value() -> None:
+    """It has no logarithm; the seeds that have one count."""
+    claim = Claim("b is ten times a", times("test_accuracy", "b", "a", "b in a"), least=10)
+    assert judge(claim, seeds((0.01, 0.0), (0.01, 0.2), (0.01, 0.2))).values == pytest.approx((20, 20))
+    nothing = Claim("", Quantity("a in b", lambda alike: alike["a"]["test_accuracy"] / alike["b"]["test_accuracy"]))
+    assert judge(nothing, seeds((0.1, 0.0))).outcome == UNJUDGED
