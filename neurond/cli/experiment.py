@@ -56,7 +56,7 @@ def experiment(
     where = None if data_dir is None else os.path.abspath(data_dir)  # noqa: PTH100 - runs change no folder
     if not names:
         studies = [read(folder, study, quick=quick) for study in wanted]
-        _list(studies, Conduct(studies, seeds, where, say), as_json)
+        _list(studies, Conduct(studies, seeds, where, say), folder, as_json)
         if page is not None:
             _page(folder, page, quick, seeds)
         return
@@ -103,8 +103,17 @@ def _end(conduct: Conduct, names: list[str], folder: Path) -> None:
         if name in names:
             raise error
     if len(conduct.of) == 1:
-        shown = "" if folder == FOLDER else f" --dir {shlex.quote(str(folder))}"
-        suggest(f"neurond experiment{shown}")
+        suggest(f"neurond experiment{_options(conduct, folder)}")
+
+
+def _options(conduct: Conduct, folder: Path) -> str:
+    """What a next command must say for it to be of the same runs."""
+    from neurond.experiments.study import SEEDS
+
+    quick = any(results.quick for results in conduct.of)
+    seeds = "" if quick or conduct.seeds == SEEDS else f" --seeds {conduct.seeds}"
+    shown = "" if folder == FOLDER else f" --dir {shlex.quote(str(folder))}"
+    return f"{' --quick' if quick else ''}{seeds}{shown}"
 
 
 async def _stoppable(conduct: Conduct, finished: Callable[[Results], None]) -> None:
@@ -129,7 +138,7 @@ async def _stoppable(conduct: Conduct, finished: Callable[[Results], None]) -> N
         raise conduct.interrupted() from None
 
 
-def _list(studies: list[Results], conduct: Conduct, as_json: bool) -> None:
+def _list(studies: list[Results], conduct: Conduct, folder: Path, as_json: bool) -> None:
     """The studies: how much of each there is, how long the rest takes, and what it asks."""
     from neurond.experiments.conduct import duration
 
@@ -155,7 +164,7 @@ def _list(studies: list[Results], conduct: Conduct, as_json: bool) -> None:
         runs = f"{row['runs']}/{row['of']}"
         told = f"{duration(row['left_s'])} left" if row["left_s"] else "complete"
         out(f"{row['name']:<{wide}}  {runs:>8} runs  {told:>11}  {row['title']}")
-    suggest(f"neurond experiment {rows[0]['name']}")
+    suggest(f"neurond experiment {rows[0]['name']}{_options(conduct, folder)}")
 
 
 def _told(results: Results, seeds: int, paths: list[Path], as_json: bool) -> dict[str, Any]:

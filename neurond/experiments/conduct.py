@@ -123,7 +123,8 @@ class Conduct:
         """What is said where all of it is ended before its end."""
         kept = sum(len(results.of(arm.label)) for results in self.of for arm in results.study.arms)
         missing = sum(1 for results in self.of for _ in self.missing(results))
-        return Interrupted(f"interrupted; {kept} runs are kept, and the same command makes the other {missing}")
+        are = "run is" if kept == 1 else "runs are"
+        return Interrupted(f"interrupted; {kept} {are} kept, and the same command makes the other {missing}")
 
 
 def _told(result: Result) -> str:

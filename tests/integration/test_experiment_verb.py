@@ -48,6 +48,7 @@ def test_a_quick_study_through_real_processes(
     assert exact["updates"] > 0
     assert "sparsity 1/2: exact, seed 0: " in said[0].err
     assert "--quick is no measurement" in said[0].out
+    assert said[0].err.splitlines()[-1].endswith(" experiment --quick --dir found")
     assert (tmp_path / "found/sparsity.quick.svg").is_file()
     assert (tmp_path / "found/sparsity.quick.png").is_file()
     page = (tmp_path / "page.md").read_text()
@@ -73,7 +74,7 @@ def test_an_interrupted_study_goes_on(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=DEADLINE_S)
     assert (process.returncode, out) == (130, "")
-    said = "neurond: interrupted; 1 runs are kept, and the same command makes the other 8"
+    said = "neurond: interrupted; 1 run is kept, and the same command makes the other 8"
     assert err.splitlines()[-1] == said
     assert len(json.loads((tmp_path / "found/stragglers.quick.json").read_text())["runs"]) == 1
 
@@ -128,6 +129,11 @@ def test_studies_are_listed(tmp_path: Path) -> None:
     lines = told.stdout.splitlines()
     assert [line.split()[0] for line in lines] == [*STUDIES]
     assert all("0/" in line and " left " in line for line in lines)
+    assert told.stderr.endswith(" experiment sparsity\n")
+    quick = neurond(tmp_path, "experiment", "--quick", "--dir", "a b")
+    assert quick.stderr.endswith(" experiment sparsity --quick --dir 'a b'\n")
+    few = neurond(tmp_path, "experiment", "--seeds", "3")
+    assert few.stderr.endswith(" experiment sparsity --seeds 3\n")
     rows = json.loads(neurond(tmp_path, "experiment", "--json", "--seeds", "3").stdout)
     assert [row["of"] for row in rows] == [3 * len(study.arms) for study in STUDIES.values()]
     assert list(tmp_path.iterdir()) == []

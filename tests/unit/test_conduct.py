@@ -66,7 +66,7 @@ async def test_an_interrupt_loses_the_run_that_goes_on_alone(tmp_path: Path) -> 
         stop.set()
 
     made.say = said_once
-    with pytest.raises(Interrupted, match="1 runs are kept, and the same command makes the other 5"):
+    with pytest.raises(Interrupted, match="1 run is kept, and the same command makes the other 5"):
         await made.run(stop, print)
     assert len(read(tmp_path, SMALL).runs) == 1
     made, said = conduct(tmp_path, SMALL)
