@@ -95,13 +95,15 @@ def _make(conduct: Conduct, folder: Path, as_json: bool) -> None:
 
 def _end(conduct: Conduct, names: list[str], folder: Path) -> None:
     """What is missing, as an exception; a study that lacks its data is one only if it was asked for by its name."""
+    from neurond.data.dataset import DataError
+
     if conduct.failed:
         n = len(conduct.failed)
         runs = f"{n} run{'s' if n > 1 else ''} failed ({conduct.failed[0]}{', ...' if n > 1 else ''})"
         raise NeurondError(f"{runs}; the same command tries again")
-    for name, error in conduct.lacking.items():
-        if name in names:
-            raise error
+    if named := [name for name in conduct.lacking if name in names]:
+        are = "is" if len(named) == 1 else "are"
+        raise DataError(f"{', '.join(named)} {are} left out, as said above; the same command runs what has its data")
     if len(conduct.of) == 1:
         suggest(f"neurond experiment{_options(conduct, folder)}")
 

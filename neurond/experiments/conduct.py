@@ -87,8 +87,9 @@ class Conduct:
                 except Interrupted:
                     raise self.interrupted() from None
                 except DataError as error:
+                    known = [other for other, why in self.lacking.items() if str(why) == str(error)]
                     self.lacking[name] = error
-                    self.say(f"{name} is left out: {error}")
+                    self.say(f"{name} is left out{f', as {known[0]} is' if known else f': {error}'}")
                     continue
                 except NeurondError as error:
                     said = f"FAILED: {str(error).splitlines()[0]}"

@@ -147,7 +147,10 @@ def test_what_cannot_be_is_one_line(tmp_path: Path) -> None:
     lacking = neurond(tmp_path, "experiment", "sparsity-mnist", "--quick", **cache)
     assert lacking.returncode == 3
     assert lacking.stdout == ""
-    assert "neurond data fetch mnist" in lacking.stderr.splitlines()[-1]
+    *before, last = lacking.stderr.splitlines()
+    assert "neurond data fetch mnist" in before[-1]
+    told = "sparsity-mnist is left out, as said above; the same command runs what has its data"
+    assert last == f"neurond: {told}"
     (tmp_path / "file").write_text("")
     unwritable = neurond(tmp_path, "experiment", "cancelling", "--quick", "--dir", "file/below")
     assert unwritable.returncode == 1

@@ -108,15 +108,16 @@ async def test_a_study_whose_data_is_not_here_is_left_out(tmp_path: Path, monkey
     """It says what it needs in one line, and the others go on."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     lacking = replace(SMALL, name="lacking", settings={**SMALL.settings, "source.data": "mnist"})
-    made, said = conduct(tmp_path, lacking, SMALL, seeds=1)
+    made, said = conduct(tmp_path, lacking, replace(lacking, name="too"), SMALL, seeds=1)
     finished: list[str] = []
     await made.run(asyncio.Event(), lambda results: finished.append(results.study.name))
-    assert finished == ["lacking", "small"]
+    assert finished == ["lacking", "too", "small"]
     assert said[0].startswith("lacking is left out: ")
     assert "neurond data fetch mnist" in said[0]
     assert "\n" not in said[0]
-    assert len(said) == 4
-    assert made.lacking.keys() == {"lacking"}
+    assert said[1] == "too is left out, as lacking is"
+    assert len(said) == 5
+    assert made.lacking.keys() == {"lacking", "too"}
 
 
 def test_times_are_told_roughly() -> None:
