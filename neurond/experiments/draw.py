@@ -93,15 +93,19 @@ def _layout(canvas: Canvas, results: Results, seeds: int | None) -> None:
     panels = [panel for chart in results.study.charts for panel in _panels(chart, results)]
     rows = max(_height(chart, results) for chart, _ in panels)
     canvas.set_size_inches(WIDE * len(panels), rows)
+    first = next((i for i, (chart, _) in enumerate(panels) if isinstance(chart, Dots)), None)  # its rows have names
     for i, (chart, line) in enumerate(panels):
         axes = canvas.add_subplot(1, len(panels), i + 1)
         match chart:
             case Lines():
                 _lines(axes, chart, results, seeds)
+                if rows > HIGH:  # beside many rows of dots
+                    axes.set_box_aspect(HIGH / WIDE)
+                    axes.set_anchor("N")
             case Map():
                 _map(axes, chart, line, results, seeds)
             case Dots():
-                _dots(axes, chart, results, seeds, labelled=i == 0)
+                _dots(axes, chart, results, seeds, labelled=i == first)
     handles = {label: h for a in canvas.axes for h, label in zip(*a.get_legend_handles_labels(), strict=True)}
     if len(handles) > 1:
         canvas.legend(
@@ -112,8 +116,15 @@ def _layout(canvas: Canvas, results: Results, seeds: int | None) -> None:
             ncols=min(len(handles), 2 * len(panels)),
         )
     quick = "; --quick: not a measurement" if results.quick else ""
-    canvas.suptitle(f"{results.study.title}{quick}", fontsize=12, x=0.02, ha="left")
+    canvas.suptitle(f"{results.study.title}; {_seeds(results, seeds)}{quick}", fontsize=12, x=0.02, ha="left")
     canvas.tight_layout()
+
+
+def _seeds(results: Results, seeds: int | None) -> str:
+    """How many seeds the means are of; as a range where some arms have fewer so far."""
+    counts = {n for arm in results.study.arms if (n := len(results.of(arm.label, seeds)))} or {0}
+    least = "" if len(counts) == 1 else f"{min(counts)} to "
+    return f"{least}{max(counts)} seed{'s' if max(counts) != 1 else ''}"
 
 
 def _panels(chart: Chart, results: Results) -> list[tuple[Chart, str]]:
@@ -137,6 +148,8 @@ def _lines(axes: Axes, chart: Lines, results: Results, seeds: int | None) -> Non
         arms = [arm for arm in results.study.arms if arm.line == line]
         ys = [(arm, y) for arm in arms if (y := spread(results, arm, chart.figure, seeds)) is not None]
         if chart.against:
+            if chart.at is not None:
+                ys = [(arm, y) for arm, y in ys if arm.x in {chart.at, None}]
             _against(axes, chart, results, seeds, ys, {"color": colour, "marker": marker, "label": line})
             continue
         placed = sorted(((arm.x, y) for arm, y in ys if arm.x is not None), key=lambda p: p[0])
@@ -153,6 +166,8 @@ def _lines(axes: Axes, chart: Lines, results: Results, seeds: int | None) -> Non
             axes.axhline(level.mean, color=colour, lw=1.3, ls="--", label=arm.label)
     axes.set_xlabel(FIGURES[chart.against].label if chart.against else results.study.axis)
     axes.set_ylabel(FIGURES[chart.figure].label)
+    if chart.at is not None:
+        axes.set_title(f"{results.study.axis} {chart.at:g}", fontsize=10)
     if chart.log_x:
         _log(axes, "x")
     if chart.log_y:
@@ -241,11 +256,12 @@ def _bars(found: Sequence[Spread]) -> list[list[float]]:
 
 
 def _log(axes: Axes, which: str) -> None:
-    """A logarithmic axis with plain numbers; more of them where it spans little."""
+    """A logarithmic axis that says so, with plain numbers; more of them where it spans little."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     getattr(axes, f"set_{which}scale")("log")
     axis = getattr(axes, f"{which}axis")
+    axis.set_label_text(f"{axis.get_label_text()}, log scale")
     low, high = getattr(axes, f"get_{which}lim")()
     few: Any = (
         (1.0,)

@@ -19,11 +19,11 @@ def _steered() -> Iterator[Arm]:
             optimizer = {"defaults.group.optimizer.lr": rate}
             for t in FIXED:
                 label = f"{rule}, T {t:g}, rate {rate:g}"
-                yield Arm(label, {**notify(rule, t), **optimizer}, f"{rule}, fixed T")
+                yield Arm(label, {**notify(rule, t), **optimizer}, f"{rule}, fixed T", rate)
             for target in TARGETS:
                 label = f"{rule}, target {target:g}, rate {rate:g}"
                 steered = notify(rule, 0.3, adapt="link", target=target)
-                yield Arm(label, {**steered, **optimizer}, f"{rule}, steered T")
+                yield Arm(label, {**steered, **optimizer}, f"{rule}, steered T", rate)
 
 
 def _range(line: str) -> Quantity:
@@ -46,8 +46,12 @@ ADAPTIVE = Study(
     settings=ALWAYS,
     short={"source.epochs": 0.5},
     arms=(Arm("exact", EXACT, "exact"), *_steered()),
+    axis="learning rate",
     table=("test_accuracy", "notifications", "notifications_saved", "skipped"),
-    charts=(Lines("test_error", against="notifications_saved", log_y=True), Dots("notifications_saved", log=True)),
+    charts=(
+        Lines("test_error", against="notifications_saved", at=0.1, log_y=True),
+        Dots("notifications_saved", log=True),
+    ),
     claims=(
         Claim(
             "A steered T saves the same at all rates, within a factor of 1.5",

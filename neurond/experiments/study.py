@@ -105,10 +105,14 @@ class Arm:
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """A figure against the study's axis, or against another figure (`against`); a line for each `Arm.line`."""
+    """A figure against the study's axis, or against another figure (`against`); a line for each `Arm.line`.
+
+    Against a figure, `at` draws those arms alone that stand there on the study's axis, or have no place on it.
+    """
 
     figure: str
     against: str = ""
+    at: float | None = None
     log_x: bool = True
     log_y: bool = False
 

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from neurond.experiments import draw
 from neurond.experiments.catalog import STUDIES
+from neurond.experiments.results import Results
 from tests.studies import SMALL, made_up
 
 
@@ -20,21 +21,50 @@ def figure(name: str, arm: str, seed: int) -> float:
     return 0.02 + (sum(map(ord, name + arm)) % 50) / 100 + seed / 500
 
 
-@pytest.mark.parametrize("name", STUDIES)
-def test_every_chart_has_labelled_axes(name: str) -> None:
-    """Each study is drawn: every panel has something in it, and says what both its axes are."""
+def drawn(results: Results) -> Figure:
+    """The charts of a study, as they are before they are a file."""
     canvas = Figure()
     FigureCanvasAgg(canvas)
-    results = made_up(STUDIES[name], 3, figure)
     with mpl.rc_context(draw.STYLE):
         draw._layout(canvas, results, None)
         canvas.canvas.draw()
+    return canvas
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_every_chart_has_labelled_axes(name: str) -> None:
+    """Each study is drawn: every panel has something in it, and says what both its axes are."""
+    results = made_up(STUDIES[name], 3, figure)
+    canvas = drawn(results)
     panels = [axes for axes in canvas.axes if axes.get_label() != "<colorbar>"]
     assert len(panels) >= len(STUDIES[name].charts)
     for axes in panels:
         assert axes.has_data()
         assert axes.get_xlabel()
+        for scale, label in ((axes.get_xscale(), axes.get_xlabel()), (axes.get_yscale(), axes.get_ylabel())):
+            assert (scale == "log") == label.endswith(", log scale")
         assert axes.get_ylabel() or len(axes.get_yticklabels()) == len(STUDIES[name].arms)
+
+
+def test_rows_of_dots_have_names_and_lines_do_not_run_back() -> None:
+    """The study of steered thresholds has both: each row says its arm, and a line is of one learning rate."""
+    study = STUDIES["adaptive"]
+    lines, dots = drawn(made_up(study, 3, figure)).axes
+    assert [label.get_text() for label in dots.get_yticklabels()] == [arm.label for arm in study.arms]
+    assert lines.get_title() == "learning rate 0.1"
+    at = [arm for arm in study.arms if arm.x == 0.1]
+    assert {arm.label.rpartition(", ")[2] for arm in at} == {"rate 0.1"}
+    assert sum(len(bars[0].get_xdata()) for bars in lines.containers) == len(at) + 1
+
+
+def test_a_chart_says_of_how_many_seeds_it_is() -> None:
+    """As a range where some arms have fewer so far."""
+    results = made_up(SMALL, 3, figure)
+    assert drawn(results).get_suptitle() == "A small study; 3 seeds"
+    del results.runs[-2:]
+    assert drawn(results).get_suptitle() == "A small study; 2 to 3 seeds"
+    quick = made_up(SMALL, 1, figure, quick=True)
+    assert drawn(quick).get_suptitle() == "A small study; 1 seed; --quick: not a measurement"
 
 
 def test_the_same_results_are_the_same_files(tmp_path: Path) -> None:
