@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 REPORTERS = 32
 """With more processes than this they report the more seldom, for a report takes its time."""
 GENERATION = "1"
+GO_ON = "neurond run --resume"
 _MESSENGER = b"messenger"
 
 
@@ -47,6 +48,7 @@ def simulate(
     for_s: float | None = None,
     fast: bool = False,
     on_view: Callable[[View], None] | None = None,
+    stopped: Callable[[], bool] = lambda: False,
 ) -> runs.Run:
     """Train a network in virtual time, to the end of its epochs.
 
@@ -59,6 +61,7 @@ def simulate(
         for_s: ends the run after so many virtual seconds.
         fast: compute as real processes do; the digest is then that of this machine alone.
         on_view: called whenever all have reported.
+        stopped: asked between steps; once it is true the run ends as `for_s` ends it, and Interrupted is raised.
 
     Returns:
         the run, complete. Its summary has beside that of a real run: `digest`, `arithmetic` (exact | fast),
@@ -67,7 +70,7 @@ def simulate(
     Raises:
         TopologyError, DataError, WrongUse, ValueError: before anything is begun.
         RunError: the folder cannot be written.
-        Diverged, TargetNotReached: as they say; the folder is complete as far as it goes.
+        Diverged, Interrupted, TargetNotReached: as they say; the folder is complete as far as it goes.
 
     """
     topology, plan, _ = launch.planned(topology, launch.path_text(data_dir), "tcp")
@@ -79,7 +82,7 @@ def simulate(
     with runs.held(run.path):
         runs.write_plan(run.path, plan)
         launch.write_origin(run, topology, {"simulated": in_words(found)})
-        _Simulation(run, examples, found, until, for_s, fast, on_view).run()
+        _Simulation(run, examples, found, until, for_s, fast, on_view, stopped).run()
     return run
 
 
@@ -102,6 +105,7 @@ class _Simulation:
         for_s: float | None,
         fast: bool,
         on_view: Callable[[View], None] | None,
+        stopped: Callable[[], bool],
     ) -> None:
         from monitor.view import View
 
@@ -116,7 +120,8 @@ class _Simulation:
         network.report_ticks = REPORT_TICKS * math.ceil(len(run.plan.processes) / REPORTERS)
         self._evaluations: list[dict[str, float]] = []
         self._ended: dict[str, Any] = {}
-        self._stopping = False
+        self._stopping = self._interrupted = False
+        self._stopped = stopped
         self._asked: list[tuple[str, dict[str, Any]]] = []  # of the source, once what goes on is over
 
     def run(self) -> None:
@@ -132,7 +137,8 @@ class _Simulation:
             while not self._ended and network.step():
                 for verb, args in self._take_asked():
                     network.ask(SOURCE, verb, **args)
-                if network.now >= self._for_s and not self._stopping:
+                self._interrupted = self._interrupted or self._stopped()
+                if self._interrupted or network.now >= self._for_s:
                     self._stop(evaluate=True)
                 if network.rounds != rounds:
                     rounds = network.rounds
@@ -151,7 +157,7 @@ class _Simulation:
             self._events.close()
         more = {"digest": digest, "arithmetic": "fast" if self._fast else "exact", **self._counted()}
         more["wall_s"] = round(time.monotonic() - began, 3)
-        conclude(self._run, self._view, self._ended, self._check, False, more)
+        conclude(self._run, self._view, self._ended, self._check, self._interrupted, more, GO_ON)
 
     def _counted(self) -> dict[str, Any]:
         network = self._network

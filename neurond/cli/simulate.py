@@ -13,7 +13,8 @@ from neurond.cli.output import out_json, say, suggest, words
 from neurond.cli.start import RunDir, Seed, Until, wanted, with_seed
 from neurond.cli.topologies import DataDir, File, Set
 from neurond.conditions import MULTIPLIES_PER_S, conditions_of
-from neurond.errors import TargetNotReached, WrongUse
+from neurond.errors import Interrupted, TargetNotReached, WrongUse
+from neurond.signals import noted
 from topology.threads import blas_threads
 
 if TYPE_CHECKING:
@@ -76,11 +77,16 @@ def simulate(
         if as_json:
             out_json(finished.summary)
 
+    def told_to_stop() -> bool:
+        if told := stopped():
+            say("stopping and saving; Ctrl-C once more to leave at once")
+        return told
+
     settings = with_seed(set_, seed) + ([] if epochs is None else [f"source.epochs={epochs:g}"])
     topology = load(file, settings, os.environ)
     shown = progress(words(), time.monotonic, quiet=quiet)
     try:
-        with shown:
+        with shown, noted() as stopped:
             finished = simulation.simulate(
                 topology,
                 conditions,
@@ -90,9 +96,13 @@ def simulate(
                 for_s=for_s,
                 fast=fast,
                 on_view=shown,
+                stopped=told_to_stop,
             )
-    except TargetNotReached as error:
-        conclude(error.run)
+    except KeyboardInterrupt:
+        raise Interrupted("interrupted once more: left at once, and the run was not saved") from None
+    except (Interrupted, TargetNotReached) as error:
+        if error.run is not None:
+            conclude(error.run)
         raise  # `main` says the rest
     conclude(finished)
     if not quiet:

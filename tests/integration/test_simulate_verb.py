@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from neurond.runs import open_run
-from tests.command import neurond
+from tests.command import DEADLINE_S, NEUROND, environment, neurond
 from topology import exits
 
 pytestmark = pytest.mark.timeout(300)  # a process a run, beside whatever else the machine does
@@ -132,6 +135,30 @@ def test_a_goal_ends_it(tmp_path: Path) -> None:
     short = simulated(tmp_path, "digits", "--latency", "20ms", "--for", "3s")
     assert short["why"] == "stopped"
     assert 3 <= short["virtual_s"] < 8
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_it_saved(tmp_path: Path, number: signal.Signals) -> None:
+    """As --for does, with a checkpoint, a summary and the way to go on with it; exit code 130."""
+    command = [*NEUROND, "simulate", "digits", "--epochs", "9999", "--run", "one", "--json"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=tmp_path, env=environment(), stdout=pipe, stderr=pipe, text=True) as process:
+        try:
+            ends = time.monotonic() + DEADLINE_S
+            while not (tmp_path / "one" / "events.jsonl").exists():
+                assert process.poll() is None
+                assert time.monotonic() < ends
+                time.sleep(0.05)
+            process.send_signal(number)
+            out, err = process.communicate(timeout=DEADLINE_S)
+        finally:
+            process.kill()
+    assert process.returncode == exits.INTERRUPTED, err
+    assert "stopping and saving" in err
+    assert err.splitlines()[-1] == "neurond: interrupted, saved; go on with neurond run --resume one"
+    summary = json.loads(out)
+    assert (summary["why"], summary["generation"]) == ("interrupted", 1)
+    assert open_run(tmp_path / "one").summary == summary
 
 
 def test_it_says_what_it_does(tmp_path: Path) -> None:
