@@ -33,6 +33,11 @@ if TYPE_CHECKING:
 
 REPORTERS = 32
 """With more processes than this they report the more seldom, for a report takes its time."""
+DRAIN_S = 600.0
+"""Virtual seconds for what is under way to come home, and for the last evaluation, once the run is to end.
+
+An evaluation of 10,000 stimuli over slow links takes minutes; over links that let nothing through it would never end.
+"""
 GENERATION = "1"
 GO_ON = "neurond run --resume"
 _MESSENGER = b"messenger"
@@ -65,7 +70,8 @@ def simulate(
 
     Returns:
         the run, complete. Its summary has beside that of a real run: `digest`, `arithmetic` (exact | fast),
-        `virtual_s`, `wall_s`, `frames` and what became of them, `deaths`, and `evaluations`, the curve.
+        `virtual_s`, `wall_s`, `frames` and what became of them, `deaths`, `undrained` (stimuli
+        that had not come home in DRAIN_S), and `evaluations`, the curve.
 
     Raises:
         TopologyError, DataError, WrongUse, ValueError: before anything is begun.
@@ -122,6 +128,9 @@ class _Simulation:
         self._ended: dict[str, Any] = {}
         self._stopping = self._interrupted = False
         self._stopped = stopped
+        self._undrained = 0
+        self._drain: tuple[str, dict[str, Any]] = ("drain", {})
+        self._drain_by = math.inf
         self._asked: list[tuple[str, dict[str, Any]]] = []  # of the source, once what goes on is over
 
     def run(self) -> None:
@@ -140,13 +149,19 @@ class _Simulation:
                 self._interrupted = self._interrupted or self._stopped()
                 if self._interrupted or network.now >= self._for_s:
                     self._stop(evaluate=True)
+                if network.now >= self._drain_by:
+                    break
                 if network.rounds != rounds:
                     rounds = network.rounds
                     self._show()
             if self._ended:
                 network.report()
             else:
-                network.drain()
+                if network.now < self._drain_by:
+                    network.drain()
+                else:
+                    self._undrained = int(network.source.telemetry(network.now).gauges["in_flight"])
+                    network.report()
                 self._ended = {"why": "stopped" if self._stopping else "finished", **self._save()}
             digest = network.digest()
             self._happened(Event(BROKER, "ended", self._ended))
@@ -169,6 +184,7 @@ class _Simulation:
             "frames_in_flight": network.in_flight.total(),
             "frames_lost_in_deaths": network.lost_in_death,
             "deaths": network.deaths,
+            "undrained": self._undrained,
             "evaluations": self._evaluations,
         }
 
@@ -196,6 +212,8 @@ class _Simulation:
     def _comes_or_goes(self, name: str, incarnation: int, alive: bool) -> None:
         told: Mapping[str, Any] = {"incarnation": incarnation} if alive else {"why": "died, as --churn has it"}
         self._happened(Event(BROKER, "joined" if alive else "left", {"process": name, **told}))
+        if alive and name == SOURCE and self._stopping:
+            self._asked.append(self._drain)  # the one before took it to its grave, or was not there to hear it
 
     def _happened(self, event: Event) -> None:
         now, check, data = self._network.now, self._check, event.data
@@ -231,7 +249,9 @@ class _Simulation:
     def _stop(self, evaluate: bool) -> None:
         if not self._stopping:
             self._stopping = True
-            self._asked.append(("drain", {"evaluate": evaluate}))
+            self._drain = ("drain", {"evaluate": evaluate})
+            self._drain_by = self._network.now + DRAIN_S
+            self._asked.append(self._drain)
 
     def _take_asked(self) -> list[tuple[str, dict[str, Any]]]:
         asked, self._asked = self._asked, []

@@ -112,4 +112,6 @@ def simulate(
 def _outcome(summary: dict[str, Any]) -> str:
     of = "any machine" if summary["arithmetic"] == "exact" else "this machine"
     took = f"{summary['virtual_s']:.1f} virtual seconds in {summary['wall_s']:.1f} s"
+    if summary["undrained"]:
+        took += f"; {summary['undrained']:,} stimuli that were under way did not come home, and were given up"
     return f"{took}; the digest is that of {of}: {summary['digest']}"

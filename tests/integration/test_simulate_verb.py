@@ -137,6 +137,29 @@ def test_a_goal_ends_it(tmp_path: Path) -> None:
     assert 3 <= short["virtual_s"] < 8
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--loss", "99%"),
+        ("--latency", "24h"),
+        ("--bandwidth", "0.001kbit"),
+        ("--multiplies", "1e-300"),
+        ("--churn", "1s", "--down", "24h"),
+        ("--churn", "1s", "--down", "1s"),
+    ],
+)
+def test_it_ends_though_nothing_comes_home(tmp_path: Path, options: tuple[str, ...]) -> None:
+    """What does not come home in ten virtual minutes is given up, counted and told; the rest is saved."""
+    done = neurond(tmp_path, "simulate", "xor", "--for", "2s", *options, "--json")
+    assert done.returncode == exits.OK, done.stderr
+    summary = json.loads(done.stdout)
+    assert (summary["why"], summary["generation"]) == ("stopped", 1)
+    assert summary["virtual_s"] < 700
+    assert ("did not come home" in done.stderr) == (summary["undrained"] > 0)
+    if "--loss" in options:
+        assert summary["undrained"] > 0
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_it_saved(tmp_path: Path, number: signal.Signals) -> None:
     """As --for does, with a checkpoint, a summary and the way to go on with it; exit code 130."""
