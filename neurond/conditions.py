@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 
+from topology.errors import quote
 from topology.plan import SOURCE, Plan
 
 FRAME_S = 1e-4
@@ -95,7 +97,7 @@ def conditions_of(
             links |= dict.fromkeys(_pairs(plan, link, text), parse_latency(value))
         else:
             general = parse_latency(value)
-    if multiplies_per_s < 0:
+    if not 0 <= multiplies_per_s < math.inf:  # nan is neither
         raise ValueError(f"{multiplies_per_s:g} multiply-adds a second are none; write 5e9, or 0 for any number")
     return Conditions(
         general,
@@ -134,8 +136,10 @@ def parse_share(text: str) -> float:
 def parse_bandwidth(text: str) -> float:
     """``10Mbit``, ``500kbit`` or ``1Gbit`` in bits a second; ValueError for what is none."""
     match = _BITS.fullmatch(text.strip())
-    if match is None or not float(match[1]):
-        raise ValueError(f"'{text}' is no bandwidth; write 500kbit, 10Mbit or 1Gbit, a second and in each direction")
+    if match is None or not 0 < float(match[1]) < math.inf:
+        raise ValueError(
+            f"{quote(text)} is no bandwidth; write 500kbit, 10Mbit or 1Gbit, a second and in each direction"
+        )
     return float(match[1]) * _SCALE[match[2]]
 
 
@@ -160,8 +164,10 @@ def _above_zero(text: str) -> float:
 def _slow(plan: Plan, text: str) -> list[tuple[str, float]]:
     """The processes that ``NAME=TIMES`` names, each with how many times slower it is."""
     name, _, times = (part.strip() for part in text.partition("="))
-    if not re.fullmatch(r"[0-9]*\.?[0-9]+", times) or not float(times):
-        raise ValueError(f"'{text}' slows nobody down; write h1=10 for ten times slower")
+    if not re.fullmatch(r"[0-9]*\.?[0-9]+", times) or float(times) < 1:
+        raise ValueError(f"{quote(text)} slows nobody down; write h1=10 for ten times slower")
+    if float(times) == math.inf:
+        raise ValueError(f"{quote(text)} stops it for ever; write h1=10 for ten times slower")
     return [(process, float(times)) for process in _processes(plan, name, text)]
 
 

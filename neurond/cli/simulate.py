@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shlex
 import time
@@ -82,6 +83,8 @@ def simulate(
             say("stopping and saving; Ctrl-C once more to leave at once")
         return told
 
+    if epochs is not None and not math.isfinite(epochs):
+        raise WrongUse(f"--epochs {epochs:g} is no number of epochs; write 5, or 0.5 for half of one")
     settings = with_seed(set_, seed) + ([] if epochs is None else [f"source.epochs={epochs:g}"])
     topology = load(file, settings, os.environ)
     shown = progress(words(), time.monotonic, quiet=quiet)

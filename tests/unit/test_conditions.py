@@ -85,6 +85,11 @@ def test_a_group_means_all_its_shards() -> None:
         ({"churn": "0s"}, "no time at all"),
         ({"down": "5"}, "did you mean 5ms"),
         ({"multiplies_per_s": -1.0}, "write 5e9"),
+        ({"multiplies_per_s": float("nan")}, "write 5e9"),
+        ({"multiplies_per_s": float("inf")}, "write 5e9"),
+        ({"slow": ["a=0.1"]}, "slows nobody down"),
+        ({"slow": ["a=" + 400 * "9"]}, "for ever; write h1=10"),
+        ({"bandwidth": 400 * "9" + "kbit"}, "no bandwidth"),
     ],
 )
 def test_what_cannot_be_meant_gets_a_hint(options: dict[str, object], why: str) -> None:
@@ -92,6 +97,7 @@ def test_what_cannot_be_meant_gets_a_hint(options: dict[str, object], why: str) 
     with pytest.raises(ValueError, match=why) as raised:
         conditions_of(PLAN, **options)
     assert "\n" not in str(raised.value)
+    assert len(str(raised.value)) < 200
 
 
 def test_they_are_told_in_words() -> None:
