@@ -84,7 +84,7 @@ def simulate(
         launch.check_goal(until, plan)
     found = conditions(plan) if callable(conditions) else conditions or Conditions()
     examples = _examples(plan)
-    run = runs.Run(runs.create(topology.name, run_dir), plan)
+    run = runs.Run(runs.create(topology.name, run_dir, go_on=GO_ON), plan)
     with runs.held(run.path):
         runs.write_plan(run.path, plan)
         launch.write_origin(run, topology, {"simulated": in_words(found)})

@@ -194,6 +194,15 @@ def test_it_says_what_it_does(tmp_path: Path) -> None:
     assert "neurond report runs/" in done.stderr
 
 
+def test_a_used_folder(tmp_path: Path) -> None:
+    """The verb has no --resume, so what is said names the one that has."""
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / "plan.json").touch()
+    done = neurond(tmp_path, "simulate", "xor", "--run", "one")
+    assert done.returncode == exits.FAILED
+    assert "choose another folder, or go on from it with neurond run --resume one\n" in done.stderr
+
+
 def test_divergence_is_told(tmp_path: Path) -> None:
     """As of a real run: in one line, with a hint."""
     done = neurond(tmp_path, "simulate", "digits", "--set", "defaults.group.optimizer.lr=1000", "--quiet")
