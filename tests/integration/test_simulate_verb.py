@@ -108,6 +108,15 @@ def test_a_simulated_run_is_a_run(tmp_path: Path) -> None:
     assert (tmp_path / "both.html").stat().st_size > 10_000
 
 
+def test_runs_are_compared_with_their_conditions(tmp_path: Path) -> None:
+    """Those that differ are among the settings that do, and the others are not."""
+    for name, latency in (("one", "10ms"), ("two", "20ms")):
+        simulated(tmp_path, "xor", "--epochs", "2", "--latency", latency, "--loss", "1%", "--run", name)
+    done = neurond(tmp_path, "compare", "one", "two", "--json")
+    found = [run["settings"] for run in json.loads(done.stdout)]
+    assert found == [{"simulated.latency": "10ms±0ms"}, {"simulated.latency": "20ms±0ms"}]
+
+
 def test_processes_die_and_come_back(tmp_path: Path) -> None:
     """Each death is an event and a restart, every stimulus counts once, and what was counted is not counted twice."""
     options = ("digits", "--epochs", "3", "--latency", "10ms", "--churn", "20s", "--down", "1s", "--run", "one")
