@@ -34,6 +34,17 @@ FIGURES = {
 """What of a process' last row is shown, and how."""
 
 
+CONDITIONS = {
+    "loss": "{:.2%} of the frames lost",
+    "bytes_per_s": "{:,.0f} bytes a second over each link",
+    "frame_s": "{:g} s for a frame",
+    "multiplies_per_s": "{:g} multiply-adds a second",
+    "churn_s": "each process dies after {:g} s on average",
+    "down_s": "who died is back after {:g} s on average",
+}
+"""What of a simulation's conditions is a bare number, and how it is told."""
+
+
 def report(told: Told) -> str:
     """The page of one run; everything that is on it was measured, and what was not is a dash or left out."""
     return page.page(
@@ -62,6 +73,8 @@ def _head(told: Told) -> Iterator[str]:
     f = told.figure
     yield f"<h1>{escape(told.plan.name)}</h1>"
     yield page.words(told.path, "dim path")
+    if conditions := _conditions(told):
+        yield page.words(f"Simulated: {conditions}.")
     if told.ended:
         until = f", until {f('until')}: {'reached' if f('reached') else 'not reached'}" if f("until") else ""
         yield page.words(f"Ended: {f('why') or 'unknown why'}{until}. {'. '.join(_capital(told))}.")
@@ -81,6 +94,14 @@ def _head(told: Told) -> Iterator[str]:
             *saved,
             (number(f("staleness_mean"), 2), "staleness, mean"),
         ]
+    )
+
+
+def _conditions(told: Told) -> str:
+    """What links and processes were like in a simulated run; empty for a real one."""
+    return ", ".join(
+        CONDITIONS[key].format(value) if key in CONDITIONS and isinstance(value, int | float) else f"{key} {value}"
+        for key, value in told.environment.get("simulated", {}).items()
     )
 
 
@@ -237,5 +258,6 @@ def _settings(told: Told) -> str:
 def _environment(told: Told) -> str:
     found = dict(told.environment)
     found |= {package: version or "not there" for package, version in found.pop("packages", {}).items()}
+    found |= {"simulated": _conditions(told)} if "simulated" in found else {}
     found |= {"trained for": duration(told.figure("train_s"))} if told.figure("train_s") is not None else {}
     return page.table(["", ""], ([key, str(value)] for key, value in found.items()), text=2)

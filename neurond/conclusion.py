@@ -24,6 +24,7 @@ def conclude(
     check: Check | None,
     interrupted: bool,
     more: Mapping[str, Any] = MappingProxyType({}),
+    go_on: str = "--resume",
 ) -> None:
     """Write ``summary.json``.
 
@@ -34,6 +35,7 @@ def conclude(
         check: whether the goal was reached, if there was one.
         interrupted: the user stopped it.
         more: what else goes into the summary.
+        go_on: what is to be written before the folder to go on with it, where the verb itself does not.
 
     Raises:
         Diverged, Interrupted, TargetNotReached: as they say.
@@ -57,7 +59,7 @@ def conclude(
     saved = ended["generation"] > 0 and not ended.get("save_error")
     unsaved = str(ended.get("save_error") or "it had not begun")
     if interrupted:
-        kept = f"saved; go on with --resume {shlex.quote(str(run.path))}" if saved else f"not saved ({unsaved})"
+        kept = f"saved; go on with {go_on} {shlex.quote(str(run.path))}" if saved else f"not saved ({unsaved})"
         raise Interrupted(f"interrupted, {kept}", run, saved)
     if not saved:
         raise RunError(f"the run ended but was not saved: {unsaved}")

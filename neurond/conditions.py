@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 
+from topology.errors import quote
 from topology.plan import SOURCE, Plan
 
 FRAME_S = 1e-4
@@ -89,13 +91,24 @@ def conditions_of(
     """
     general = Latency()
     links: dict[tuple[str, str], Latency] = {}
+    said: set[tuple[object, ...]] = set()  # of which links and processes: a group and one of its shards are two
     for text in latency:
         link, is_link, value = text.rpartition("=")
+        pairs = _pairs(plan, link, text) if is_link else []
+        _once(said, ("latency", *pairs), f"the latency of {quote(link.strip()) if is_link else 'all links'}")
         if is_link:
-            links |= dict.fromkeys(_pairs(plan, link, text), parse_latency(value))
+            links |= dict.fromkeys(pairs, parse_latency(value))
         else:
             general = parse_latency(value)
-    if multiplies_per_s < 0:
+    slower: dict[str, float] = {}
+    for text in slow:
+        found = _slow(plan, text)
+        _once(said, ("slow", *found), f"how slow {quote(text.partition('=')[0].strip())} is")
+        slower |= found
+    down_s = _above_zero(down) if down else DOWN_S
+    if down and not churn:
+        raise ValueError("--down: nobody dies without --churn; write --churn 10m beside it, or leave it out")
+    if not 0 <= multiplies_per_s < math.inf:  # nan is neither
         raise ValueError(f"{multiplies_per_s:g} multiply-adds a second are none; write 5e9, or 0 for any number")
     return Conditions(
         general,
@@ -104,18 +117,20 @@ def conditions_of(
         parse_bandwidth(bandwidth) / 8 if bandwidth else 0.0,
         _seconds(frame) if frame else FRAME_S,
         multiplies_per_s,
-        dict(pair for text in slow for pair in _slow(plan, text)),
+        slower,
         _above_zero(churn) if churn else 0.0,
-        _above_zero(down) if down else DOWN_S,
+        down_s,
     )
 
 
 def parse_latency(text: str) -> Latency:
     """``50ms``, ``50ms±20ms`` or ``50ms+-20ms`` (mean and standard deviation); ValueError for what is none."""
-    mean, _, spread = (part.strip() for part in text.replace("+-", "±").partition("±"))
-    mean_s, spread_s = _seconds(mean), _seconds(spread) if "±" in text or "+-" in text else 0.0
+    mean, sign, spread = (part.strip() for part in text.replace("+-", "±").partition("±"))
+    if sign and not spread:
+        raise ValueError(f"{quote(text)} does not say how wide it spreads; write 50ms±20ms, or 50ms alone")
+    mean_s, spread_s = _seconds(mean), _seconds(spread) if sign else 0.0
     if spread_s > mean_s:
-        raise ValueError(f"'{text}': a latency cannot spread wider than its mean; write {mean}±{mean} at most")
+        raise ValueError(f"{quote(text)}: a latency cannot spread wider than its mean; write {mean}±{mean} at most")
     return Latency(mean_s - spread_s, spread_s)
 
 
@@ -123,19 +138,21 @@ def parse_share(text: str) -> float:
     """``1%`` or ``0.01``, below 1; ValueError for what is none."""
     match = _SHARE.fullmatch(text.strip())
     if match is None:
-        raise ValueError(f"'{text}' is no share; write 1% or 0.01")
+        raise ValueError(f"{quote(text)} is no share; write 1% or 0.01")
     share = float(match[1]) / (100 if match[2] else 1)
     if share >= 1:
-        hint = "" if match[2] else f"; did you mean {text}%?"
-        raise ValueError(f"'{text}': nothing would come through{hint}")
+        hint = "" if match[2] or share >= 100 else f"; did you mean {text}%?"
+        raise ValueError(f"{quote(text)}: nothing would come through{hint}")
     return share
 
 
 def parse_bandwidth(text: str) -> float:
     """``10Mbit``, ``500kbit`` or ``1Gbit`` in bits a second; ValueError for what is none."""
     match = _BITS.fullmatch(text.strip())
-    if match is None or not float(match[1]):
-        raise ValueError(f"'{text}' is no bandwidth; write 500kbit, 10Mbit or 1Gbit, a second and in each direction")
+    if match is None or not 0 < float(match[1]) < math.inf:
+        raise ValueError(
+            f"{quote(text)} is no bandwidth; write 500kbit, 10Mbit or 1Gbit, a second and in each direction"
+        )
     return float(match[1]) * _SCALE[match[2]]
 
 
@@ -145,38 +162,47 @@ def _seconds(text: str) -> float:
     try:
         return seconds(text.strip())
     except ValueError:
-        is_number = re.fullmatch(r"[0-9]*\.?[0-9]+", text.strip())
+        is_number = re.fullmatch(r"[0-9]{0,9}\.?[0-9]{1,9}", text.strip())
         hint = f"did you mean {text.strip()}ms?" if is_number else "write 0.5ms, 50ms, 2s or 10m"
-        raise ValueError(f"'{text.strip()}' is no duration; {hint}") from None
+        raise ValueError(f"{quote(text.strip())} is no duration; {hint}") from None
 
 
 def _above_zero(text: str) -> float:
     found = _seconds(text)
     if not found:
-        raise ValueError(f"'{text}' is no time at all; write 5s, 10m or 2h")
+        raise ValueError(f"{quote(text)} is no time at all; write 5s, 10m or 2h")
     return found
 
 
-def _slow(plan: Plan, text: str) -> list[tuple[str, float]]:
+def _once(said: set[tuple[object, ...]], what: tuple[object, ...], words: str) -> None:
+    """Take down what was said; ValueError if it was said before, for only one of the two can be meant."""
+    if what in said:
+        raise ValueError(f"{words} was given twice; leave one of them out")
+    said.add(what)
+
+
+def _slow(plan: Plan, text: str) -> dict[str, float]:
     """The processes that ``NAME=TIMES`` names, each with how many times slower it is."""
     name, _, times = (part.strip() for part in text.partition("="))
-    if not re.fullmatch(r"[0-9]*\.?[0-9]+", times) or not float(times):
-        raise ValueError(f"'{text}' slows nobody down; write h1=10 for ten times slower")
-    return [(process, float(times)) for process in _processes(plan, name, text)]
+    if not re.fullmatch(r"[0-9]*\.?[0-9]+", times) or float(times) < 1:
+        raise ValueError(f"{quote(text)} slows nobody down; write h1=10 for ten times slower")
+    if float(times) == math.inf:
+        raise ValueError(f"{quote(text)} stops it for ever; write h1=10 for ten times slower")
+    return dict.fromkeys(_processes(plan, name, text), float(times))
 
 
 def _pairs(plan: Plan, link: str, text: str) -> list[tuple[str, str]]:
     """The pairs of processes that a link joins, both ways."""
     pre, arrow, post = (part.strip() for part in link.partition("->"))
     if not arrow:
-        raise ValueError(f"'{text}' names no link; write 'h1 -> h2=200ms', in quotes")
+        raise ValueError(f"{quote(text)} names no link; write 'h1 -> h2=200ms', in quotes")
     pres = set(_processes(plan, pre, text))
     posts = {plan.source.readout} if post == "loss" else set(_processes(plan, post, text))
     joined = [(way.pre, way.post) for group in plan.groups for way in group.links_in]
     joined.append((SOURCE, plan.source.readout))  # targets, and confirmations back
     found = [pair for pair in joined if pair[0] in pres and pair[1] in posts]
     if not found:
-        raise ValueError(f"'{text}': there is no link {pre} -> {post}")
+        raise ValueError(f"{quote(text)}: there is no link {pre} -> {post}")
     return found + [(post, pre) for pre, post in found]
 
 
@@ -189,7 +215,7 @@ def _processes(plan: Plan, name: str, text: str) -> list[str]:
         known = sorted({SOURCE, *(g.group for g in plan.groups)})
         close = get_close_matches(name, [*known, *plan.processes], 1)
         hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known[:8])}"
-        raise ValueError(f"'{text}': there is no process '{name}'; {hint}")
+        raise ValueError(f"{quote(text)}: there is no process {quote(name)}; {hint}")
     return found
 
 

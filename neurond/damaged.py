@@ -54,7 +54,8 @@ def summary(found: dict[str, Any]) -> dict[str, Any]:
 
 def environment(found: dict[str, Any]) -> dict[str, Any]:
     """Where a run took place."""
-    return {key: value for key, value in found.items() if key != "packages" or isinstance(value, dict)}
+    parts = ("packages", "simulated")
+    return {key: value for key, value in found.items() if key not in parts or isinstance(value, dict)}
 
 
 def _time(found: Mapping[str, Any]) -> float:

@@ -51,10 +51,15 @@ def parent() -> Path:
     return Path(os.environ.get("NEUROND_RUNS") or RUNS)
 
 
-def create(name: str, run_dir: str | os.PathLike[str] | None = None, now: datetime | None = None) -> Path:
+def create(
+    name: str,
+    run_dir: str | os.PathLike[str] | None = None,
+    now: datetime | None = None,
+    go_on: str = "--resume",
+) -> Path:
     """A new run folder: `run_dir`, or ``<time>-<name>`` under the runs folder.
 
-    Raises RunError if it cannot be made, or if `run_dir` has something in it.
+    Raises RunError if it cannot be made, or if `run_dir` has something in it: `go_on` is what takes a used one.
     """
     where = os.path.abspath(parent() if run_dir is None else run_dir)  # noqa: PTH100
     try:
@@ -67,7 +72,7 @@ def create(name: str, run_dir: str | os.PathLike[str] | None = None, now: dateti
             path = Path(run_dir)
             path.mkdir(parents=True, exist_ok=True)
             if any(entry.name != LOGS for entry in path.iterdir()):  # `up` has begun one before there is a run
-                raise RunError(f"{path} is not empty; choose another folder, or go on from it with --resume {path}")
+                raise RunError(f"{path} is not empty; choose another folder, or go on from it with {go_on} {path}")
             return path
         parent().mkdir(parents=True, exist_ok=True)
         stem = f"{now or datetime.now().astimezone():%Y%m%d-%H%M%S}-{name}"

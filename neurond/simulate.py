@@ -33,7 +33,13 @@ if TYPE_CHECKING:
 
 REPORTERS = 32
 """With more processes than this they report the more seldom, for a report takes its time."""
+DRAIN_S = 600.0
+"""Virtual seconds for what is under way to come home, and for the last evaluation, once the run is to end.
+
+An evaluation of 10,000 stimuli over slow links takes minutes; over links that let nothing through it would never end.
+"""
 GENERATION = "1"
+GO_ON = "neurond run --resume"
 _MESSENGER = b"messenger"
 
 
@@ -47,6 +53,7 @@ def simulate(
     for_s: float | None = None,
     fast: bool = False,
     on_view: Callable[[View], None] | None = None,
+    stopped: Callable[[], bool] = lambda: False,
 ) -> runs.Run:
     """Train a network in virtual time, to the end of its epochs.
 
@@ -59,15 +66,17 @@ def simulate(
         for_s: ends the run after so many virtual seconds.
         fast: compute as real processes do; the digest is then that of this machine alone.
         on_view: called whenever all have reported.
+        stopped: asked between steps; once it is true the run ends as `for_s` ends it, and Interrupted is raised.
 
     Returns:
         the run, complete. Its summary has beside that of a real run: `digest`, `arithmetic` (exact | fast),
-        `virtual_s`, `wall_s`, `frames` and what became of them, `deaths`, and `evaluations`, the curve.
+        `virtual_s`, `wall_s`, `frames` and what became of them, `deaths`, `undrained` (stimuli
+        that had not come home in DRAIN_S), and `evaluations`, the curve.
 
     Raises:
         TopologyError, DataError, WrongUse, ValueError: before anything is begun.
         RunError: the folder cannot be written.
-        Diverged, TargetNotReached: as they say; the folder is complete as far as it goes.
+        Diverged, Interrupted, TargetNotReached: as they say; the folder is complete as far as it goes.
 
     """
     topology, plan, _ = launch.planned(topology, launch.path_text(data_dir), "tcp")
@@ -75,11 +84,11 @@ def simulate(
         launch.check_goal(until, plan)
     found = conditions(plan) if callable(conditions) else conditions or Conditions()
     examples = _examples(plan)
-    run = runs.Run(runs.create(topology.name, run_dir), plan)
+    run = runs.Run(runs.create(topology.name, run_dir, go_on=GO_ON), plan)
     with runs.held(run.path):
         runs.write_plan(run.path, plan)
         launch.write_origin(run, topology, {"simulated": in_words(found)})
-        _Simulation(run, examples, found, until, for_s, fast, on_view).run()
+        _Simulation(run, examples, found, until, for_s, fast, on_view, stopped).run()
     return run
 
 
@@ -102,6 +111,7 @@ class _Simulation:
         for_s: float | None,
         fast: bool,
         on_view: Callable[[View], None] | None,
+        stopped: Callable[[], bool],
     ) -> None:
         from monitor.view import View
 
@@ -116,7 +126,11 @@ class _Simulation:
         network.report_ticks = REPORT_TICKS * math.ceil(len(run.plan.processes) / REPORTERS)
         self._evaluations: list[dict[str, float]] = []
         self._ended: dict[str, Any] = {}
-        self._stopping = False
+        self._stopping = self._interrupted = False
+        self._stopped = stopped
+        self._undrained = 0
+        self._drain: tuple[str, dict[str, Any]] = ("drain", {})
+        self._drain_by = math.inf
         self._asked: list[tuple[str, dict[str, Any]]] = []  # of the source, once what goes on is over
 
     def run(self) -> None:
@@ -132,15 +146,22 @@ class _Simulation:
             while not self._ended and network.step():
                 for verb, args in self._take_asked():
                     network.ask(SOURCE, verb, **args)
-                if network.now >= self._for_s and not self._stopping:
+                self._interrupted = self._interrupted or self._stopped()
+                if self._interrupted or network.now >= self._for_s:
                     self._stop(evaluate=True)
+                if network.now >= self._drain_by:
+                    break
                 if network.rounds != rounds:
                     rounds = network.rounds
                     self._show()
             if self._ended:
                 network.report()
             else:
-                network.drain()
+                if network.now < self._drain_by:
+                    network.drain()
+                else:
+                    self._undrained = int(network.source.telemetry(network.now).gauges["in_flight"])
+                    network.report()
                 self._ended = {"why": "stopped" if self._stopping else "finished", **self._save()}
             digest = network.digest()
             self._happened(Event(BROKER, "ended", self._ended))
@@ -151,7 +172,7 @@ class _Simulation:
             self._events.close()
         more = {"digest": digest, "arithmetic": "fast" if self._fast else "exact", **self._counted()}
         more["wall_s"] = round(time.monotonic() - began, 3)
-        conclude(self._run, self._view, self._ended, self._check, False, more)
+        conclude(self._run, self._view, self._ended, self._check, self._interrupted, more, GO_ON)
 
     def _counted(self) -> dict[str, Any]:
         network = self._network
@@ -163,6 +184,7 @@ class _Simulation:
             "frames_in_flight": network.in_flight.total(),
             "frames_lost_in_deaths": network.lost_in_death,
             "deaths": network.deaths,
+            "undrained": self._undrained,
             "evaluations": self._evaluations,
         }
 
@@ -190,6 +212,8 @@ class _Simulation:
     def _comes_or_goes(self, name: str, incarnation: int, alive: bool) -> None:
         told: Mapping[str, Any] = {"incarnation": incarnation} if alive else {"why": "died, as --churn has it"}
         self._happened(Event(BROKER, "joined" if alive else "left", {"process": name, **told}))
+        if alive and name == SOURCE and self._stopping:
+            self._asked.append(self._drain)  # the one before took it to its grave, or was not there to hear it
 
     def _happened(self, event: Event) -> None:
         now, check, data = self._network.now, self._check, event.data
@@ -225,7 +249,9 @@ class _Simulation:
     def _stop(self, evaluate: bool) -> None:
         if not self._stopping:
             self._stopping = True
-            self._asked.append(("drain", {"evaluate": evaluate}))
+            self._drain = ("drain", {"evaluate": evaluate})
+            self._drain_by = self._network.now + DRAIN_S
+            self._asked.append(self._drain)
 
     def _take_asked(self) -> list[tuple[str, dict[str, Any]]]:
         asked, self._asked = self._asked, []

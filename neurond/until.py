@@ -8,6 +8,8 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from topology.errors import quote
+
 METRICS = {
     "acc": "test_accuracy",
     "accuracy": "test_accuracy",
@@ -85,21 +87,23 @@ def parse_target(text: str) -> Target:
     """``acc>=0.97``, ``acc>97%``, ``loss<=0.1`` as a Target; ValueError with one line if it is none."""
     match = _TARGET.fullmatch(text)
     if match is None:
-        raise ValueError(f"'{text}' is no target; write it as acc>=0.97 or loss<=0.1 (in quotes, for the shell)")
+        raise ValueError(f"{quote(text)} is no target; write it as acc>=0.97 or loss<=0.1 (in quotes, for the shell)")
     name, sign, number, is_percent = match[1].lower(), match[2], float(match[3]), bool(match[4])
     if name not in METRICS:
-        raise ValueError(f"'{name}' in '{text}' is not known; known: {', '.join(METRICS)}")
+        raise ValueError(f"{quote(name)} in {quote(text)} is not known; known: {', '.join(METRICS)}")
     value = number / 100 if is_percent else number
     gauge = METRICS[name]
     if not math.isfinite(value):
-        raise ValueError(f"'{text}': the number is too large")
+        raise ValueError(f"{quote(text)}: the number is too large")
     if gauge.endswith("accuracy"):
         if value > 1:
-            raise ValueError(f"'{text}': an accuracy is a share of one; did you mean {name}{sign}{value / 100:g}?")
+            raise ValueError(
+                f"{quote(text)}: an accuracy is a share of one; did you mean {name}{sign}{value / 100:g}?"
+            )
         if sign.startswith("<"):
-            raise ValueError(f"'{text}': accuracy grows, so write {name}>={number:g}{match[4]}")
+            raise ValueError(f"{quote(text)}: accuracy grows, so write {name}>={number:g}{match[4]}")
     elif sign.startswith(">"):
-        raise ValueError(f"'{text}': a loss shrinks, so write {name}<={number:g}{match[4]}")
+        raise ValueError(f"{quote(text)}: a loss shrinks, so write {name}<={number:g}{match[4]}")
     return Target(text, gauge, sign, value)
 
 
@@ -110,8 +114,10 @@ def parse_for(text: str) -> float:
     try:
         found = seconds(text.strip())
     except ValueError:
-        hint = f"did you mean {text}s?" if re.fullmatch(r"[0-9.]+", text.strip()) else "write 500ms, 60s, 5m or 1h"
-        raise ValueError(f"'{text}' is no duration; {hint}") from None
+        hint = (
+            f"did you mean {text}s?" if re.fullmatch(r"[0-9.]{1,9}", text.strip()) else "write 500ms, 60s, 5m or 1h"
+        )
+        raise ValueError(f"{quote(text)} is no duration; {hint}") from None
     if found <= 0:
-        raise ValueError(f"'{text}' is no time at all; write 500ms, 60s, 5m or 1h")
+        raise ValueError(f"{quote(text)} is no time at all; write 500ms, 60s, 5m or 1h")
     return found

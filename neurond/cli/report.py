@@ -72,14 +72,18 @@ def compare(
 
 
 def settings(run: Run) -> dict[str, Any]:
-    """The topology of a run laid flat, as `--set` names its values; empty where it cannot be read."""
+    """The topology of a run laid flat, as `--set` names its values, and what it was simulated under.
+
+    Without the former where it cannot be read, and without the latter where it was real.
+    """
     from topology.errors import TopologyError
 
     try:
         written = run.topology.written()
     except TopologyError:  # none was written, or by another version: the figures can be compared all the same
-        return {}
-    return dict(_flat(written))
+        written = {}
+    simulated = run.environment.get("simulated", {})
+    return dict(_flat(written)) | {f"simulated.{key}": value for key, value in simulated.items()}
 
 
 def _flat(section: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shlex
 import time
@@ -13,7 +14,8 @@ from neurond.cli.output import out_json, say, suggest, words
 from neurond.cli.start import RunDir, Seed, Until, wanted, with_seed
 from neurond.cli.topologies import DataDir, File, Set
 from neurond.conditions import MULTIPLIES_PER_S, conditions_of
-from neurond.errors import TargetNotReached, WrongUse
+from neurond.errors import Interrupted, TargetNotReached, WrongUse
+from neurond.signals import noted
 from topology.threads import blas_threads
 
 if TYPE_CHECKING:
@@ -76,11 +78,18 @@ def simulate(
         if as_json:
             out_json(finished.summary)
 
+    def told_to_stop() -> bool:
+        if told := stopped():
+            say("stopping and saving; Ctrl-C once more to leave at once")
+        return told
+
+    if epochs is not None and not math.isfinite(epochs):
+        raise WrongUse(f"--epochs {epochs:g} is no number of epochs; write 5, or 0.5 for half of one")
     settings = with_seed(set_, seed) + ([] if epochs is None else [f"source.epochs={epochs:g}"])
     topology = load(file, settings, os.environ)
     shown = progress(words(), time.monotonic, quiet=quiet)
     try:
-        with shown:
+        with shown, noted() as stopped:
             finished = simulation.simulate(
                 topology,
                 conditions,
@@ -90,9 +99,13 @@ def simulate(
                 for_s=for_s,
                 fast=fast,
                 on_view=shown,
+                stopped=told_to_stop,
             )
-    except TargetNotReached as error:
-        conclude(error.run)
+    except KeyboardInterrupt:
+        raise Interrupted("interrupted once more: left at once, and the run was not saved") from None
+    except (Interrupted, TargetNotReached) as error:
+        if error.run is not None:
+            conclude(error.run)
         raise  # `main` says the rest
     conclude(finished)
     if not quiet:
@@ -102,4 +115,6 @@ def simulate(
 def _outcome(summary: dict[str, Any]) -> str:
     of = "any machine" if summary["arithmetic"] == "exact" else "this machine"
     took = f"{summary['virtual_s']:.1f} virtual seconds in {summary['wall_s']:.1f} s"
+    if summary["undrained"]:
+        took += f"; {summary['undrained']:,} stimuli that were under way did not come home, and were given up"
     return f"{took}; the digest is that of {of}: {summary['digest']}"

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from neurond.runs import open_run
-from tests.command import neurond
+from tests.command import DEADLINE_S, NEUROND, environment, neurond
 from topology import exits
 
 pytestmark = pytest.mark.timeout(300)  # a process a run, beside whatever else the machine does
@@ -105,6 +108,15 @@ def test_a_simulated_run_is_a_run(tmp_path: Path) -> None:
     assert (tmp_path / "both.html").stat().st_size > 10_000
 
 
+def test_runs_are_compared_with_their_conditions(tmp_path: Path) -> None:
+    """Those that differ are among the settings that do, and the others are not."""
+    for name, latency in (("one", "10ms"), ("two", "20ms")):
+        simulated(tmp_path, "xor", "--epochs", "2", "--latency", latency, "--loss", "1%", "--run", name)
+    done = neurond(tmp_path, "compare", "one", "two", "--json")
+    found = [run["settings"] for run in json.loads(done.stdout)]
+    assert found == [{"simulated.latency": "10ms±0ms"}, {"simulated.latency": "20ms±0ms"}]
+
+
 def test_processes_die_and_come_back(tmp_path: Path) -> None:
     """Each death is an event and a restart, every stimulus counts once, and what was counted is not counted twice."""
     options = ("digits", "--epochs", "3", "--latency", "10ms", "--churn", "20s", "--down", "1s", "--run", "one")
@@ -134,6 +146,53 @@ def test_a_goal_ends_it(tmp_path: Path) -> None:
     assert 3 <= short["virtual_s"] < 8
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--loss", "99%"),
+        ("--latency", "24h"),
+        ("--bandwidth", "0.001kbit"),
+        ("--multiplies", "1e-300"),
+        ("--churn", "1s", "--down", "24h"),
+        ("--churn", "1s", "--down", "1s"),
+    ],
+)
+def test_it_ends_though_nothing_comes_home(tmp_path: Path, options: tuple[str, ...]) -> None:
+    """What does not come home in ten virtual minutes is given up, counted and told; the rest is saved."""
+    done = neurond(tmp_path, "simulate", "xor", "--for", "2s", *options, "--json")
+    assert done.returncode == exits.OK, done.stderr
+    summary = json.loads(done.stdout)
+    assert (summary["why"], summary["generation"]) == ("stopped", 1)
+    assert summary["virtual_s"] < 700
+    assert ("did not come home" in done.stderr) == (summary["undrained"] > 0)
+    if "--loss" in options:
+        assert summary["undrained"] > 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_it_saved(tmp_path: Path, number: signal.Signals) -> None:
+    """As --for does, with a checkpoint, a summary and the way to go on with it; exit code 130."""
+    command = [*NEUROND, "simulate", "digits", "--epochs", "9999", "--run", "one", "--json"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=tmp_path, env=environment(), stdout=pipe, stderr=pipe, text=True) as process:
+        try:
+            ends = time.monotonic() + DEADLINE_S
+            while not (tmp_path / "one" / "events.jsonl").exists():
+                assert process.poll() is None
+                assert time.monotonic() < ends
+                time.sleep(0.05)
+            process.send_signal(number)
+            out, err = process.communicate(timeout=DEADLINE_S)
+        finally:
+            process.kill()
+    assert process.returncode == exits.INTERRUPTED, err
+    assert "stopping and saving" in err
+    assert err.splitlines()[-1] == "neurond: interrupted, saved; go on with neurond run --resume one"
+    summary = json.loads(out)
+    assert (summary["why"], summary["generation"]) == ("interrupted", 1)
+    assert open_run(tmp_path / "one").summary == summary
+
+
 def test_it_says_what_it_does(tmp_path: Path) -> None:
     """Without --json the outcome is in words on stderr, and nothing is on stdout."""
     done = neurond(tmp_path, "simulate", "xor", "--epochs", "5")
@@ -142,6 +201,15 @@ def test_it_says_what_it_does(tmp_path: Path) -> None:
     assert "virtual seconds in" in done.stderr
     assert "the digest is that of any machine: " in done.stderr
     assert "neurond report runs/" in done.stderr
+
+
+def test_a_used_folder(tmp_path: Path) -> None:
+    """The verb has no --resume, so what is said names the one that has."""
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / "plan.json").touch()
+    done = neurond(tmp_path, "simulate", "xor", "--run", "one")
+    assert done.returncode == exits.FAILED
+    assert "choose another folder, or go on from it with neurond run --resume one\n" in done.stderr
 
 
 def test_divergence_is_told(tmp_path: Path) -> None:
@@ -162,6 +230,9 @@ def test_divergence_is_told(tmp_path: Path) -> None:
         (("--bandwidth", "10MB"), "write 500kbit, 10Mbit or 1Gbit"),
         (("--churn", "often"), "'often' is no duration"),
         (("--multiplies", "-1"), "write 5e9"),
+        (("--multiplies", "nan"), "write 5e9"),
+        (("--epochs", "nan"), "is no number of epochs; write 5"),
+        (("--epochs", "inf"), "is no number of epochs; write 5"),
         (("--for", "0s"), "no time at all"),
         (("--until", "soon"), "'soon' is no target"),
     ],

@@ -102,6 +102,16 @@ def test_only_settings_that_differ() -> None:
     assert [each["settings"] for each in objects(entries)] == [{"lr": 0.1, "k": None}, {"lr": 0.2, "k": 3}]
 
 
+def test_a_simulated_run_says_so() -> None:
+    """The head of its page has the conditions in words; that of a real one has none."""
+    conditions = {"latency": "50ms±20ms", "loss": 0.01, "churn_s": 600.0, "slow h1": 10.0}
+    page = report(Told("one", "", PLAN, ROWS, {}, environment={"simulated": conditions}))
+    words = "latency 50ms±20ms, 1.00% of the frames lost, each process dies after 600 s on average, slow h1 10.0"
+    assert page.count(words) == 2, "in the head and beside the environment"
+    assert f"<p>Simulated: {words}.</p>" in page
+    assert "imulated" not in report(run())
+
+
 def test_settings_that_a_run_did_not_keep_to() -> None:
     """A run whose settings were changed while it ran says so, with the last value; of many only how many."""
     changes = [{"t_s": t_s, "process": "h1", "key": "lr", "value": t_s / 10} for t_s in (1.0, 2.0)]

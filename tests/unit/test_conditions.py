@@ -36,7 +36,7 @@ def test_a_latency_may_have_no_spread() -> None:
     ("text", "why"),
     [
         ("50", "did you mean 50ms"),
-        ("50ms±", "no duration"),
+        ("50ms±", "write 50ms±20ms, or 50ms alone"),
         ("soon", "write 0.5ms, 50ms, 2s or 10m"),
         ("20ms±50ms", "write 20ms±20ms at most"),
         ("", "no duration"),
@@ -63,6 +63,13 @@ def test_shares_and_bandwidths() -> None:
             parse_bandwidth(text)
 
 
+def test_a_shard_may_be_unlike_its_group() -> None:
+    """That is said of two, and the last word holds."""
+    assert conditions_of(PLAN, slow=["a=2", "a.1=3"]).slow == {"a.0": 2.0, "a.1": 3.0}
+    found = conditions_of(PLAN, ["a -> b=1s", "a.1 -> b=2s"])
+    assert (found.between(("a.0", "b")), found.between(("a.1", "b"))) == (Latency(1.0), Latency(2.0))
+
+
 def test_a_group_means_all_its_shards() -> None:
     """For links, both ways, and for who is slow; a link of its own overrides what all have."""
     found = conditions_of(PLAN, ["10ms", "a -> b=200ms", "source -> loss=1s"], slow=["a=10", "b=2"])
@@ -84,7 +91,19 @@ def test_a_group_means_all_its_shards() -> None:
         ({"latency": ["b=1s"]}, "names no link"),
         ({"churn": "0s"}, "no time at all"),
         ({"down": "5"}, "did you mean 5ms"),
+        ({"down": "5s"}, "nobody dies without --churn"),
+        ({"latency": ["50ms", "20ms"]}, "the latency of all links was given twice"),
+        ({"latency": ["a -> b=50ms", "a->b=20ms"]}, "the latency of 'a->b' was given twice"),
+        ({"slow": ["b=2", "b=3"]}, "how slow 'b' is was given twice"),
+        ({"latency": [400 * "9" + "ms"]}, "no duration; write"),
+        ({"loss": 400 * "9"}, "nothing would come through"),
+        ({"slow": [400 * "a" + "=2"]}, "there are"),
         ({"multiplies_per_s": -1.0}, "write 5e9"),
+        ({"multiplies_per_s": float("nan")}, "write 5e9"),
+        ({"multiplies_per_s": float("inf")}, "write 5e9"),
+        ({"slow": ["a=0.1"]}, "slows nobody down"),
+        ({"slow": ["a=" + 400 * "9"]}, "for ever; write h1=10"),
+        ({"bandwidth": 400 * "9" + "kbit"}, "no bandwidth"),
     ],
 )
 def test_what_cannot_be_meant_gets_a_hint(options: dict[str, object], why: str) -> None:
@@ -92,6 +111,7 @@ def test_what_cannot_be_meant_gets_a_hint(options: dict[str, object], why: str) 
     with pytest.raises(ValueError, match=why) as raised:
         conditions_of(PLAN, **options)
     assert "\n" not in str(raised.value)
+    assert len(str(raised.value)) < 200
 
 
 def test_they_are_told_in_words() -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from neurond.signals import stopped_by
+from neurond.signals import noted, stopped_by
 
 BOTH = [signal.SIGINT, signal.SIGHUP]
 
@@ -53,3 +53,16 @@ def test_in_another_thread_nothing_changes(handled: list[int]) -> None:
     thread.start()
     thread.join(30)
     assert found == [before]
+
+
+def test_a_loop_without_events_notes_signals() -> None:
+    """The first one is noted and nothing else; a hangup once more neither, but Ctrl-C then interrupts at once."""
+    before = signal.getsignal(signal.SIGINT)
+    with noted() as stopped:
+        assert not stopped()
+        signal.raise_signal(signal.SIGTERM)
+        assert stopped()
+        signal.raise_signal(signal.SIGHUP)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
