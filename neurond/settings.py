@@ -158,7 +158,7 @@ def of_group(dendrites: Dendrites, rules: Mapping[str, Notifier]) -> dict[str, S
     """
     found = {"lr": Setting(lambda: dendrites.lr, dendrites.set_lr)}
     if dendrites.has_threshold:
-        above = dendrites.in_quanta or dendrites.is_steered
+        above = dendrites.in_thresholds or dendrites.is_steered
         first = partial(float, dendrites.first_threshold)
         found["threshold"] = Setting(lambda: dendrites.threshold, dendrites.set_threshold, above=above, begun=first)
     if dendrites.is_steered:
@@ -182,7 +182,7 @@ def _of_rule(start: str, rule: Notifier) -> dict[str, Setting]:
 
     found = {f"{start}.clip": Setting(lambda: rule.plan.clip, set_clip)}
     if rule.plan.rule not in ("exact", "top_k"):
-        above = rule.plan.rule == "quantum" or rule.steered
+        above = rule.plan.rule == "quantum" or rule.steered or rule.plan.residual_clip > 0
         first = partial(float, rule.plan.threshold)
         found[f"{start}.threshold"] = Setting(lambda: rule.threshold, set_threshold, above=above, begun=first)
     if rule.steered:

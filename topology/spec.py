@@ -55,9 +55,11 @@ def _steers(adapt: str, info: ValidationInfo) -> str:
     return adapt
 
 
-def _clips(clip: float) -> float:
+def _clips(clip: float, info: ValidationInfo) -> float:
     if 0 < clip <= 1:
         fail(f"a clip at {clip:g} thresholds would let nothing pass", "use a number above 1, such as 2")
+    if clip and info.data.get("threshold") == 0:
+        fail(f"a clip at {clip:g} thresholds of 0 would let nothing pass", "use a threshold above 0, or remove it")
     return clip
 
 

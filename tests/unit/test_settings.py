@@ -180,6 +180,17 @@ def test_a_notification_threshold_acts_at_once(rule: str) -> None:
         np.testing.assert_array_equal(changed.state()[key], kept)
 
 
+def test_a_threshold_that_a_residual_is_clipped_in_cannot_be_taken_away() -> None:
+    """A sum clipped at so many thresholds of 0 would always be 0, so neither a link nor a weight would ever move."""
+    notify = NotifyPlan(rule="residual", threshold=0.3, residual_clip=2.0)
+    link = LinkPlan(1, "h", "out", 4, "h", 0, 4, notify=notify)
+    update = UpdatePlan(threshold=0.01, residual_clip=2.0)
+    machine = GroupMachine(group_plan("out", (0, 2, 2), "linear", (link,), loss=LossPlan(), update=update))
+    for key in ("threshold", "notify.h.threshold"):
+        assert not change(machine, key, 0).ok
+        assert change(machine, key, 0.1).ok
+
+
 def test_what_a_rule_kept_goes_out_when_its_threshold_is_taken_away() -> None:
     """With T = 0 `residual` sends the sum of all that it had held back: nothing of the gradient is lost."""
     g = np.full((5, 3), 0.1, np.float32)

@@ -131,6 +131,8 @@ def test_the_good_text_is_good() -> None:
         ("reads: out", "reads: out, notify: {rule: exact, adapt: link}", "9:49: loss.notify.adapt: adapt means nothing with rule 'exact', remove it, or use rule drop or residual or quantum or stochastic"),
         ("reads: out", "reads: out, notify: {flush: 9}", "9:36: loss.notify.flush: flush means nothing with rule 'stochastic', remove it, or use rule residual or quantum"),
         ("reads: out", "reads: out, notify: {rule: residual, residual_clip: 1}", "9:60: loss.notify.residual_clip: a clip at 1 thresholds would let nothing pass, use a number above 1, such as 2"),
+        ("reads: out", "reads: out, notify: {rule: residual, threshold: 0, residual_clip: 2}", "9:74: loss.notify.residual_clip: a clip at 2 thresholds of 0 would let nothing pass, use a threshold above 0, or remove it"),
+        ("size: 30", "size: 30, update: {threshold: 0, residual_clip: 2}", "6:57: groups.h1.update.residual_clip: a clip at 2 thresholds of 0 would let nothing pass, use a threshold above 0, or remove it"),
         ("epochs: 4", "window_by: gradient", "4:35: source.window_by: unknown window_by 'gradient', did you mean 'gradients'?"),
         ("  source -> h1:\n", "  source -> h1: {feedback: fixed}\n", "11:28: links.source -> h1.feedback: unknown feedback 'fixed', known: weights, random"),
         ("reads: out", "reads: out, notify: {k: 3}", "9:32: loss.notify.k: k means nothing with rule 'stochastic', remove it, or use rule top_k"),
