@@ -102,6 +102,13 @@ def test_several_are_changed_in_one_go_or_none() -> None:
         ("lr", float("nan"), "lr: a number from 0 to 1e+06 is expected, not nan"),
         ("lr", "fast", "lr: a number from 0 to 1e+06 is expected, not 'fast'"),
         ("lr", 10**400, "lr: a number from 0 to 1e+06 is expected, not so large a number"),
+        ("lr", 1e-320, "lr: 0, or a number from 1e-12 to 1e+06 is expected, not 1e-320"),
+        ("threshold", 1e-39, "threshold: 0, or a number from 1e-12 to 1e+06 is expected, not 1e-39"),
+        (
+            "notify.h.threshold",
+            1e-39,
+            "notify.h.threshold: 0, or a number from 1e-12 to 1e+06 is expected, not 1e-39",
+        ),
         ("lr", True, "lr: a number from 0"),
         ("lr", None, "lr: a number from 0"),
     ],
@@ -276,4 +283,5 @@ def test_what_steers_and_what_helps_against_staleness_can_be_set() -> None:
     for key in ("target", "notify.h.target"):
         assert change(machine, key, 0).error == f"{key}: a number above 0 to 1 is expected, not 0"
         assert change(machine, key, 1.5).error == f"{key}: a number above 0 to 1 is expected, not 1.5"
+        assert change(machine, key, 1e-320).error == f"{key}: a number from 1e-12 to 1 is expected, not 1e-320"
     assert "above 0" in change(machine, "notify.h.threshold", 0).error
