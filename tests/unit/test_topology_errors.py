@@ -242,6 +242,12 @@ def test_a_default_that_a_link_completes_is_fine() -> None:
         ("=3", "--set: no assignment, write --set groups.h1.optimizer.lr=0.02"),
         ("seed=[", "--set seed: broken YAML: the file ends inside a quote or bracket, close it"),
         ("seed=${NO}", "--set seed: the variable NO is not set, set it or write ${NO:-default}"),
+        ("defaults.link.notify.rule=top_k", "--set defaults.link.notify.rule: rule 'top_k' needs k, add --set defaults.link.notify.k=5"),
+        ("defaults.link.notify={rule: top_k}", "--set defaults.link.notify.rule: rule 'top_k' needs k, add --set defaults.link.notify.k=5"),
+        ("links.h1->h2.notify.rule=top_k", "--set links.h1 -> h2.notify.rule: rule 'top_k' needs k, add --set 'links.h1 -> h2.notify.k=5'"),
+        ("defaults.group.update.rule=every", "--set defaults.group.update.rule: rule 'every' needs every, add --set defaults.group.update.every=16"),
+        ("defaults.group.optimizer.schedule=step", "--set defaults.group.optimizer.schedule: schedule 'step' needs steps, add --set 'defaults.group.optimizer.steps=[0.5,0.75]'"),
+        ("defaults.group.update.rule=", "--set defaults.group.update.rule: expected always or every or threshold or literal, got nothing"),
         ("groups.out.shards=2", "--set groups.out.shards: the readout cannot be sharded: its loss needs every output, remove shards"),
     ],
 )  # fmt: skip
