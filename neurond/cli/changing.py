@@ -27,6 +27,11 @@ LOOK_S = 0.05  # between two looks
 
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
+LIVE = frozenset(
+    ("lr", "threshold", "target", "clip", "staleness_decay", "look_ahead", "delay_compensation", "window", "retry")
+)
+"""Keys of the topology that a live process may have a setting of."""
+
 Settings = Mapping[str, Mapping[str, float]]
 
 
@@ -71,6 +76,8 @@ def set_(
     async def changed(client: Client) -> tuple[dict[str, float], dict[str, float], Mapping[str, float]]:
         before: Mapping[str, float] = (await command(client, "get", process, timeout_s=ASK_S, typed="set"))[process]
         for key in wanted:
+            if key not in before:
+                _let_no_fixed(process, key)
             checked(key, before, f"setting of {process}")
         try:
             after = (await command(client, "set", process, timeout_s=ASK_S, settings=wanted))[process]
@@ -218,16 +225,27 @@ def _values(process: str, words: list[str]) -> dict[str, float]:
             raise WrongUse(f"{word!r} should be KEY=VALUE{meant}")
         if key in wanted:
             raise WrongUse(f"{process} {key} is given twice: {' '.join(words)}")
-        wanted[key] = _number(text, f"{process} {key}")
+        wanted[key] = _number(text, process, key)
     return wanted
 
 
-def _number(text: str, where: str) -> float:
+def _let_no_fixed(process: str, key: str) -> None:
+    """WrongUse for a key of the topology that no live process can change."""
+    from topology.spec import Group, Link, Notify, Optimizer, Source, Update  # only errors need it, and it is slow
+
+    known = {name for section in (Group, Link, Notify, Optimizer, Source, Update) for name in section.model_fields}
+    if key.rpartition(".")[2] in known - LIVE:
+        what = f"{process} {key} cannot be changed while it runs: the topology fixes it"
+        raise WrongUse(f"{what}; 'neurond get {process}' prints what can be")
+
+
+def _number(text: str, process: str, key: str) -> float:
     """A plain decimal number; WrongUse for what Python would read as one besides, or could not hold."""
     plain = NUMBER.fullmatch(text)
     value = float(text) if plain else math.nan
     if not math.isfinite(value) or (not value and plain and plain[1].strip("0.")):  # inf, or less than can be held
-        raise WrongUse(f"{where}: a number such as 0.05 is expected, not {text!r:.40}")
+        _let_no_fixed(process, key)
+        raise WrongUse(f"{process} {key}: a number such as 0.05 is expected, not {text!r:.40}")
     return value
 
 

@@ -162,6 +162,7 @@ def test_a_setting_that_grows_out_of_all_proportion_is_warned_of(going: Backgrou
         (["set", "h1", "lr=-1"], "lr: "),
         (["set", "h1", "lr=0.5", "threshold=-1"], "threshold: "),
         (["set", "hh1", "lr=1"], "no process 'hh1'; did you mean 'h1'?"),
+        (["set", "h1", "flush=5"], "h1 flush cannot be changed while it runs: the topology fixes it"),
         (["get", "h1", "treshold"], "no setting 'treshold'; did you mean 'threshold'?"),
     ],
 )
