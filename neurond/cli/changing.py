@@ -6,7 +6,7 @@ import asyncio
 import math
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -52,10 +52,11 @@ def get(
         return {name: told[name] for name in names if name in told}
 
     told = with_client(asked, broker, run, keys, insecure)
+    steered = {(name, key) for name, settings in told.items() for key in settings if _target(key, settings)}
     if key:
         checked(key, sorted({known for settings in told.values() for known in settings}), "setting")
         told = {name: {key: settings[key]} for name, settings in told.items() if key in settings}
-    _print(told, as_json)
+    _print(told, as_json, steered)
     if not as_json and told:
         name, settings = next(iter(told.items()))
         suggest(again(f"set {name} {next(iter(settings), 'KEY')}=VALUE", broker, run))
@@ -73,7 +74,7 @@ def set_(
     """Change a process while it runs; it is recorded in the run folder, in events.jsonl."""
     wanted = _values(process, values)
 
-    async def changed(client: Client) -> tuple[dict[str, float], dict[str, float], Mapping[str, float]]:
+    async def changed(client: Client) -> tuple[Mapping[str, float], dict[str, float], Mapping[str, float]]:
         before: Mapping[str, float] = (await command(client, "get", process, timeout_s=ASK_S, typed="set"))[process]
         for key in wanted:
             if key not in before:
@@ -84,15 +85,18 @@ def set_(
         except NeurondError as error:
             raise WrongUse(str(error)) from error
         planned = (await command(client, "get", process, timeout_s=ASK_S, typed="set", planned=True))[process]
-        return {key: before[key] for key in wanted}, after, planned
+        return before, after, planned
 
-    before, after, planned = with_client(changed, broker, run, keys, insecure)
+    now, after, planned = with_client(changed, broker, run, keys, insecure)
+    before = {key: now[key] for key in wanted}
     _print({process: after}, as_json)
     from monitor.slip import slip
 
     for key, value in before.items():
         if warning := slip(f"{process} {key}", value, after[key], planned[key]):
             say(f"neurond: {warning}")
+        if target := _target(key, now):
+            say(f"neurond: {process} {key} is steered on from there; {target} decides where to")
     if not as_json:
         say("; ".join(f"{process} {key} was {value:g}" for key, value in before.items()))
         back = " ".join(f"{key}={value:g}" for key, value in before.items())
@@ -249,7 +253,15 @@ def _number(text: str, process: str, key: str) -> float:
     return value
 
 
-def _print(settings: Settings, as_json: bool) -> None:
+def _target(key: str, settings: Mapping[str, float]) -> str:
+    """The setting that a threshold is steered by; "" where it is not steered, or no threshold."""
+    start, _, last = key.rpartition(".")
+    target = f"{start}.target" if start else "target"
+    return target if last == "threshold" and target in settings else ""
+
+
+def _print(settings: Settings, as_json: bool, steered: Container[tuple[str, str]] = ()) -> None:
+    """A line a setting; of those that are `steered`, by process and key, it says so."""
     if as_json:
         out_json(settings)
         return
@@ -257,4 +269,4 @@ def _print(settings: Settings, as_json: bool) -> None:
     long = max((len(key) for its in settings.values() for key in its), default=0)
     for name, its in settings.items():
         for key, value in its.items():
-            out(f"{name:<{wide}}  {key:<{long}}  {value:g}")
+            out(f"{name:<{wide}}  {key:<{long}}  {value:g}" + ("  steered" if (name, key) in steered else ""))
