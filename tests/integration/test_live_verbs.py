@@ -154,6 +154,13 @@ def test_a_setting_that_grows_out_of_all_proportion_is_warned_of(going: Backgrou
     going.verb("resume")
 
 
+def test_a_run_that_nobody_named_is_named(going: Background) -> None:
+    """Verbs that change the one run that is alive say in which folder that is; one that was named is known."""
+    for words in (["pause"], ["resume"], ["set", "source", "delay.h1=0.05"], ["restart", "h2"]):
+        assert going.verb(*words).stderr.splitlines()[0].endswith(", in run")
+        assert ", in run" not in going.verb(*words, "--run", "run").stderr
+
+
 def test_a_threshold_that_is_steered_says_so(going: Background) -> None:
     """`get` tells it from one that stays, and `set` warns that it moves on from there, and what decides where to."""
     shown = {tuple(line.split()[:2]): line.split()[3:] for line in going.verb("get").stdout.splitlines()}
