@@ -40,6 +40,7 @@ COUNTED_LOSSES = (
     "impostors",
     "denied",
     "nonfinite",
+    "residual_clipped",
 )
 
 
@@ -112,7 +113,7 @@ def _indented(words: str, style: str = "") -> Padding:
     return Padding(Text(words, style=style), (0, 0, 0, 1))
 
 
-CALLED = {"represented": "presented again", "injected": "dropped on purpose"}
+CALLED = {"represented": "presented again", "injected": "dropped on purpose", "residual_clipped": "clipped residuals"}
 
 
 def in_words(counter: str) -> str:

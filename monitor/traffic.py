@@ -44,6 +44,7 @@ COUNTED = (
     "impostors",
     "denied",
     "nonfinite",
+    "residual_clipped",
     "journal_bytes",
     "journal_skipped",
     "journal_failed",

@@ -222,9 +222,9 @@ class Dendrites:
         return self._plan.update.rule == "threshold"
 
     @property
-    def in_quanta(self) -> bool:
-        """Whether it moves weights by whole multiples of that, which then cannot be zero."""
-        return self._plan.update.release == "quantum"
+    def in_thresholds(self) -> bool:
+        """Whether it moves weights by whole multiples of that, or clips in units of it: it then cannot be zero."""
+        return self._plan.update.release == "quantum" or self._plan.update.residual_clip > 0
 
     @property
     def threshold(self) -> float:

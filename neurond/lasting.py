@@ -15,6 +15,7 @@ from neurond.machine import State, counters_array, counters_from
 from neurond.memory import Memory
 from neurond.notifier import Notifier
 from neurond.readout import Readout
+from neurond.restored import refuse_damaged
 
 
 class Lasting:
@@ -100,6 +101,7 @@ class Lasting:
 
 def _counted(state: Mapping[str, NDArray[Any]]) -> tuple[dict[str, int], int, int]:
     """Counters, stimuli that expired, and what came too late; ValueError if other things were counted."""
+    refuse_damaged("a counter", state["forgotten"])
     expired, late = (int(n) for n in state["forgotten"])
     return counters_from(COUNTERS, state["counters"]), expired, late
 

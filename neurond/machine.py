@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from neurond.restored import refuse_damaged
 from topology import wire
 from topology.plan import GroupPlan, SourcePlan
 
@@ -147,6 +148,7 @@ def counters_from(names: Sequence[str], values: NDArray[Any]) -> dict[str, int]:
     """The inverse of `counters_array`; ValueError if the checkpoint counted other things."""
     if len(values) != len(names):
         raise ValueError("the checkpoint was written by another version of neurond")
+    refuse_damaged("a counter", values)
     return dict(zip(names, map(int, values), strict=True))
 
 

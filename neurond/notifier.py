@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurond.arithmetic import FAST, Arithmetic
+from neurond.restored import refuse_damaged
 from neurond.rules import Floats, make_rule
 from neurond.steering import make_steering
 from topology.plan import NotifyPlan
@@ -72,6 +73,8 @@ class Notifier:
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Take up what `state` gave; see `Rule`. One whose T was not steered leaves T as it is."""
+        for key, values in state.items():
+            refuse_damaged(f"{key!r} of a rule", values)
         self._rule.restore({key: value for key, value in state.items() if key != "thresholds"})
         self.recover(state)
 

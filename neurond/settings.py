@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from neurond.machine import Action, Answer, Request, Tell
 from topology import wire
+from topology.plan import SMALLEST
 
 if TYPE_CHECKING:
     from neurond.dendrites import Dendrites
@@ -36,6 +37,7 @@ class Setting:
         least: it may be, in the setting's own unit; not this itself if it must be `above`.
         most: it may be.
         above: whether `least` is out of bounds.
+        coarse: whether nothing between 0 and `SMALLEST` will do, which would vanish in float32.
         whole: only whole numbers.
         begun: what the plan has of a value that also changes by itself; None where it changes only when it is set.
 
@@ -46,6 +48,7 @@ class Setting:
     least: float = 0.0
     most: float = 1e6
     above: bool = False
+    coarse: bool = False
     whole: bool = False
     begun: Callable[[], float] | None = None
 
@@ -58,6 +61,9 @@ class Setting:
         shown = f"{value!r:.40}" if not isinstance(value, int) or abs(value) < MOST_WHOLE else "so large a number"
         if isinstance(value, int | float) and not isinstance(value, bool):
             fits = self.least <= value <= self.most and not (self.above and value == self.least)
+            if fits and self.coarse and 0 < value < SMALLEST:
+                zero = "" if self.above else "0, or "
+                return f"{zero}a number from {SMALLEST:g} to {self.most:g} is expected, not {shown}"
             if fits and (not self.whole or value == int(value)):
                 return ""
         what = "a whole number" if self.whole else "a number"
@@ -156,13 +162,15 @@ def of_group(dendrites: Dendrites, rules: Mapping[str, Notifier]) -> dict[str, S
     rule that the group applies before it notifies <pre>, of those in `rules`; ``staleness_decay``, ``look_ahead`` and
     ``delay_compensation`` are the group's, where it has them.
     """
-    found = {"lr": Setting(lambda: dendrites.lr, dendrites.set_lr)}
+    found = {"lr": Setting(lambda: dendrites.lr, dendrites.set_lr, coarse=True)}
     if dendrites.has_threshold:
-        above = dendrites.in_quanta or dendrites.is_steered
+        above = dendrites.in_thresholds or dendrites.is_steered
         first = partial(float, dendrites.first_threshold)
-        found["threshold"] = Setting(lambda: dendrites.threshold, dendrites.set_threshold, above=above, begun=first)
+        found["threshold"] = Setting(
+            lambda: dendrites.threshold, dendrites.set_threshold, above=above, coarse=True, begun=first
+        )
     if dendrites.is_steered:
-        found["target"] = Setting(lambda: dendrites.target, dendrites.set_target, above=True, most=1.0)
+        found["target"] = Setting(lambda: dendrites.target, dendrites.set_target, above=True, coarse=True, most=1.0)
     for key in dendrites.against_staleness:
         found[key] = Setting(partial(dendrites.get, key), partial(dendrites.set, key))
     for pre, rule in rules.items():
@@ -182,9 +190,11 @@ def _of_rule(start: str, rule: Notifier) -> dict[str, Setting]:
 
     found = {f"{start}.clip": Setting(lambda: rule.plan.clip, set_clip)}
     if rule.plan.rule not in ("exact", "top_k"):
-        above = rule.plan.rule == "quantum" or rule.steered
+        above = rule.plan.rule == "quantum" or rule.steered or rule.plan.residual_clip > 0
         first = partial(float, rule.plan.threshold)
-        found[f"{start}.threshold"] = Setting(lambda: rule.threshold, set_threshold, above=above, begun=first)
+        found[f"{start}.threshold"] = Setting(
+            lambda: rule.threshold, set_threshold, above=above, coarse=True, begun=first
+        )
     if rule.steered:
-        found[f"{start}.target"] = Setting(lambda: rule.plan.target, set_target, above=True, most=1.0)
+        found[f"{start}.target"] = Setting(lambda: rule.plan.target, set_target, above=True, coarse=True, most=1.0)
     return found

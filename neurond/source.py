@@ -33,6 +33,7 @@ from neurond.machine import (
     counters_from,
 )
 from neurond.order import Order
+from neurond.restored import refuse_damaged
 from neurond.score import Evaluation, Trend
 from neurond.settings import VERBS, Setting, Settings
 from neurond.window import Window
@@ -380,6 +381,8 @@ class SourceMachine:
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Take up what `state` gave; ValueError, and nothing is changed, when it belongs to other data."""
         count = counters_from(COUNTERS, state["counters"])  # a run's figures go on
+        for name in ("next", "again", "train_s"):
+            refuse_damaged(repr(name), state[name])
         self._order.go_on(int(state["next"][0]), (int(row) for row in state["again"]))
         self._count, self._before_s = count, float(state["train_s"][0])
 

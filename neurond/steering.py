@@ -87,9 +87,11 @@ class Steering:
         return first * float(self._exp(self._log.mean()))
 
     def restore(self, thresholds: NDArray[np.float64], first: float) -> None:
-        """Take up what `thresholds` gave, within range of `first`; ValueError for another number of them."""
+        """Take up what `thresholds` gave, within range of `first`; ValueError for another number of them, or none."""
         if thresholds.shape != self._log.shape:
             raise ValueError(f"expected {self._log.size} steered thresholds")
+        if not ((thresholds >= 0.0) & (thresholds < np.inf)).all():  # nor is NaN
+            raise ValueError("a steered threshold in the checkpoint is below 0, or not a finite number")
         self._log[:] = self._log_of(np.maximum(thresholds, np.finfo(float).tiny) / first)
         self._settle()
 

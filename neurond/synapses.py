@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from neurond.arithmetic import FAST, Arithmetic
 from neurond.optimizers import Optimizer
+from neurond.restored import refuse_damaged
 from neurond.updates import Floats, Rows, Threshold, few, is_sane, make_release, put, take
 from topology.plan import OptimizerPlan, UpdatePlan
 
@@ -130,7 +131,7 @@ class Synapses:
     def restore(self, state: Mapping[str, NDArray[Any]], name: str = "w") -> None:
         """Take up what `state` gave; other names in it are left alone.
 
-        Raises ValueError, before anything is changed, for an array that is missing or of another shape.
+        Raises ValueError, before anything is changed, for an array that is missing, of another shape or damaged.
         """
         own = self.state(name)
         for key, array in own.items():
@@ -138,6 +139,8 @@ class Synapses:
                 raise ValueError(f"the checkpoint has no {key!r}")
             if state[key].shape != array.shape:
                 raise ValueError(f"{key!r} has shape {state[key].shape} in the checkpoint, not {array.shape}")
+            if key != name:  # weights that are not finite have diverged, which is said elsewhere
+                refuse_damaged(repr(key), state[key])
         self.w[:] = state[name]
         parts = {key.removeprefix(f"{name}/"): state[key] for key in own}
         self._optimizer.restore(parts)

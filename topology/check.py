@@ -74,6 +74,7 @@ def remarks(topology: Topology) -> list[Problem]:
         *_bounded_readout(topology),
         *_cools_for_nothing(topology),
         *_joins_nothing(topology),
+        *dict.fromkeys(_nothing_to_literal(topology)),  # what the defaults give to many is said once
         *_for_containers(topology),
     ]
 
@@ -124,6 +125,24 @@ def _joins_nothing(topology: Topology) -> Iterator[Problem]:
         where = ("groups", name, "join")
         if group.join != "match" and links[name] == 1 and not (several and marks.find(where)[1] != where):
             yield topology.problem(where, f"{quote(name)} has one link in, so nothing is joined", "remove it")
+
+
+def _nothing_to_literal(topology: Topology) -> Iterator[Problem]:
+    """What the rule that learns by traces has no use for: it has no stimulus to be stale, and its own way back."""
+    literal = {name: group for name, group in topology.groups.items() if group.update.rule == "literal"}
+    found = [
+        (("groups", name, key), f"{key} means")
+        for name, group in literal.items()
+        for key in ("staleness_decay", "look_ahead", "delay_compensation")
+        if getattr(group, key)
+    ]
+    found += [
+        (("links", key, "feedback"), "feedback 'random' means")
+        for (pre, post), (key, link) in zip(topology.pairs, topology.links.items(), strict=True)
+        if pre != SOURCE and post in literal and link.feedback == "random"
+    ]
+    for where, what in found:
+        yield topology.problem(where, f"{what} nothing with update rule 'literal'", "remove it, or use another rule")
 
 
 def _pairs(

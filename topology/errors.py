@@ -75,6 +75,7 @@ class Marks:
         """Say that `path` now holds what `other` describes, all of it from `mark`."""
         for old in [p for p in self._at if p[: len(path)] == path]:
             del self._at[old]
+        self._at[path] = (mark, mark)  # an empty value has no place of its own
         for inner in other._at:
             self._at[path + inner] = (mark, mark)
 

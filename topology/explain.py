@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from typing import Any, get_args
 
@@ -29,6 +30,8 @@ _BOUNDS = {
     "less_than_equal": ("le", "at most"),
 }
 
+_SUCH_AS = {"k": "5", "every": "16", "steps": "[0.5,0.75]"}  # values of keys that a word asks for
+
 
 def explained(error: ValidationError, marks: Marks) -> Iterator[Problem]:
     """Each thing that pydantic found, as a problem with a place."""
@@ -49,7 +52,8 @@ def explained(error: ValidationError, marks: Marks) -> Iterator[Problem]:
         elif kind == "extra_forbidden":
             yield marks.problem(path, f"unknown key {quote(path[-1])}", _key_hint(path), key=True)
         else:
-            yield marks.problem(path, *_value(detail, path), key=on_key)
+            asked = _asked_for(detail, path, marks) if kind == NEEDS else None
+            yield asked or marks.problem(path, *_value(detail, path), key=on_key)
 
 
 def section_at(path: Path) -> type[Section] | None:
@@ -65,6 +69,17 @@ def section_at(path: Path) -> type[Section] | None:
         else:
             return None
     return here if isinstance(here, type) and issubclass(here, Section) else None
+
+
+def _asked_for(detail: ErrorDetails, path: Path, marks: Marks) -> Problem | None:
+    """A key is missing that a `--set` asks for: said there, once for all who inherit it; None where a file asks."""
+    section, given = section_at(path), detail["input"]
+    for (key, word), needed in (section.needs if section else {}).items():
+        mark, shown = marks.find((*path, key))
+        if given.get(key) == word and needed not in given and mark.file == "--set":
+            remedy = shlex.quote(f"{'.'.join((*shown[:-1], needed))}={_SUCH_AS[needed]}")
+            return Problem(mark.file, 0, 0, ".".join(shown), _value(detail, path)[0], f"add --set {remedy}")
+    return None
 
 
 def _value(detail: ErrorDetails, path: Path) -> tuple[str, str]:

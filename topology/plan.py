@@ -25,6 +25,9 @@ REPORT_S = 0.5
 BROKER, MONITOR = "broker", "monitor"
 """Names of the process that hands out the plan, and of those who watch and command: beside the plan's own."""
 
+SMALLEST = 1e-12
+"""Least threshold, target, share by which a threshold cools, and learning rate above 0: products stay in float32."""
+
 NAME = r"[A-Za-z][A-Za-z0-9_-]{0,31}"
 """Pattern of what a topology and a group may be called."""
 

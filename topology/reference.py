@@ -63,8 +63,8 @@ With `latest` and `sum` the gradient is that of the mixed input, and goes back t
 joined by `match` always. A shard is a link of its own.""",
     "groups.NAME.update": """\
 `literal` is for study: it learns like the others while one stimulus is under way (`window: 1`), and worse with each
-more, with each layer, and with a higher threshold. `notify` and `feedback` of its links in have no effect, nor has
-`staleness_decay`. What it is, and why that is so: `neurond/literal.py`.""",
+more, with each layer, and with a higher threshold. `notify` and `feedback` of its links in have no effect, nor have
+`staleness_decay`, `look_ahead` and `delay_compensation`. What it is, and why that is so: `neurond/literal.py`.""",
     "links.'PRE -> POST'": "All keys may also stand in `defaults.link`. A link without a body takes every default. "
     "Nothing is sent back to the source, so `notify` and `feedback` have no effect on its links.",
     "loss.notify": "The keys of a link's `notify`, with a higher threshold.",

@@ -10,6 +10,7 @@ import re
 from typing import Annotated, Any, ClassVar, NoReturn
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -23,7 +24,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from topology.errors import quote
-from topology.plan import BROKER, MONITOR, NAME, SOURCE
+from topology.plan import BROKER, MONITOR, NAME, SMALLEST, SOURCE
 
 RESERVED = (SOURCE, "loss", BROKER, MONITOR)
 """Names of processes and places that no group may take."""
@@ -64,6 +65,18 @@ def _checked_duration(value: Any, more: str = "") -> Any:
     if not 1e-3 <= seconds(text) <= 86400:
         fail(f"expected a duration between 1ms and 24h, got {quote(value)}")
     return text
+
+
+def _tiny(value: float) -> float:
+    if 0 < value < SMALLEST:
+        fail(f"must be at least {SMALLEST:g}, got {quote(value)}", "smaller ones vanish in float32")
+    return value
+
+
+def _tiny_or_none(value: float) -> float:
+    if 0 < value < SMALLEST:
+        fail(f"must be 0, or at least {SMALLEST:g}, got {quote(value)}", "smaller ones vanish in float32")
+    return value
 
 
 def _duration(value: Any) -> Any:
@@ -125,9 +138,11 @@ Memory = Annotated[
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 Stimuli = Annotated[int, Field(ge=0, le=1_000_000_000)]
 Amount = Annotated[float, Field(ge=0, le=1e9)]
+Threshold = Annotated[float, Field(ge=0, le=1e9), AfterValidator(_tiny_or_none)]
 Share = Annotated[float, Field(ge=0, lt=1)]
-Cooling = Annotated[float, Field(gt=0, le=1)]
-Wanted = Annotated[float, Field(gt=0, le=1)]
+Cooling = Annotated[float, Field(gt=0, le=1), AfterValidator(_tiny)]
+Wanted = Annotated[float, Field(gt=0, le=1), AfterValidator(_tiny)]
+Rate = Annotated[float, Field(gt=0, le=1e6), AfterValidator(_tiny)]
 
 
 class Section(BaseModel):

@@ -31,9 +31,11 @@ from topology.section import (
     Interval,
     Memory,
     Name,
+    Rate,
     Section,
     Share,
     Stimuli,
+    Threshold,
     Wanted,
     fail,
     seconds,
@@ -55,9 +57,11 @@ def _steers(adapt: str, info: ValidationInfo) -> str:
     return adapt
 
 
-def _clips(clip: float) -> float:
+def _clips(clip: float, info: ValidationInfo) -> float:
     if 0 < clip <= 1:
         fail(f"a clip at {clip:g} thresholds would let nothing pass", "use a number above 1, such as 2")
+    if clip and info.data.get("threshold") == 0:
+        fail(f"a clip at {clip:g} thresholds of 0 would let nothing pass", "use a threshold above 0, or remove it")
     return clip
 
 
@@ -70,8 +74,9 @@ class Notify(Section):
 
     rule: Literal["exact", "drop", "top_k", "residual", "quantum", "stochastic"] = "stochastic"
     """What passes, and what becomes of the rest."""
-    threshold: Amount = _notify.threshold
-    """T, in units of dLoss/dActivation of one stimulus. Not for exact and top_k; above 0 for quantum."""
+    threshold: Threshold = _notify.threshold
+    """T, in units of dLoss/dActivation of one stimulus: 0, or at least 1e-12. Not for exact and top_k; above 0 for
+    quantum."""
     k: Count = 1
     """top_k only, where it must be given: neurons notified a stimulus."""
     clip: Amount = _notify.clip
@@ -115,7 +120,7 @@ class Notify(Section):
 class LossNotify(Notify):
     """How the loss' gradient becomes notifications: as on a link, with a higher threshold unless said."""
 
-    threshold: Amount = 0.5
+    threshold: Threshold = 0.5
     """T, in units of dLoss/dOutput of one stimulus."""
 
 
@@ -124,7 +129,7 @@ class Optimizer(Section):
 
     kind: Literal["sgd", "momentum", "adagrad", "rmsprop", "adam"] = "sgd"
     """The optimizer inside each accumulator."""
-    lr: Annotated[float, Field(gt=0, le=1e6)] = _optimizer.lr
+    lr: Rate = _optimizer.lr
     """Learning rate of a mini-batch of one source volley, min(source.volley, source.window) stimuli: each
     stimulus counts as its share of that batch, so a rate known from batches of 16 suits volleys of 16."""
     momentum: Share = _optimizer.momentum
@@ -174,8 +179,8 @@ class Update(Section):
     threshold, but with traces for the inputs, and who notifies is each connection that moves, not the link's rule."""
     every: Count = _update.every
     """every only, where it must be given: stimuli between updates."""
-    threshold: Amount = _update.threshold
-    """threshold and literal only: T a connection, in units of the weight."""
+    threshold: Threshold = _update.threshold
+    """threshold and literal only: T a connection, in units of the weight; 0, or at least 1e-12."""
     release: Literal["value", "quantum"] = "value"
     """threshold and literal only: the whole sum, or whole multiples of the threshold."""
     cool: Cooling = _update.cool

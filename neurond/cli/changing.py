@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from neurond.cli.attached import again, checked, command, with_client
+from neurond.cli.attached import BROKER_VARIABLE, again, checked, command, shown, with_client
 from neurond.cli.output import out, out_json, say, suggest
 from neurond.cli.which import AnyProcess, AsJson, Broker, Insecure, Keys, Meant, Process, Run, either
 from neurond.errors import BrokerUnreachable, NeurondError, WrongUse
@@ -26,6 +28,11 @@ ENDED_S = 3.0  # a broker that is silent for so long has left with its run
 LOOK_S = 0.05  # between two looks
 
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+
+LIVE = frozenset(
+    ("lr", "threshold", "target", "clip", "staleness_decay", "look_ahead", "delay_compensation", "window", "retry")
+)
+"""Keys of the topology that a live process may have a setting of."""
 
 Settings = Mapping[str, Mapping[str, float]]
 
@@ -47,10 +54,11 @@ def get(
         return {name: told[name] for name in names if name in told}
 
     told = with_client(asked, broker, run, keys, insecure)
+    steered = {(name, key) for name, settings in told.items() for key in settings if _target(key, settings)}
     if key:
         checked(key, sorted({known for settings in told.values() for known in settings}), "setting")
         told = {name: {key: settings[key]} for name, settings in told.items() if key in settings}
-    _print(told, as_json)
+    _print(told, as_json, steered)
     if not as_json and told:
         name, settings = next(iter(told.items()))
         suggest(again(f"set {name} {next(iter(settings), 'KEY')}=VALUE", broker, run))
@@ -68,26 +76,31 @@ def set_(
     """Change a process while it runs; it is recorded in the run folder, in events.jsonl."""
     wanted = _values(process, values)
 
-    async def changed(client: Client) -> tuple[dict[str, float], dict[str, float], Mapping[str, float]]:
+    async def changed(client: Client) -> tuple[Mapping[str, float], dict[str, float], Mapping[str, float], str]:
         before: Mapping[str, float] = (await command(client, "get", process, timeout_s=ASK_S, typed="set"))[process]
         for key in wanted:
+            if key not in before:
+                _let_no_fixed(process, key)
             checked(key, before, f"setting of {process}")
         try:
             after = (await command(client, "set", process, timeout_s=ASK_S, settings=wanted))[process]
         except NeurondError as error:
             raise WrongUse(str(error)) from error
         planned = (await command(client, "get", process, timeout_s=ASK_S, typed="set", planned=True))[process]
-        return {key: before[key] for key in wanted}, after, planned
+        return before, after, planned, await _guessed(client, broker, run)
 
-    before, after, planned = with_client(changed, broker, run, keys, insecure)
+    now, after, planned, where = with_client(changed, broker, run, keys, insecure)
+    before = {key: now[key] for key in wanted}
     _print({process: after}, as_json)
     from monitor.slip import slip
 
     for key, value in before.items():
         if warning := slip(f"{process} {key}", value, after[key], planned[key]):
             say(f"neurond: {warning}")
+        if target := _target(key, now):
+            say(f"neurond: {process} {key} is steered on from there; {target} decides where to")
     if not as_json:
-        say("; ".join(f"{process} {key} was {value:g}" for key, value in before.items()))
+        say("; ".join(f"{process} {key} was {value:g}" for key, value in before.items()) + where)
         back = " ".join(f"{key}={value:g}" for key, value in before.items())
         suggest(again(f"set {process} {back}", broker, run))
 
@@ -101,8 +114,8 @@ def pause(
 ) -> None:
     """Let the source present nothing new; what is under way comes home."""
     run = either(meant, broker, run)
-    _tell("pause", broker, run, keys, insecure)
-    say("paused; the processes live on")
+    _, where = _tell("pause", broker, run, keys, insecure)
+    say(f"paused; the processes live on{where}")
     suggest(again("resume", broker, run))
 
 
@@ -115,8 +128,8 @@ def resume(
 ) -> None:
     """Go on after a pause."""
     run = either(meant, broker, run)
-    _tell("resume", broker, run, keys, insecure)
-    say("goes on")
+    _, where = _tell("resume", broker, run, keys, insecure)
+    say(f"goes on{where}")
     suggest(again("ps", broker, run))
 
 
@@ -130,7 +143,8 @@ def save(
 ) -> None:
     """Write a checkpoint now, beside the training."""
     run = either(meant, broker, run)
-    generation = _tell("save", broker, run, keys, insecure, timeout_s=SAVE_S)["generation"]
+    told, _ = _tell("save", broker, run, keys, insecure, timeout_s=SAVE_S)
+    generation = told["generation"]
     if as_json:
         out_json({"generation": generation})
     else:
@@ -164,32 +178,41 @@ def kill(
 
 def _tell(
     verb: str, broker: Broker, run: Run, keys: Keys, insecure: bool, timeout_s: float = ASK_S
-) -> dict[str, Any]:
-    async def told(client: Client) -> dict[str, Any]:
-        return await command(client, verb, timeout_s=timeout_s)
+) -> tuple[dict[str, Any], str]:
+    async def told(client: Client) -> tuple[dict[str, Any], str]:
+        return await command(client, verb, timeout_s=timeout_s), await _guessed(client, broker, run)
 
     return with_client(told, broker, run, keys, insecure)
 
 
 def _anew(verb: str, process: str, broker: Broker, run: Run, keys: Keys, insecure: bool, as_json: bool) -> None:
-    async def done(client: Client) -> tuple[dict[str, Any], dict[str, Any] | None, float]:
+    async def done(client: Client) -> tuple[dict[str, Any], dict[str, Any] | None, float, str]:
+        where = await _guessed(client, broker, run)  # the run may end with the process
         before = (await client.command("status", timeout_s=ASK_S)).data["processes"]
         checked(process, before, "process")
         began = time.monotonic()
         await command(client, verb, process, timeout_s=ASK_S)
         after = await _back(client, process, before[process]["incarnation"], began + BACK_S)
-        return before[process], after, time.monotonic() - began
+        return before[process], after, time.monotonic() - began, where
 
-    before, after, took_s = with_client(done, broker, run, keys, insecure)
+    before, after, took_s, where = with_client(done, broker, run, keys, insecure)
     if as_json:
         told = None if after is None else {"pid": after["pid"], "incarnation": after["incarnation"]}
         out_json({"process": process, "was": before["pid"], "is": told, "took_s": round(took_s, 3)})
     elif after is not None:
-        say(f"{process}, pid {before['pid']}, is gone; pid {after['pid']} has its place after {took_s:.1f} s")
+        say(f"{process}, pid {before['pid']}, is gone; pid {after['pid']} has its place after {took_s:.1f} s{where}")
         suggest(again("ps", broker, run))
     if after is None:
         what = f"{process} is gone, and nobody has its place after {took_s:.0f} s"
         raise NeurondError(f"{what}: the run has ended with it, or whoever started it is to start it again")
+
+
+async def _guessed(client: Client, broker: Broker, run: Run) -> str:
+    """The folder of a run that nobody named, for the end of a line: it may be another than was thought of."""
+    if broker or run or os.environ.get(BROKER_VARIABLE):
+        return ""
+    folder = (await client.command("status", timeout_s=ASK_S)).data.get("run_dir")
+    return f", in {shown(Path(folder))}" if folder else ""
 
 
 async def _back(client: Client, process: str, incarnation: int, until: float) -> dict[str, Any] | None:
@@ -218,20 +241,39 @@ def _values(process: str, words: list[str]) -> dict[str, float]:
             raise WrongUse(f"{word!r} should be KEY=VALUE{meant}")
         if key in wanted:
             raise WrongUse(f"{process} {key} is given twice: {' '.join(words)}")
-        wanted[key] = _number(text, f"{process} {key}")
+        wanted[key] = _number(text, process, key)
     return wanted
 
 
-def _number(text: str, where: str) -> float:
+def _let_no_fixed(process: str, key: str) -> None:
+    """WrongUse for a key of the topology that no live process can change."""
+    from topology.spec import Group, Link, Notify, Optimizer, Source, Update  # only errors need it, and it is slow
+
+    known = {name for section in (Group, Link, Notify, Optimizer, Source, Update) for name in section.model_fields}
+    if key.rpartition(".")[2] in known - LIVE:
+        what = f"{process} {key} cannot be changed while it runs: the topology fixes it"
+        raise WrongUse(f"{what}; 'neurond get {process}' prints what can be")
+
+
+def _number(text: str, process: str, key: str) -> float:
     """A plain decimal number; WrongUse for what Python would read as one besides, or could not hold."""
     plain = NUMBER.fullmatch(text)
     value = float(text) if plain else math.nan
     if not math.isfinite(value) or (not value and plain and plain[1].strip("0.")):  # inf, or less than can be held
-        raise WrongUse(f"{where}: a number such as 0.05 is expected, not {text!r:.40}")
+        _let_no_fixed(process, key)
+        raise WrongUse(f"{process} {key}: a number such as 0.05 is expected, not {text!r:.40}")
     return value
 
 
-def _print(settings: Settings, as_json: bool) -> None:
+def _target(key: str, settings: Mapping[str, float]) -> str:
+    """The setting that a threshold is steered by; "" where it is not steered, or no threshold."""
+    start, _, last = key.rpartition(".")
+    target = f"{start}.target" if start else "target"
+    return target if last == "threshold" and target in settings else ""
+
+
+def _print(settings: Settings, as_json: bool, steered: Container[tuple[str, str]] = ()) -> None:
+    """A line a setting; of those that are `steered`, by process and key, it says so."""
     if as_json:
         out_json(settings)
         return
@@ -239,4 +281,4 @@ def _print(settings: Settings, as_json: bool) -> None:
     long = max((len(key) for its in settings.values() for key in its), default=0)
     for name, its in settings.items():
         for key, value in its.items():
-            out(f"{name:<{wide}}  {key:<{long}}  {value:g}")
+            out(f"{name:<{wide}}  {key:<{long}}  {value:g}" + ("  steered" if (name, key) in steered else ""))

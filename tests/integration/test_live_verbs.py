@@ -19,7 +19,7 @@ from tests.waiting import until
 def going(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Background]:
     """Such a run for the tests that let it go on."""
     sockets = Path(tempfile.mkdtemp(prefix="nt-"))
-    run = Background(tmp_path_factory.mktemp("going"), sockets)
+    run = Background(tmp_path_factory.mktemp("going"), sockets, "--set", "groups.h2.update.adapt=link")
     run.verb("set", "source", "delay.h1=0.05")  # the processor is for the verbs
     yield run
     done = run.verb("down")
@@ -154,6 +154,24 @@ def test_a_setting_that_grows_out_of_all_proportion_is_warned_of(going: Backgrou
     going.verb("resume")
 
 
+def test_a_run_that_nobody_named_is_named(going: Background) -> None:
+    """Verbs that change the one run that is alive say in which folder that is; one that was named is known."""
+    for words in (["pause"], ["resume"], ["set", "source", "delay.h1=0.05"], ["restart", "h2"]):
+        assert going.verb(*words).stderr.splitlines()[0].endswith(", in run")
+        assert ", in run" not in going.verb(*words, "--run", "run").stderr
+
+
+def test_a_threshold_that_is_steered_says_so(going: Background) -> None:
+    """`get` tells it from one that stays, and `set` warns that it moves on from there, and what decides where to."""
+    shown = {tuple(line.split()[:2]): line.split()[3:] for line in going.verb("get").stdout.splitlines()}
+    assert (shown["h2", "threshold"], shown["h1", "threshold"], shown["h2", "target"]) == (["steered"], [], [])
+    assert going.verb("get", "h2", "threshold").stdout.endswith("  steered\n")
+    warning = "neurond: h2 threshold is steered on from there; target decides where to"
+    assert warning in going.verb("set", "h2", "threshold=0.02").stderr.splitlines()
+    assert "steered" not in going.verb("set", "h1", "threshold=0.02").stderr
+    assert "steered" not in going.verb("set", "h2", "target=0.1").stderr
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
@@ -162,16 +180,17 @@ def test_a_setting_that_grows_out_of_all_proportion_is_warned_of(going: Backgrou
         (["set", "h1", "lr=-1"], "lr: "),
         (["set", "h1", "lr=0.5", "threshold=-1"], "threshold: "),
         (["set", "hh1", "lr=1"], "no process 'hh1'; did you mean 'h1'?"),
+        (["set", "h1", "flush=5"], "h1 flush cannot be changed while it runs: the topology fixes it"),
         (["get", "h1", "treshold"], "no setting 'treshold'; did you mean 'threshold'?"),
     ],
 )
 def test_a_setting_that_cannot_be(going: Background, words: list[str], says: str) -> None:
     """A name that is none gets a guess, and nothing is changed, not even what could be."""
-    before = going.verb("get", "--json").stdout
+    before = going.verb("get", "h1", "--json").stdout
     said = going.verb(*words, code=2).stderr
     assert says in said
     assert len(said.splitlines()) == 1
-    assert going.verb("get", "--json").stdout == before
+    assert going.verb("get", "h1", "--json").stdout == before
 
 
 def test_a_kill_is_followed_until_another_has_the_place(going: Background) -> None:

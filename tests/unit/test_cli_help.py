@@ -108,6 +108,16 @@ def test_wrong_use_is_one_line_and_2(neurond, arguments: tuple[str, ...]) -> Non
     assert said.err.startswith("neurond")
 
 
+@pytest.mark.parametrize("word", ["rule=drop", "notify.h.adapt=link", "join=sum", "feedback=random"])
+def test_what_the_topology_fixes_is_not_asked_for_as_a_number(neurond, word: str) -> None:
+    """A key that no live process can change is refused as such, with the way to those that can be."""
+    said = neurond("set", "h1", word)
+    key = word.partition("=")[0]
+    assert (said.code, said.out) == (2, "")
+    what = f"neurond: h1 {key} cannot be changed while it runs: the topology fixes it"
+    assert said.err == f"{what}; 'neurond get h1' prints what can be\n"
+
+
 def test_a_verb_that_is_none_gets_a_guess(neurond) -> None:
     """A misspelt verb is answered with the closest one."""
     said = neurond("pss")

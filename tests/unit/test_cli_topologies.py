@@ -79,6 +79,15 @@ def test_check_says_fine_or_every_problem(neurond) -> None:
         ),
         (["--set", "defaults.group.join=sum"], "--set defaults.group.join: 'h1' has one link in"),
         (["--set", "defaults.group.join=sum", "--set", "groups.h1.shards=2"], ""),
+        (
+            ["--set", "groups.h2.update.rule=literal", "--set", "groups.h2.delay_compensation=1"],
+            "delay_compensation means nothing with update rule 'literal', remove it",
+        ),
+        (
+            ["--set", "groups.h2.update.rule=literal", "--set", "defaults.link.feedback=random"],
+            "--set defaults.link.feedback: feedback 'random' means nothing with update rule 'literal', remove it",
+        ),
+        (["--set", "groups.h2.update.rule=literal", "--set", "groups.h1.delay_compensation=1"], ""),
         (["--set", "place.h1=box2"], "neurond run starts every process on this machine"),
         (["--set", "limits.h1.cpus=2"], "neurond run sets its processes no limits, `neurond compose` does"),
         ([], ""),

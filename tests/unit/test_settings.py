@@ -102,6 +102,13 @@ def test_several_are_changed_in_one_go_or_none() -> None:
         ("lr", float("nan"), "lr: a number from 0 to 1e+06 is expected, not nan"),
         ("lr", "fast", "lr: a number from 0 to 1e+06 is expected, not 'fast'"),
         ("lr", 10**400, "lr: a number from 0 to 1e+06 is expected, not so large a number"),
+        ("lr", 1e-320, "lr: 0, or a number from 1e-12 to 1e+06 is expected, not 1e-320"),
+        ("threshold", 1e-39, "threshold: 0, or a number from 1e-12 to 1e+06 is expected, not 1e-39"),
+        (
+            "notify.h.threshold",
+            1e-39,
+            "notify.h.threshold: 0, or a number from 1e-12 to 1e+06 is expected, not 1e-39",
+        ),
         ("lr", True, "lr: a number from 0"),
         ("lr", None, "lr: a number from 0"),
     ],
@@ -178,6 +185,17 @@ def test_a_notification_threshold_acts_at_once(rule: str) -> None:
     for key, kept in changed.state().items():
         changed.adjust(threshold=0.7)
         np.testing.assert_array_equal(changed.state()[key], kept)
+
+
+def test_a_threshold_that_a_residual_is_clipped_in_cannot_be_taken_away() -> None:
+    """A sum clipped at so many thresholds of 0 would always be 0, so neither a link nor a weight would ever move."""
+    notify = NotifyPlan(rule="residual", threshold=0.3, residual_clip=2.0)
+    link = LinkPlan(1, "h", "out", 4, "h", 0, 4, notify=notify)
+    update = UpdatePlan(threshold=0.01, residual_clip=2.0)
+    machine = GroupMachine(group_plan("out", (0, 2, 2), "linear", (link,), loss=LossPlan(), update=update))
+    for key in ("threshold", "notify.h.threshold"):
+        assert not change(machine, key, 0).ok
+        assert change(machine, key, 0.1).ok
 
 
 def test_what_a_rule_kept_goes_out_when_its_threshold_is_taken_away() -> None:
@@ -265,4 +283,5 @@ def test_what_steers_and_what_helps_against_staleness_can_be_set() -> None:
     for key in ("target", "notify.h.target"):
         assert change(machine, key, 0).error == f"{key}: a number above 0 to 1 is expected, not 0"
         assert change(machine, key, 1.5).error == f"{key}: a number above 0 to 1 is expected, not 1.5"
+        assert change(machine, key, 1e-320).error == f"{key}: a number from 1e-12 to 1 is expected, not 1e-320"
     assert "above 0" in change(machine, "notify.h.threshold", 0).error

@@ -149,6 +149,30 @@ def group(adapt: str = "link") -> GroupMachine:
     return GroupMachine(group_plan("out", (0, 3, 3), "linear", (link,), loss=loss, update=update))
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("w.h/thresholds", np.nan),
+        ("w.h/thresholds", -1.0),
+        ("w.h/held", np.nan),
+        ("w.h/steps", -1),
+        ("rule.h/thresholds", np.inf),
+        ("rule.h/residual", np.nan),
+        ("rule.h/counts", -1),
+        ("counters", -1),
+        ("forgotten", -1),
+        ("count", -1),
+    ],
+)
+def test_a_checkpoint_with_what_nobody_writes_is_refused(name: str, value: float) -> None:
+    """Numbers that are not finite and counts below 0 are no state of a group, though the checksum be right."""
+    state = group().state()
+    assert name in state, sorted(state)
+    state[name].flat[0] = value
+    with pytest.raises(ValueError, match=r"in the checkpoint is "):
+        group().restore(state)
+
+
 @pytest.mark.parametrize("adapt", ["link", "neuron"])
 def test_a_group_tells_and_keeps_its_thresholds(adapt: str) -> None:
     """Telemetry has each steered threshold as it is; checkpoints and journals bring it back; clips are counted."""

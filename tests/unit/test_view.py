@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from monitor.dense import losses
 from monitor.process import RATE_WINDOW_S
 from monitor.view import HISTORY, View
 from topology.wire import Event, Telemetry
@@ -87,6 +88,16 @@ def test_summary_sums_over_processes() -> None:
     assert view.saved("updates") == 50.0
     whole = ("stimuli", "stimuli_per_s", "updates", "updates_dense", "notifications", "bytes", "bytes_dense")
     assert all(type(summary[k]) is int for k in whole)
+
+
+def test_what_a_residual_clip_cut_is_counted_with_the_other_losses() -> None:
+    """Rows of metrics and the summary have the clipped sums of all processes, and the words of the end name them."""
+    view = View(PROCESSES)
+    for name in ("h1", "out"):
+        view.update(telemetry(name, {"residual_clipped": 1}), 1.0)
+    assert view.row()["residual_clipped"] == 2
+    assert losses(view.summary()).startswith("counted on the way: 2 clipped residuals")
+    assert losses({"residual_clipped": 1}) == "counted on the way: 1 clipped residual"
 
 
 def test_nothing_sent_saves_everything() -> None:
