@@ -32,7 +32,7 @@ Where things are:
                     the numerics; notifier.py a link's rule as it may be changed, steering.py its threshold;
                     staleness.py how old gradients are; arithmetic.py how products are made, steady.py functions that
                     are alike on any machine
-    checkpoint.py   one process' part of a checkpoint
+    checkpoint.py   one process' part of a checkpoint; restored.py what of it no process would have written
     journal.py      what a process that was killed goes on from; changes.py its records, scribe.py when it is written
     data/           data sets and readers
     errors.py       what can go wrong with a run; unheard.py what is no reason to stop
