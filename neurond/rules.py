@@ -11,13 +11,16 @@ residual     per neuron, the sum of what was not sent, once its |sum| exceeds T 
 quantum      per neuron, whole multiples of T of that sum; the remainder stays (Strom 2015)
 stochastic   g where |g| >= T, else sign(g) T with probability |g| / T (as TernGrad and QSGD, 2017); the
              stimuli of a volley share one die a neuron, so that what is sent of them adds up well
+sampled      of each stimulus all or nothing first: g / p with probability p = min(1, max |g| / T) (importance
+             sampling, as Katharopoulos and Fleuret 2018), then `stochastic`. Each g has the same chance as there, but
+             those of a stimulus are sent together, so fewer stimuli have any
 
 The papers compress the gradients of weights between machines that wait for each other. Here the same rules
 act on the gradients of activations, between groups that do not. So what `residual` and `quantum` keep from
-one stimulus meets the activations of another; `stochastic` keeps nothing and is right on average. Two repairs bound
-that harm: `residual_clip` limits each sum to so many thresholds, so that none bursts out when T falls, and what it
-removes is counted; `flush` sends each neuron's sum once in so many stimuli, whatever its size, so that nothing older
-waits. Neurons take turns, so no stimulus carries all of it.
+one stimulus meets the activations of another; `stochastic` and `sampled` keep nothing and are right on average. Two
+repairs bound that harm: `residual_clip` limits each sum to so many thresholds, so that none bursts out when T falls,
+and what it removes is counted; `flush` sends each neuron's sum once in so many stimuli, whatever its size, so that
+nothing older waits. Neurons take turns, so no stimulus carries all of it.
 
 Clip and noise come before any rule, in this order, so that noise is not cut: each entry is limited to
 [-clip, clip], then Gaussian noise is added to every entry, zeros included (Neelakantan et al. 2015; the order
@@ -29,7 +32,8 @@ arXiv:1704.05021. Lin et al. 2018, Deep gradient compression, arXiv:1712.01887. 
 arXiv:1705.07878. Alistarh et al. 2017, QSGD, arXiv:1610.02132. Madow and Madow 1944, On the theory of
 systematic sampling, Annals of Mathematical Statistics 15(1). Neelakantan et al. 2015, Adding gradient noise
 improves learning for very deep networks, arXiv:1511.06807. Abadi et al. 2016, Deep learning with differential
-privacy, arXiv:1607.00133.
+privacy, arXiv:1607.00133. Katharopoulos and Fleuret 2018, Not all samples are created equal: deep learning with
+importance sampling, arXiv:1803.00942.
 """
 
 from __future__ import annotations
@@ -49,7 +53,7 @@ Share = float | Floats
 WIDE = 128
 """Neurons from which on it is quicker to add up gradients row by row."""
 
-KINDS = ("exact", "drop", "top_k", "residual", "quantum", "stochastic")
+KINDS = ("exact", "drop", "top_k", "residual", "quantum", "stochastic", "sampled")
 
 
 class Rule(Protocol):
@@ -112,6 +116,8 @@ def _bare_rule(plan: NotifyPlan, width: int, rng: np.random.Generator) -> Rule:
             return _Remembering(plan, width, _fire_multiples)
         case "stochastic":
             return _Stochastic(plan.threshold, rng)
+        case "sampled":
+            return _Sampled(plan.threshold, rng)
     return _Exact()
 
 
@@ -179,6 +185,37 @@ class _Stochastic(_Exact):
         sent: Floats = level[1:] - level[:-1]
         sent *= threshold
         np.copyto(sent, g, where=large)
+        return sent
+
+
+class _Sampled(_Exact):
+    """Stimuli are drawn first, by one die a call as in `_Stochastic`; then neurons, of those that were drawn.
+
+    The gradients of a loss belong together: what draws one output up draws others down. Sent apart, each goes all the
+    way back alone, and much of what they bring there would have cancelled.
+    """
+
+    def __init__(self, threshold: float, rng: np.random.Generator) -> None:
+        self._threshold = np.float32(threshold)
+        self._rng = rng
+        self._rest = _Stochastic(threshold, rng)
+
+    def __call__(self, g: Floats, share: Share = 1.0) -> Floats:
+        size = np.abs(g)
+        size /= self._threshold * np.float32(share)
+        chance = np.maximum.reduce(size, axis=1, initial=0.0)
+        level = np.empty(len(g) + 1)
+        level[0] = self._rng.random()
+        level[1:] = chance
+        sure = ~(chance < 1.0)  # NaN too: it is sent on
+        level[1:][sure] = 0.0
+        np.add.accumulate(level, out=level)
+        np.floor(level, out=level)
+        drawn = np.flatnonzero(sure | (level[1:] > level[:-1]))
+        sent = np.zeros(g.shape, np.float32)
+        if drawn.size:
+            chance[sure] = 1.0
+            sent[drawn] = self._rest(g[drawn] / chance[drawn, None], share)
         return sent
 
 

@@ -36,7 +36,7 @@ NAME = r"[A-Za-z][A-Za-z0-9_-]{0,31}"
 class NotifyPlan:
     """How gradients become notifications on one link, or at the loss (`neurond/rules.py`)."""
 
-    rule: str = "stochastic"  # exact | drop | top_k | residual | quantum | stochastic
+    rule: str = "stochastic"  # exact | drop | top_k | residual | quantum | stochastic | sampled
     threshold: float = 0.3  # T, in units of dLoss/dActivation of one stimulus
     k: int = 0  # top_k only: neurons notified a stimulus
     clip: float = 0.0  # largest |g| before the rule; 0 is no clip

@@ -76,7 +76,8 @@ more, with each layer, and with a higher threshold. `notify` and `feedback` of i
 | `top_k` | the k largest abs(g) of each stimulus |
 | `residual` | per neuron, the sum of what was not sent, once its size exceeds T |
 | `quantum` | per neuron, whole multiples of T of that sum; the remainder stays |
-| `stochastic` | g where abs(g) >= T, else sign(g) T with probability abs(g) / T: right on average, no memory |""",
+| `stochastic` | g where abs(g) >= T, else sign(g) T with probability abs(g) / T: right on average, no memory |
+| `sampled` | as likely for each g, but those of a stimulus go together, so fewer stimuli have any: for the loss |""",
 }
 
 

@@ -42,7 +42,8 @@ from topology.section import (
 )
 
 _notify, _optimizer, _update = NotifyPlan(), OptimizerPlan(), UpdatePlan()
-_STEERED, _KEEPING = ("drop", "residual", "quantum", "stochastic"), ("residual", "quantum")
+_STEERED = ("drop", "residual", "quantum", "stochastic", "sampled")
+_KEEPING = ("residual", "quantum")
 
 
 def _version(value: Any) -> Any:
@@ -72,7 +73,7 @@ ResidualClip = Annotated[float, Field(ge=0, le=1e9), AfterValidator(_clips)]
 class Notify(Section):
     """How gradients become notifications, on a link or at the loss."""
 
-    rule: Literal["exact", "drop", "top_k", "residual", "quantum", "stochastic"] = "stochastic"
+    rule: Literal["exact", "drop", "top_k", "residual", "quantum", "stochastic", "sampled"] = "stochastic"
     """What passes, and what becomes of the rest."""
     threshold: Threshold = _notify.threshold
     """T, in units of dLoss/dActivation of one stimulus: 0, or at least 1e-12. Not for exact and top_k; above 0 for

@@ -8,7 +8,7 @@ from neurond.experiments.arms import ALWAYS, EXACT, notify
 from neurond.experiments.judge import less, lost, times
 from neurond.experiments.study import Alike, Arm, Claim, Lines, Map, Quantity, Study
 
-RULES = ("drop", "residual", "quantum", "stochastic")
+RULES = ("drop", "residual", "quantum", "stochastic", "sampled")
 T = (0.05, 0.1, 0.2, 0.4, 0.8)
 T_AXIS = "threshold T (dLoss/dActivation)"
 DENSE = Arm("exact", EXACT, "exact")
@@ -71,7 +71,7 @@ SPARSITY_MNIST = Study(
     network="mnist",
     settings={"source.epochs": 2, **ALWAYS},
     short={"source.epochs": 0.05},
-    arms=(DENSE, *_rules((0.1, 0.3, 0.9), ("drop", "residual", "stochastic"))),
+    arms=(DENSE, *_rules((0.1, 0.3, 0.9), ("drop", "residual", "stochastic", "sampled"))),
     axis=T_AXIS,
     table=("test_accuracy", "notifications", "notifications_saved", "skipped", "bytes_saved", "stimuli_per_s"),
     charts=(Lines("test_error", log_y=True), Lines("test_error", against="notifications_saved", log_y=True)),
@@ -90,6 +90,22 @@ SPARSITY_MNIST = Study(
             "Accumulating what was not sent (residual) at T = 0.3 costs at most 0.3 points",
             lost("residual 0.3", "exact"),
             most=0.3,
+        ),
+        Claim(
+            "Where stimuli are drawn first (sampled), at T = 0.3, at least a tenth fewer need a backward pass "
+            "than with stochastic",
+            Quantity(
+                "the stimuli with a backward pass, in those of stochastic 0.3,",
+                lambda alike: (1 - alike["sampled 0.3"]["skipped"]) / (1 - alike["stochastic 0.3"]["skipped"]),
+                "x",
+                ratio=True,
+            ),
+            most=0.9,
+        ),
+        Claim(
+            "Drawing stimuli first (sampled) costs at most 0.1 points beside stochastic at T = 0.3",
+            lost("sampled 0.3", "stochastic 0.3"),
+            most=0.1,
         ),
     ),
     run_s=9.0,

@@ -32,7 +32,7 @@ def generator() -> np.random.Generator:
     return np.random.default_rng(11)
 
 
-@pytest.mark.parametrize("rule", ["exact", "drop", "residual", "quantum", "stochastic"])
+@pytest.mark.parametrize("rule", ["exact", "drop", "residual", "quantum", "stochastic", "sampled"])
 def test_threshold_of_zero_is_exact(rule: str) -> None:
     """With T = 0 everything is sent as it is, whatever the rule."""
     g = gradients(20, 8)
@@ -125,15 +125,16 @@ def test_conservation(rule: str) -> None:
     assert 0 < np.count_nonzero(sent) < np.count_nonzero(g)
 
 
-def test_stochastic_is_unbiased() -> None:
+@pytest.mark.parametrize(("rule", "largest"), [("stochastic", 0.6), ("sampled", 0.6), ("sampled", 0.4)])
+def test_what_is_drawn_is_unbiased(rule: str, largest: float) -> None:
     """The mean of many draws is g, within five standard errors of the variance |g| (T - |g|), wherever in a call.
 
     Five standard errors in 8 stimuli of 33 neurons are exceeded by chance less than once in 5,000 seeds.
     """
     threshold, draws = 0.5, 30_000
-    line = np.linspace(-0.6, 0.6, 33, dtype=np.float32)
+    line = np.linspace(-largest, largest, 33, dtype=np.float32)
     g = np.stack([np.roll(line, 4 * k) for k in range(8)])
-    act = make_rule(plan("stochastic", threshold), 33, generator())
+    act = make_rule(plan(rule, threshold), 33, generator())
     total = np.zeros(g.shape)
     for _ in range(draws):
         total += act(g)
@@ -179,6 +180,33 @@ def test_stochastic_shares_one_die_in_a_call() -> None:
     fired = act(np.full((40, 64), 0.125, np.float32)) != 0
     assert (fired.sum(axis=0) == 10).all()
     assert {int(first) for first in fired.argmax(axis=0)} == {0, 1, 2, 3}
+
+
+def test_sampled_sends_what_stochastic_would_in_fewer_stimuli() -> None:
+    """As many notifications, of T or g as there; of stimuli as many as the largest gradient of each says."""
+    g = gradients(64, 10)
+    (g := np.clip(g, -0.4, 0.4))[::8] *= 2
+    sent = {}
+    for rule in ("stochastic", "sampled"):
+        act = make_rule(plan(rule, 0.5), 10, generator())
+        sent[rule] = np.concatenate([act(g) for _ in range(500)])
+    large = np.tile(np.abs(g) >= 0.5, (500, 1))
+    np.testing.assert_array_equal(sent["sampled"][large], sent["stochastic"][large])
+    rest = np.abs(sent["sampled"][~large])
+    np.testing.assert_allclose(rest[rest > 0], 0.5, rtol=1e-6)
+    notifications = {rule: np.count_nonzero(s) for rule, s in sent.items()}
+    assert abs(notifications["sampled"] / notifications["stochastic"] - 1) < 0.02
+    stimuli = {rule: np.count_nonzero(s.any(axis=1)) / 500 for rule, s in sent.items()}
+    assert abs(stimuli["sampled"] - np.minimum(np.abs(g).max(axis=1) / 0.5, 1).sum()) < 1
+    assert stimuli["sampled"] < 0.8 * stimuli["stochastic"]
+
+
+def test_sampled_shares_one_die_in_a_call() -> None:
+    """Of stimuli whose largest gradient is a quarter of T one in four is sent, to the stimulus, with all of it."""
+    act = make_rule(plan("sampled", 0.5), 3, generator())
+    sent = act(np.tile(np.array([0.125, -0.125, 0.0], np.float32), (40, 1)))
+    assert np.count_nonzero(sent.any(axis=1)) == 10
+    np.testing.assert_array_equal(sent[sent.any(axis=1)], np.tile(np.array([0.5, -0.5, 0], np.float32), (10, 1)))
 
 
 def test_clip_comes_before_the_rule() -> None:

@@ -174,7 +174,7 @@ def test_the_learning_rate_is_that_of_the_next_step() -> None:
     assert machine.telemetry(0.0).gauges["lr"] == pytest.approx(0.2)
 
 
-@pytest.mark.parametrize("rule", ["drop", "residual", "quantum", "stochastic"])
+@pytest.mark.parametrize("rule", ["drop", "residual", "quantum", "stochastic", "sampled"])
 def test_a_notification_threshold_acts_at_once(rule: str) -> None:
     """From then on a rule sends what one made with that threshold sends, and what it kept is still kept."""
     g = np.random.default_rng(3).normal(0, 0.2, (20, 8)).astype(np.float32)

@@ -14,7 +14,7 @@ from topology.plan import LinkPlan, LossPlan, NotifyPlan, UpdatePlan
 
 Floats = NDArray[np.float32]
 WIDTH, TARGET = 40, 0.02
-STEERED = ("drop", "residual", "quantum", "stochastic")
+STEERED = ("drop", "residual", "quantum", "stochastic", "sampled")
 FALL = 20_000  # stimuli in which the scale of falling gradients halves
 
 
