@@ -128,7 +128,7 @@ def test_the_good_text_is_good() -> None:
         ("size: 30", "size: 30, update: {target: 0.1}", "6:36: groups.h1.update.target: target means nothing with adapt 'off', remove it, or use adapt link or neuron"),
         ("size: 30", "size: 30, update: {rule: always, flush: 9}", "6:49: groups.h1.update.flush: flush means nothing with rule 'always', remove it, or use rule threshold"),
         ("reads: out", "reads: out, notify: {adapt: always}", "9:36: loss.notify.adapt: unknown adapt 'always', known: off, link, neuron"),
-        ("reads: out", "reads: out, notify: {rule: exact, adapt: link}", "9:49: loss.notify.adapt: adapt means nothing with rule 'exact', remove it, or use rule drop or residual or quantum or stochastic"),
+        ("reads: out", "reads: out, notify: {rule: exact, adapt: link}", "9:49: loss.notify.adapt: adapt means nothing with rule 'exact', remove it, or use rule drop or residual or quantum or stochastic or sampled"),
         ("reads: out", "reads: out, notify: {flush: 9}", "9:36: loss.notify.flush: flush means nothing with rule 'stochastic', remove it, or use rule residual or quantum"),
         ("reads: out", "reads: out, notify: {rule: residual, residual_clip: 1}", "9:60: loss.notify.residual_clip: a clip at 1 thresholds would let nothing pass, use a number above 1, such as 2"),
         ("reads: out", "reads: out, notify: {rule: residual, threshold: 0, residual_clip: 2}", "9:74: loss.notify.residual_clip: a clip at 2 thresholds of 0 would let nothing pass, use a threshold above 0, or remove it"),
