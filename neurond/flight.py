@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator
+from bisect import bisect_right, insort
+from collections.abc import Iterator
 from math import inf
+
+import numpy as np
+from numpy.typing import NDArray
 
 from neurond.score import LATE
 from topology.wire import EVALUATION
+
+Ids = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+Places = NDArray[np.intp]
 
 DOUBLINGS = 3
 """Each further presentation waits twice as long as the last, but no longer than this many doublings."""
@@ -15,17 +23,19 @@ SOON_S = 0.25
 """What is presented anew because a process came back is looked at again so soon: not all may have heard of it yet."""
 
 
-class Stimulus:
-    """One stimulus under way."""
+class Volley:
+    """Stimuli that were launched together, with ids side by side from `first` on; data `rows`, int64 (n,)."""
 
-    __slots__ = ("closed", "confirmed", "presentation", "row", "waits_for_closes")
+    __slots__ = ("closed", "confirmed", "end", "first", "here", "presentation", "rows", "waits")
 
-    def __init__(self, row: int) -> None:
-        self.row = row
+    def __init__(self, first: int, rows: Ids, posts: int) -> None:
+        n = len(rows)
+        self.first, self.end, self.rows = first, first + n, rows
         self.presentation = 1
-        self.confirmed = False
-        self.waits_for_closes = False
-        self.closed: int = 0  # bit k: the k-th group that the source feeds has closed it
+        self.here: Flags = np.ones(n, np.bool_)
+        self.confirmed: Flags = np.zeros(n, np.bool_)
+        self.waits: Flags = np.zeros(n, np.bool_)  # confirmed, for closes
+        self.closed: Flags = np.zeros((posts, n), np.bool_)  # by each group that the source feeds
 
 
 class Flight:
@@ -38,12 +48,13 @@ class Flight:
     """
 
     def __init__(self, posts: int, retry_s: float) -> None:
-        self._all = (1 << posts) - 1
+        self._posts = posts
         self.retry_s = retry_s
-        self._stimuli: dict[int, Stimulus] = {}
-        # (when, a tie breaker, presentation, how long it waited, ids)
-        self._due: list[tuple[float, int, int, float, list[int]]] = []
-        self._volleys = 0
+        self._volleys: dict[int, Volley] = {}  # by the first id
+        self._firsts: list[int] = []  # in order
+        self._taken = 0
+        self._due: list[tuple[float, int, float, Volley]] = []  # (when, a tie breaker, how long it waited, volley)
+        self._watched = 0
         self._unsettled_until = -inf  # not all may have heard yet who is there
         self._pending = 0  # confirmed, and waiting for their gradient to be taken in everywhere
         self.share = 1.0
@@ -55,47 +66,46 @@ class Flight:
 
         One for each stimulus that waits for its closes, and `share` for each whose loss is not known yet.
         """
-        return self._pending + self.share * (len(self._stimuli) - self._pending)
+        return self._pending + self.share * (self._taken - self._pending)
 
     def __len__(self) -> int:
         """Places of the window that are taken."""
-        return len(self._stimuli)
+        return self._taken
 
-    def launch(self, ids: Iterable[int], rows: Iterable[int], now: float) -> None:
-        """New stimuli take their places."""
-        known = list(ids)
-        for stimulus, row in zip(known, rows, strict=True):
-            self._stimuli[stimulus] = Stimulus(row)
-        self._watch(known, 1, now, min(SOON_S, self.retry_s) if now < self._unsettled_until else self.retry_s)
+    def launch(self, first: int, rows: Ids, now: float) -> None:
+        """New stimuli take their places, with ids side by side from `first` on."""
+        volley = self._volleys[first] = Volley(first, rows, self._posts)
+        insort(self._firsts, first)
+        self._taken += len(rows)
+        self._watch(volley, now, min(SOON_S, self.retry_s) if now < self._unsettled_until else self.retry_s)
 
-    def confirm(self, ids: list[int], pending: list[bool]) -> list[bool]:
+    def confirm(self, ids: Ids, pending: Flags) -> Flags:
         """The readout has seen these; returns which of them count now (the others were confirmed before)."""
-        counts = []
-        if ids and ids[0] < EVALUATION:
-            self.share += min(1.0, len(ids) / LATE) * (sum(pending) / len(ids) - self.share)
-        for stimulus, waits in zip(ids, pending, strict=True):
-            entry = self._stimuli.get(stimulus)
-            if entry is None:
-                counts.append(False)
-                continue
-            counts.append(not entry.confirmed)
-            entry.confirmed = True
-            if not waits or entry.closed == self._all:
-                self._forget(stimulus, entry)
-            elif not entry.waits_for_closes:
-                entry.waits_for_closes = True
-                self._pending += 1
+        counts: Flags = np.zeros(len(ids), np.bool_)
+        if not _ascend(ids):
+            ids, at = np.unique(ids, return_index=True)
+            counts[at] = self.confirm(ids, pending[at])
+            return counts
+        if len(ids) and ids[0] < EVALUATION:
+            now = int(np.count_nonzero(pending)) / len(ids)
+            self.share += min(1.0, len(ids) / LATE) * (now - self.share)
+        for volley, places, part in self._parts(ids):
+            here, waits = volley.here[places], pending[part]
+            counts[part] = here & ~volley.confirmed[places]
+            volley.confirmed[places] = True
+            waits = waits & ~np.logical_and.reduce(volley.closed[:, places], axis=0)
+            new = places[here & waits & ~volley.waits[places]]
+            volley.waits[new] = True
+            self._pending += len(new)
+            self._forget(volley, places[here & ~waits])
         return counts
 
-    def close(self, ids: list[int], post: int) -> None:
+    def close(self, ids: Ids, post: int) -> None:
         """The `post`-th group that the source feeds has closed these; those long gone do not matter."""
-        bit = 1 << post
-        for stimulus in ids:
-            entry = self._stimuli.get(stimulus)
-            if entry is not None:
-                entry.closed |= bit
-                if entry.waits_for_closes and entry.closed == self._all:
-                    self._forget(stimulus, entry)
+        for volley, places, _ in self._parts(ids if _ascend(ids) else np.unique(ids)):
+            volley.closed[post, places] = True
+            done = np.logical_and.reduce(volley.closed[:, places], axis=0)
+            self._forget(volley, places[done & volley.here[places] & volley.waits[places]])
 
     def overdue(self, now: float) -> tuple[dict[int, dict[int, int]], int]:
         """What has waited too long.
@@ -107,25 +117,20 @@ class Flight:
         """
         again: dict[int, dict[int, int]] = {}
         unclosed = 0
-        due: list[tuple[int, float, list[int]]] = []  # (presentation, wait, ids) to be watched anew
+        due: list[tuple[Volley, float]] = []
         while self._due and self._due[0][0] <= now:
-            _, _, presentation, waited, ids = heapq.heappop(self._due)
-            for stimulus in ids:
-                entry = self._stimuli.get(stimulus)
-                if entry is None or entry.presentation != presentation:
-                    continue
-                if entry.confirmed:
-                    self._forget(stimulus, entry)
-                    unclosed += 1
-                else:
-                    entry.presentation += 1
-                    entry.closed = 0
-                    again.setdefault(entry.presentation, {})[stimulus] = entry.row
-            wait = min(2 * waited, self.retry_s * 2**DOUBLINGS)
-            due.append((presentation + 1, wait, [s for s in ids if s in self._stimuli]))
-        for presentation, wait, ids in due:
-            if ids:
-                self._watch(ids, presentation, now, wait)
+            _, _, waited, volley = heapq.heappop(self._due)
+            late = np.flatnonzero(volley.here & volley.confirmed)
+            self._forget(volley, late)
+            unclosed += len(late)
+            if len(left := np.flatnonzero(volley.here)):
+                volley.presentation += 1
+                volley.closed[:, left] = False
+                rows = zip((volley.first + left).tolist(), volley.rows[left].tolist(), strict=True)
+                again.setdefault(volley.presentation, {}).update(rows)
+                due.append((volley, min(2 * waited, self.retry_s * 2**DOUBLINGS)))
+        for volley, wait in due:
+            self._watch(volley, now, wait)
         return again, unclosed
 
     def expedite(self, now: float) -> None:
@@ -135,17 +140,46 @@ class Flight:
         """
         self._unsettled_until = now + SOON_S
         soon = min(SOON_S, self.retry_s) / 2
-        self._due = [(now, n, presentation, soon, ids) for _, n, presentation, _, ids in self._due]
+        self._due = [(now, n, soon, volley) for _, n, _, volley in self._due]
         heapq.heapify(self._due)
 
     def unconfirmed(self) -> Iterator[int]:
         """Data rows of the training stimuli that have not been confirmed."""
-        return (s.row for k, s in self._stimuli.items() if not s.confirmed and k < EVALUATION)
+        for first in self._firsts:
+            if first < EVALUATION:
+                volley = self._volleys[first]
+                yield from volley.rows[volley.here & ~volley.confirmed].tolist()
 
-    def _forget(self, stimulus: int, entry: Stimulus) -> None:
-        del self._stimuli[stimulus]
-        self._pending -= entry.waits_for_closes
+    def _parts(self, ids: Ids) -> Iterator[tuple[Volley, Places, slice]]:
+        """The volleys of those of `ids`, which ascend, that are under way: places in each, and where in `ids`."""
+        at = 0
+        while at < len(ids):
+            before = bisect_right(self._firsts, int(ids[at])) - 1
+            volley = self._volleys[self._firsts[before]] if before >= 0 else None
+            if volley is not None and ids[at] < volley.end:
+                end = at + int(np.searchsorted(ids[at:], volley.end))
+                yield volley, ids[at:end] - volley.first, slice(at, end)
+                at = end
+            else:  # on to the next volley
+                if before + 1 == len(self._firsts):
+                    return
+                at += int(np.searchsorted(ids[at:], self._firsts[before + 1]))
 
-    def _watch(self, ids: list[int], presentation: int, now: float, wait: float) -> None:
-        self._volleys += 1
-        heapq.heappush(self._due, (now + wait, self._volleys, presentation, wait, ids))
+    def _forget(self, volley: Volley, places: Places) -> None:
+        if not len(places):
+            return
+        self._pending -= int(np.count_nonzero(volley.waits[places]))
+        self._taken -= len(places)
+        volley.here[places] = False
+        if not volley.here.any():
+            del self._volleys[volley.first]
+            self._firsts.remove(volley.first)
+
+    def _watch(self, volley: Volley, now: float, wait: float) -> None:
+        self._watched += 1
+        heapq.heappush(self._due, (now + wait, self._watched, wait, volley))
+
+
+def _ascend(ids: Ids) -> bool:
+    """Whether each is larger than the one before, as in every frame of ours; a stranger's may hold anything."""
+    return int(np.count_nonzero(ids[1:] > ids[:-1])) >= len(ids) - 1

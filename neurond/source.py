@@ -152,7 +152,7 @@ class SourceMachine:
             elif isinstance(message, wire.Closes) and message.link in self._position:
                 position = self._position[message.link]
                 if self._closes_in[position].accept(message.incarnation, message.seq):
-                    self._flight.close(message.ids.tolist(), position)
+                    self._flight.close(message.ids, position)
             else:
                 raise wire.WireError("neither a confirmation nor a close of a link of the source")
         except wire.WireError:
@@ -167,7 +167,7 @@ class SourceMachine:
         yield self.plan.readout, self._confirms_in
 
     def _confirmed(self, message: wire.Confirms, now: float) -> None:
-        counts = np.array(self._flight.confirm(message.ids.tolist(), message.pending.tolist()), np.bool_)
+        counts = self._flight.confirm(message.ids, message.pending)
         loss, hit = message.loss[counts], message.hit[counts]
         if not len(loss):
             return
@@ -262,7 +262,7 @@ class SourceMachine:
             self._count["presented"] += n
             self._span = self._span or (now, now)
         ids = np.arange(first, first + n)
-        self._flight.launch(ids.tolist(), rows.tolist(), now)
+        self._flight.launch(first, rows, now)
         self._send(ids, rows, 1, teach=not evaluating)
         return True
 
