@@ -10,6 +10,7 @@ from tests.bench.report import Row, Settings, say, spread
 GOAL = 98.3
 SETS = (
     "source.epochs=10",
+    "source.volley=64",
     "groups.h1.size=500",
     "groups.h2.size=500",
     "defaults.group.optimizer.kind=adam",

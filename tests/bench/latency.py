@@ -85,7 +85,7 @@ def _pipeline(settings: Settings, batch: int, lr: float, epochs: float) -> dict[
 
 
 def _free(settings: Settings, epochs: float) -> dict[str, Any]:
-    opening = (f"source.opening={round(10_000 * epochs)}", f"defaults.group.optimizer.warmup={round(2_500 * epochs)}")
+    opening = (f"source.opening={round(15_000 * epochs)}", f"defaults.group.optimizer.warmup={round(2_500 * epochs)}")
     return _delayed(settings, f"source.epochs={epochs:g}", *opening, *FREE)
 
 
