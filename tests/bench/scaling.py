@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from tests.bench.live import scratch, summary
-from tests.bench.report import Row, Settings, say
+from tests.bench.report import Row, Settings, say, spread
 from tests.bench.throughput import NEVER
 
 GOAL = 1.1  # exponent
@@ -17,6 +18,7 @@ WIDTH = 64
 CHAINS = (2, 4, 8, 16, 32)
 SHARDS = (1, 2, 4, 8, 16)
 EPOCHS = 10
+REPEATS = 3
 HEAD = f"""neurond: 1
 seed: 1
 source: {{data: digits, epochs: {EPOCHS}, window: 512, volley: 32, eval_every: {NEVER}}}
@@ -47,17 +49,24 @@ def scaling(settings: Settings) -> list[Row]:
     ]
 
 
+def _cost(name: str, topology: str, epochs: int) -> float:
+    """Microseconds a stimulus."""
+    with scratch() as folder:
+        file = Path(folder) / f"{name}.yaml"
+        file.write_text(topology)
+        return 1e6 / float(summary(folder / "run", str(file), "--set", f"source.epochs={epochs}")["stimuli_per_s"])
+
+
 def _row(settings: Settings, name: str, what: str, counts: tuple[int, ...], wiring: Callable[[int], str]) -> Row:
     epochs = 1 if settings.quick else EPOCHS
     cost: dict[int, float] = {}
-    lines = []
+    lines: list[str] = []
     for count in counts:
-        with scratch() as folder:
-            file = Path(folder) / f"{name}.yaml"
-            file.write_text(wiring(count))
-            found = summary(folder / "run", str(file), "--set", f"source.epochs={epochs}")
-        cost[count] = 1e6 / found["stimuli_per_s"]
-        lines.append(f"{count} {what}: {cost[count]:.1f} us a stimulus, {cost[count] / count:.1f} us a process")
+        found = [_cost(name, wiring(count), epochs) for _ in range(1 if settings.quick else REPEATS)]
+        cost[count] = statistics.median(found)
+        lines.append(
+            f"{count} {what}: {spread(found, '{:.1f}', 'us')} a stimulus, {cost[count] / count:.1f} a process"
+        )
         say(f"scaling, {lines[-1]}")
     # A process or two leave cores idle or share them with nobody: the fit is over where both cores are busy.
     busy = [count for count in counts if count >= 4]
